@@ -1,0 +1,141 @@
+"""Pictures as arrays: opening, fitting into a model's input, cutting a plate out.
+
+Owns every use of Pillow in `detector`. A picture is uint8 (height, width, 3), RGB, as stored in its
+file: an orientation tag is not applied, so that boxes mean pixels of the file.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from detector.errors import ImageError
+from detector.types import Point
+
+Picture = NDArray[np.uint8]
+
+
+def open_image(path: Path | str) -> Picture:
+    """The picture in the file `path`: uint8 (height, width, 3), RGB, as stored.
+
+    Raises:
+        ImageError: the file is missing, no picture, damaged or too large; the line names it.
+    """
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+    except UnidentifiedImageError as error:
+        raise ImageError(f"{path}: not a picture") from error
+    except OSError as error:
+        raise ImageError(f"{path}: cannot read the picture: {error.strerror or error}") from error
+    except (ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ImageError(f"{path}: damaged picture: {error}") from error
+
+
+def check_picture(image: Picture) -> None:
+    """Raises ImageError where `image` is not uint8 (height, width, 3) with at least one pixel."""
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        raise ImageError(f"a picture is uint8 (height, width, 3), not {image.dtype} {image.shape}")
+
+
+def resize_for(image: Picture, size: tuple[int, int]) -> tuple[Picture, float, tuple[int, int]]:
+    """Fit `image` into `size` = (height, width) without a change of shape; black fills the rest.
+
+    Returns:
+        The fitted picture, uint8 (height, width, 3); `scale`, its pixels per pixel of `image`; and
+        `offset` = (x, y) of the image's top left corner in it. So a point p of the image is at
+        p * scale + offset.
+    """
+    check_picture(image)
+    height, width = size
+    if image.shape[:2] == size:
+        return image, 1.0, (0, 0)
+    scale = min(height / image.shape[0], width / image.shape[1])
+    inner = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+    if inner == (image.shape[1], image.shape[0]):
+        small = image
+    else:
+        # reducing_gap: whole-number reduction first, which is a cheap box filter, then the fine step.
+        small = np.asarray(Image.fromarray(image).resize(inner, Image.Resampling.BILINEAR, reducing_gap=1.0))
+    fitted = np.zeros((height, width, 3), np.uint8)
+    offset = ((width - inner[0]) // 2, (height - inner[1]) // 2)
+    fitted[offset[1] : offset[1] + inner[1], offset[0] : offset[0] + inner[0]] = small
+    return fitted, scale, offset
+
+
+def crop_quad(
+    image: Picture, corners: Sequence[Point], margin: float, size: tuple[int, int], grey: bool
+) -> Picture:
+    """Cut the quadrangle `corners` out of `image`, straightened to `size` = (height, width).
+
+    Args:
+        corners: top left, top right, bottom right, bottom left in pixels of `image`; they may lie
+            outside of it, what is not there is black.
+        margin: how much more is taken on each side, as a share of the quadrangle's own width
+            and height; negative cuts into it.
+        grey: give luma, uint8 (height, width), instead of RGB, uint8 (height, width, 3).
+
+    Raises:
+        ImageError: `image` is no picture or the corners do not span an area.
+    """
+    check_picture(image)
+    height, width = size
+    quad = _grow(np.asarray(corners, np.float64), margin)
+    low = np.floor(quad.min(axis=0)).astype(int) - 1
+    high = np.ceil(quad.max(axis=0)).astype(int) + 2
+    left, top = (int(n) for n in np.clip(low, 0, [image.shape[1] - 1, image.shape[0] - 1]))
+    right, bottom = (int(n) for n in np.minimum(high, [image.shape[1], image.shape[0]]))
+    if right <= left or bottom <= top:
+        return np.zeros((height, width) if grey else (height, width, 3), np.uint8)
+    part = Image.fromarray(np.ascontiguousarray(image[top:bottom, left:right]))
+    if grey:
+        part = part.convert("L")
+    quad -= [left, top]
+    # A large plate is reduced first: the transform samples only the neighbours of each point.
+    factor = int(min(_length(quad, 0, 1) / width, _length(quad, 0, 3) / height))
+    if factor > 1:
+        part = part.reduce(factor)
+        quad /= factor
+    target = [(0.0, 0.0), (width, 0.0), (float(width), float(height)), (0.0, float(height))]
+    coefficients = _perspective(target, quad)
+    straight = part.transform((width, height), Image.Transform.PERSPECTIVE, coefficients, Image.Resampling.BILINEAR)
+    return np.asarray(straight)
+
+
+def _grow(quad: NDArray[np.float64], margin: float) -> NDArray[np.float64]:
+    """Move each corner outwards along both of its sides by `margin` times the side's length."""
+    if quad.shape != (4, 2) or not np.isfinite(quad).all():
+        raise ImageError(f"a plate has four corners, not {quad.tolist()}")
+    x, y = quad[:, 0], quad[:, 1]
+    area = 0.5 * float(np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y))
+    if area <= 1e-6:
+        raise ImageError(f"the corners span no area in the order given: {quad.tolist()}")
+    along = np.array([quad[0] - quad[1], quad[1] - quad[0], quad[2] - quad[3], quad[3] - quad[2]])
+    across = np.array([quad[0] - quad[3], quad[1] - quad[2], quad[2] - quad[1], quad[3] - quad[0]])
+    return quad + margin * (along + across)
+
+
+def _length(quad: NDArray[np.float64], a: int, b: int) -> float:
+    return math.dist(quad[a], quad[b])
+
+
+def _perspective(source: Sequence[Point], target: NDArray[np.float64]) -> tuple[float, ...]:
+    """The eight numbers of the projective map that takes `source` points to `target` points.
+
+    With (x, y) of the source, the target is ((a x + b y + c) / (g x + h y + 1), (d x + e y + f) / (...)):
+    two linear equations a point, solved for a..h.
+    """
+    rows, right = [], []
+    for (x, y), (u, v) in zip(source, target, strict=True):
+        rows.append([x, y, 1, 0, 0, 0, -u * x, -u * y])
+        rows.append([0, 0, 0, x, y, 1, -v * x, -v * y])
+        right += [u, v]
+    try:
+        return tuple(np.linalg.solve(np.array(rows, np.float64), np.array(right, np.float64)))
+    except np.linalg.LinAlgError as error:
+        raise ImageError(f"the corners span no quadrangle: {target.tolist()}") from error

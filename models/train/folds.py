@@ -1,0 +1,32 @@
+"""Which side of the split a photograph is on: five folds by source photograph.
+
+Fold 0 is the validation split: the committed models never see it. The pooled figures of the model
+card come from five pairs of models, each judged on the fold that it did not see.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+FOLDS = 5
+VALIDATION = 0
+
+
+def fold_of(record: Mapping[str, Any]) -> int:
+    """The fold, 0..FOLDS-1, of one line of scenes.jsonl or crops.jsonl.
+
+    A crop goes with the photograph that it was cut from, frames of one dash camera ride stay
+    together, and Brazilian crops, of which one plate has several, go by their text.
+    """
+    if record.get("scene"):
+        key = str(record["scene"])
+    elif record["set"] == "br_openalpr":
+        key = f"br/{record['text']}"
+    else:
+        key = str(record["image"])
+    if "dayride" in key:
+        key = PurePosixPath(key).name.split(".mp4")[0]
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") % FOLDS
