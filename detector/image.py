@@ -103,7 +103,9 @@ def crop_quad(
         quad /= factor
     target = [(0.0, 0.0), (width, 0.0), (float(width), float(height)), (0.0, float(height))]
     coefficients = _perspective(target, quad)
-    straight = part.transform((width, height), Image.Transform.PERSPECTIVE, coefficients, Image.Resampling.BILINEAR)
+    straight = part.transform(
+        (width, height), Image.Transform.PERSPECTIVE, coefficients, Image.Resampling.BILINEAR
+    )
     return np.asarray(straight)
 
 
@@ -117,7 +119,8 @@ def _grow(quad: NDArray[np.float64], margin: float) -> NDArray[np.float64]:
         raise ImageError(f"the corners span no area in the order given: {quad.tolist()}")
     along = np.array([quad[0] - quad[1], quad[1] - quad[0], quad[2] - quad[3], quad[3] - quad[2]])
     across = np.array([quad[0] - quad[3], quad[1] - quad[2], quad[2] - quad[1], quad[3] - quad[0]])
-    return quad + margin * (along + across)
+    grown: NDArray[np.float64] = quad + margin * (along + across)
+    return grown
 
 
 def _length(quad: NDArray[np.float64], a: int, b: int) -> float:

@@ -66,7 +66,9 @@ class Model:
             self._interpreter = interpreter(model_path=str(self.path), num_threads=threads)
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
-            raise ModelError(f"{self.path}: {self.runtime} cannot load the model: {str(error).splitlines()[0]}") from error
+            raise ModelError(
+                f"{self.path}: {self.runtime} cannot load the model: {str(error).splitlines()[0]}"
+            ) from error
         self._prepare_input()
         self._prepare_outputs()
 
@@ -79,9 +81,13 @@ class Model:
         Raises:
             ModelError: the picture has another shape or type.
         """
-        if image.dtype != np.uint8 or image.size != self._quantised.size or image.shape[:2] != self.sidecar.input.size:
+        if (
+            image.dtype != np.uint8
+            or image.size != self._quantised.size
+            or image.shape[:2] != self.sidecar.input.size
+        ):
             raise ModelError(
-                f"{self.path}: the model takes uint8 {self._quantised.shape[1:]}, not {image.dtype} {image.shape}"
+                f"{self.path}: takes uint8 {self._quantised.shape[1:]}, not {image.dtype} {image.shape}"
             )
         picture = image.reshape(self._quantised.shape)
         if self._shift:
@@ -118,12 +124,14 @@ class Model:
         details = self._interpreter.get_output_details()
         if len(details) != len(self.sidecar.outputs):
             raise ModelError(
-                f"{self.path}: the model has {len(details)} outputs, its sidecar says {len(self.sidecar.outputs)}"
+                f"{self.path}: has {len(details)} outputs, its sidecar says {len(self.sidecar.outputs)}"
             )
         self._outputs: list[tuple[int, np.float32, np.float32]] = []
         for spec in self.sidecar.outputs:
             if spec.tensor >= len(details):
-                raise ModelError(f"{self.sidecar.path}: output {spec.name}: the model has no output {spec.tensor}")
+                raise ModelError(
+                    f"{self.sidecar.path}: output {spec.name}: the model has no output {spec.tensor}"
+                )
             detail = details[spec.tensor]
             shape = tuple(int(n) for n in detail["shape"])
             if shape != spec.shape:

@@ -47,7 +47,7 @@ KINDS = ("locator", "ocr")
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """The picture a model takes: uint8 (height, width, channels), RGB or grey, made (pixel - mean) * scale."""
+    """The picture a model takes: uint8 (height, width, channels), made (pixel - mean) * scale inside."""
 
     height: int
     width: int
@@ -142,7 +142,9 @@ def load_sidecar(model: Path | str) -> Sidecar:
     except OSError as error:
         raise ModelError(f"{model}: cannot read the model: {error.strerror}") from error
     if digest != sidecar.sha256:
-        raise ModelError(f"{model}: the file's sha256 {digest[:12]}... is not the {sidecar.sha256[:12]}... of {path.name}")
+        raise ModelError(
+            f"{model}: the file's sha256 {digest[:12]}... is not the {sidecar.sha256[:12]}... of {path.name}"
+        )
     return sidecar
 
 
