@@ -1,0 +1,95 @@
+# Everything a newcomer, a developer and CI do. A bare `make` prints this list.
+
+PYTHON ?= python3
+DATA ?=
+DIR ?=
+MINUTES ?=
+ARGS ?=
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+VENV := .venv
+TRAIN_VENV := .venv-train
+TFLITE_VENV := .venv-tflite
+BIN := $(VENV)/bin
+TRAIN := PYTHONPATH=.:models $(TRAIN_VENV)/bin/python
+JUNIT := build/junit
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-slow test-train lint format bench street train evaluate docs clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(VENV)/.ready ## a whole simulated site: broker, unit, subscriber; Ctrl-C stops it
+	@./install.sh --packages run
+	@$(BIN)/python -m firmware.demo $(ARGS)
+
+test: $(VENV)/.ready $(TFLITE_VENV)/.ready ## the tests (under two minutes)
+	@./install.sh --packages test
+	@mkdir -p $(JUNIT)
+	$(BIN)/python -m pytest --junitxml=$(JUNIT)/test.xml $(ARGS)
+
+test-slow: $(VENV)/.ready $(TFLITE_VENV)/.ready ## the longer tests: faults, kills, the network stalled
+	@./install.sh --packages test
+	@mkdir -p $(JUNIT)
+	$(BIN)/python -m pytest -m slow --timeout=900 --junitxml=$(JUNIT)/slow.xml $(ARGS)
+
+test-train: $(TRAIN_VENV)/.ready ## the tests of the training code (needs torch and TensorFlow, 2.4 GB)
+	@mkdir -p $(JUNIT)
+	PYTHONPATH=.:models $(TRAIN_VENV)/bin/python -m pytest -m train --timeout=900 --junitxml=$(JUNIT)/train.xml tests/train $(ARGS)
+
+lint: $(VENV)/.ready ## ruff, mypy strict, the import rule, shellcheck, generated files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/shellcheck install.sh .ci/run
+	$(BIN)/python -m mqtt.schema --check
+	$(BIN)/python -m firmware.config --docs --check
+
+format: $(VENV)/.ready ## put the code into ruff's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.ready ## speed and memory, stage by stage, on this machine
+	$(BIN)/platewarden bench $(ARGS)
+
+street: $(VENV)/.ready ## the measuring street: 1,000 rendered passages, read and counted
+	$(BIN)/platewarden bench street $(ARGS)
+
+train: $(TRAIN_VENV)/.ready ## train both models anew: make train DATA=DIR (without DATA on synthetic plates)
+	$(TRAIN) -m train.locator $(if $(DATA),--data $(DATA)) $(if $(MINUTES),--minutes $(MINUTES)) --out models $(ARGS)
+	$(TRAIN) -m train.ocr $(if $(DATA),--data $(DATA)) $(if $(MINUTES),--minutes $(MINUTES)) --out models $(ARGS)
+
+evaluate: $(VENV)/.ready ## the model card's tables: make evaluate DATA=DIR (or DIR=DIR for a folder of your own)
+	PYTHONPATH=.:models $(BIN)/python -m train.evaluate $(if $(DATA),--data $(DATA)) $(DIR) $(ARGS)
+
+docs: $(VENV)/.ready ## write the generated documents anew
+	$(BIN)/python -m mqtt.schema
+	$(BIN)/python -m firmware.config --docs
+
+clean: ## remove what make made (not the models, not your data)
+	rm -rf $(VENV) $(TRAIN_VENV) $(TFLITE_VENV) build .demo *.egg-info
+
+$(VENV)/.ready: pyproject.toml
+	@./install.sh --packages venv
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[unit,video,dev]'
+	@touch $@
+
+# torch comes first and by its version: a plain range would bring the CUDA build of several GB.
+$(TRAIN_VENV)/.ready: pyproject.toml
+	@./install.sh --packages venv
+	$(PYTHON) -m venv $(TRAIN_VENV)
+	$(TRAIN_VENV)/bin/python -m pip install --quiet 'torch==2.13.0'
+	$(TRAIN_VENV)/bin/python -m pip install --quiet --editable '.[train]' pytest pytest-timeout hypothesis
+	@touch $@
+
+# The older runtime needs numpy 1, so it lives apart; where no wheel fits, its test says so.
+$(TFLITE_VENV)/.ready: Makefile
+	@./install.sh --packages venv
+	@$(PYTHON) -m venv $(TFLITE_VENV)
+	@$(TFLITE_VENV)/bin/python -m pip install --quiet 'tflite-runtime==2.14.0' 'numpy<2' 'pillow>=10.3' \
+	  || echo "make: no tflite-runtime for this Python; the test that compares both runtimes will skip"
+	@touch $@
