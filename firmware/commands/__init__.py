@@ -1,0 +1,2 @@
+"""One module per command of `platewarden`: HELP, configure(parser) and run(args). `firmware.cli` holds
+the table of their names."""
