@@ -204,6 +204,12 @@ def load(
     return _settings(values, origins, chosen)
 
 
+def default_values() -> Mapping[str, Any]:
+    """The built-in default of every option as "section.key"; one that must be set is missing."""
+    values, _, wrong = _merge(read_toml(DEFAULTS, []), [])
+    return {name: value for name, value in values.items() if name not in wrong}
+
+
 def installed_files(etc: Path = ETC) -> list[Path]:
     """The files of a unit's own configuration that exist under `etc`, in order."""
     main = etc / "platewarden.toml"
@@ -241,6 +247,8 @@ def _merge(given: Iterable[Given], problems: list[str]) -> tuple[dict[str, Any],
             if not (built_in and item.value == ""):  # an empty default that must be set, see below
                 problems.append(f"{item.origin}: {name}: {error}")
         origins[name] = "default" if built_in else item.origin
+    if "detector.models" not in wrong and values.get("detector.models") is None:
+        values["detector.models"] = default_models()
     for name in sorted(wrong):
         if origins[name] == "default":
             section, key = name.split(".")
@@ -284,7 +292,6 @@ def _settings(values: Mapping[str, Any], origins: Mapping[str, str], files: tupl
     unit, detector = sections["unit"], sections["detector"]
     place = dict(zip(("latitude", "longitude", "heading"), unit["position"], strict=False))
     unit["position"] = Position(**place) if place else None
-    detector["models"] = detector["models"] or default_models()
     detector["min_confidence"] = detector["min_confidence"] or None
     canonical = json.dumps({name: values[name] for name in sorted(values)}, default=str)
     return Settings(

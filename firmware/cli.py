@@ -1,0 +1,209 @@
+"""The `platewarden` command: its table of commands, the configuration, and what errors look like.
+
+Owns the options before and after a command's name, the log's set-up and the exit codes. What a command
+does is in its module of `firmware.commands`, which is imported only when it is asked for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import importlib
+import logging
+import os
+import sqlite3
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import ModuleType
+from typing import Final
+
+from firmware.errors import ConfigError, Exit, FirmwareError
+
+COMMANDS: Final = (
+    "run",
+    "check",
+    "config",
+    "status",
+    "selftest",
+    "read",
+    "reads",
+    "hotlist",
+    "purge",
+    "listen",
+    "bench",
+)
+"""Every command, in the order of the help. Each is the module of that name in firmware.commands."""
+
+_ABOUT = "Licence plate reader for a camera unit."
+_CODES = (
+    "exit codes: 0 ok, 1 something in the input failed, 2 usage, 3 configuration, 4 file, device or server, "
+    "5 store, 130 interrupted"
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line (without the program's name) and return its exit code."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`): no error of ours, but the rest was not done.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.FAILED
+    except Exception as error:
+        code_of_error = exit_code(error)
+        if code_of_error is None:
+            raise
+        logging.getLogger(__name__).debug("the error came from here", exc_info=True)
+        print(_told(error), file=sys.stderr)
+        return code_of_error
+
+
+def exit_code(error: Exception) -> Exit | None:
+    """The exit code of an expected error, None for one that is a defect."""
+    if isinstance(error, FirmwareError):
+        return error.exit_code
+    # Imported here: by now the package that raised is loaded, and a command needs only its own.
+    from detector.errors import DetectorError
+    from hw.protocols import HwError
+    from mqtt.errors import MqttError, OutboxError
+    from plates.errors import PlatesError
+
+    if isinstance(error, sqlite3.Error | OutboxError):
+        return Exit.STORE
+    if isinstance(error, DetectorError | HwError | MqttError):
+        return Exit.IO
+    if isinstance(error, PlatesError):
+        return Exit.FAILED
+    if isinstance(error, OSError) and error.filename is not None:
+        return Exit.IO
+    return None
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, ConfigError):
+        return str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"platewarden: {os.fsdecode(error.filename)}: {error.strerror}"
+    return f"platewarden: {error or type(error).__name__}"
+
+
+def command_module(name: str) -> ModuleType:
+    """The module of a command: HELP, configure(parser), run(args), and NEEDS_CONFIG where it is True."""
+    return importlib.import_module(f"firmware.commands.{name}")
+
+
+def software_version() -> str:
+    """The installed version, or "unknown" where the tree is run without being installed."""
+    try:
+        return version("platewarden")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _run(arguments: list[str]) -> int:
+    top = _top_parser()
+    args = top.parse_args(arguments)
+    name, *rest = args.words
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"; did you mean {near[0]}?" if near else f": the commands are {', '.join(COMMANDS)}"
+        top.error(f"{name} is no command{hint}")
+    module = command_module(name)
+    parser = argparse.ArgumentParser(prog=f"platewarden {name}", description=module.HELP)
+    module.configure(parser)
+    _add_common(parser.add_argument_group("options of every command"))
+    inner = parser.parse_args(rest)
+    inner.config = args.config if inner.config is None else inner.config
+    inner.overrides = [*args.overrides, *inner.overrides]
+    inner.verbose = args.verbose or inner.verbose
+    if getattr(module, "NEEDS_CONFIG", False):
+        from firmware import config
+
+        files = None if inner.config is None else [inner.config]
+        inner.settings = config.load(files, overrides=inner.overrides)
+        set_up_log(inner.settings.log.level, inner.verbose)
+    else:
+        set_up_log("warning", inner.verbose)
+    run: Callable[[argparse.Namespace], int] = module.run
+    return run(inner)
+
+
+def set_up_log(level: str, verbose: bool) -> None:
+    """Log to stderr. Under systemd the journal adds the time itself, and reads the severity from <N>."""
+    journal = "JOURNAL_STREAM" in os.environ
+    handler = logging.StreamHandler()
+    handler.setFormatter(_JournalFormatter() if journal else logging.Formatter(_TERMINAL_FORMAT))
+    logging.basicConfig(level="DEBUG" if verbose else level.upper(), handlers=[handler], force=True)
+    # Libraries keep their own debugging to themselves: theirs is not checked for plate text.
+    for library in ("PIL", "urllib3", "asyncio"):
+        logging.getLogger(library).setLevel("WARNING")
+
+
+_TERMINAL_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+
+
+class _JournalFormatter(logging.Formatter):
+    """Each line with the priority prefix of sd-daemon(3)."""
+
+    def __init__(self) -> None:
+        super().__init__("%(name)s: %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        priority = 7 if record.levelno < 20 else 6 if record.levelno < 30 else 4 if record.levelno < 40 else 3
+        return "\n".join(f"<{priority}>{line}" for line in super().format(record).splitlines())
+
+
+class _HelpAction(argparse.Action):
+    """Prints the options and every command with its own help line; only here all commands are imported."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help="show this help")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        lines = [f"  {name:<10}{command_module(name).HELP}" for name in COMMANDS]
+        print(parser.format_help() + "\ncommands:\n" + "\n".join(lines) + "\n\n" + _CODES)
+        parser.exit()
+
+
+def _top_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="platewarden",
+        description=_ABOUT,
+        usage="platewarden [options] COMMAND ...   (platewarden COMMAND --help explains one)",
+        add_help=False,
+        allow_abbrev=False,
+    )
+    parser.add_argument("-h", "--help", action=_HelpAction)
+    parser.add_argument("--version", action="version", version=f"platewarden {software_version()}")
+    _add_common(parser)
+    parser.add_argument(
+        "words", nargs=argparse.PARSER, metavar="COMMAND", help="what to do; listed by --help"
+    )
+    return parser
+
+
+def _add_common(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="read FILE in the place of those under /etc/platewarden"
+    )
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="SECTION.KEY=VALUE",
+        help="set one configuration option; repeatable",
+    )
+    parser.add_argument("--verbose", action="store_true", help="log everything, plate text included")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
