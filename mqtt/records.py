@@ -4,13 +4,39 @@ Owns the fields and their meaning: this is the contract between unit and HQ, ver
 are stored is `firmware.store` on the unit and `hq` at HQ.
 
 Times are strings in ISO 8601, UTC, to 0.01 s with the offset written out, such as
-"2026-01-31T23:59:59.07+00:00" (CJIS AU-8), or None while the unit's clock is not set.
+"2026-01-31T23:59:59.07+00:00" (CJIS AU-8), or None while the unit's clock is not set;
+`mqtt.fields.time_text` makes them. The limits in the annotations are checked when a message is
+decoded and stand in its JSON Schema.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated, Final
+
+from mqtt.fields import (
+    Choice,
+    Count,
+    Date,
+    Id,
+    Key,
+    Line,
+    Most,
+    OptionalId,
+    PlateText,
+    Probability,
+    Range,
+    Seconds,
+    Sequence,
+    Sha256,
+    Signature,
+    Time,
+    UnitId,
+)
+
+LOSS_KINDS: Final = ("read", "hit", "picture", "access", "frame", "record")
+STATES: Final = ("starting", "ready", "degraded", "fault", "offline")
 
 
 class PictureKind(StrEnum):
@@ -31,9 +57,9 @@ class ClockState:
         offset_ms: the clock's estimated error in milliseconds, None where unknown.
     """
 
-    quality: str
-    boot_id: str
-    boottime: float
+    quality: Annotated[str, Choice(("none", "ntp", "gps"))]
+    boot_id: Line
+    boottime: Seconds
     offset_ms: float | None = None
 
 
@@ -41,9 +67,9 @@ class ClockState:
 class Position:
     """Where the unit stood: WGS 84 degrees; heading in degrees from true north."""
 
-    latitude: float
-    longitude: float
-    heading: float | None = None
+    latitude: Annotated[float, Range(-90.0, 90.0)]
+    longitude: Annotated[float, Range(-180.0, 180.0)]
+    heading: Annotated[float, Range(0.0, 360.0)] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,18 +84,18 @@ class PictureRef:
     """
 
     kind: PictureKind
-    sha256: str
-    size: int
-    width: int
-    height: int
+    sha256: Sha256
+    size: Count
+    width: Count
+    height: Count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextCandidate:
     """A possible text with its share (0..1) of the votes."""
 
-    text: str
-    probability: float
+    text: PlateText
+    probability: Probability
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,28 +128,28 @@ class Read:
         demo: made by a site that is marked as a demonstration.
     """
 
-    read_id: str
-    revision: int
-    captured_at: str | None
+    read_id: Id
+    revision: Sequence
+    captured_at: Time | None
     clock: ClockState
-    camera: str
-    deployment: str
+    camera: Line
+    deployment: Line
     position: Position | None
-    plate: str
-    confidence: float
-    char_confidence: tuple[float, ...]
-    candidates: tuple[TextCandidate, ...]
-    flags: tuple[str, ...]
+    plate: PlateText
+    confidence: Probability
+    char_confidence: tuple[Probability, ...]
+    candidates: Annotated[tuple[TextCandidate, ...], Most(10)]
+    flags: tuple[Line, ...]
     box: tuple[float, float, float, float]
-    frame_size: tuple[int, int]
-    detection_score: float
-    looks: int
-    agreeing: int
+    frame_size: tuple[Count, Count]
+    detection_score: Probability
+    looks: Count
+    agreeing: Count
     parked: bool
     pictures: tuple[PictureRef, ...]
-    model_hashes: tuple[str, str]
-    config_hash: str
-    software: str
+    model_hashes: tuple[Sha256, Sha256]
+    config_hash: Sha256
+    software: Line
     demo: bool
 
 
@@ -147,22 +173,22 @@ class Hit:
         list_age_s: seconds since that list was issued, None where unknown.
     """
 
-    hit_id: str
-    read_id: str
-    read_revision: int
-    at: str | None
-    kind: str
-    score: float
-    entry_plate: str
-    entry_state: str
-    alarm_class: str
-    reason: str
-    source: str
-    case_number: str
-    expiry: str
-    priority: int
+    hit_id: Id
+    read_id: Id
+    read_revision: Sequence
+    at: Time | None
+    kind: Annotated[str, Choice(("exact", "lookalike", "partial"))]
+    score: Probability
+    entry_plate: PlateText
+    entry_state: Line
+    alarm_class: Line
+    reason: Line
+    source: Line
+    case_number: Line
+    expiry: Date
+    priority: Annotated[int, Range(0, 100)]
     state_agrees: bool | None
-    list_version: str
+    list_version: Line
     list_age_s: float | None
     status: str = "UNVERIFIED"
     withdrawn: bool = False
@@ -173,19 +199,20 @@ class Loss:
     """What a unit could not keep or send, counted instead of forgotten (430.4-b).
 
     Attributes:
-        kind: what was lost: "read", "hit", "picture", "access" or "frame".
+        kind: what was lost: "read", "hit", "picture", "access" or "frame"; "record" for a numbered
+            message that was purged after HQ's receipt and that a restored HQ asks for again.
         count: how many.
         reason: one line, without plate text.
         since, until: the period, None before the clock was set.
         read_id: the read concerned, "" where it is not one.
     """
 
-    kind: str
-    count: int
-    reason: str
-    since: str | None
-    until: str | None
-    read_id: str = ""
+    kind: Annotated[str, Choice(LOSS_KINDS)]
+    count: Count
+    reason: Line
+    since: Time | None
+    until: Time | None
+    read_id: OptionalId = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,19 +235,19 @@ class AccessRecord:
         outcome: "shown", "refused" or "failed".
     """
 
-    access_id: str
-    at: str | None
+    access_id: Id
+    at: Time | None
     clock: ClockState
-    person: str
-    title: str
-    agency: str
-    action: str
-    query: str
-    purpose: str
-    case_number: str
-    results: int
+    person: Line
+    title: Line
+    agency: Line
+    action: Line
+    query: Line
+    purpose: Line
+    case_number: Line
+    results: Count
     ids: tuple[str, ...]
-    outcome: str
+    outcome: Annotated[str, Choice(("shown", "refused", "failed"))]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,9 +257,9 @@ class Receipt:
     A receipt lower than the last one means that HQ was restored: send again from there.
     """
 
-    store_id: str
-    sequence: int
-    at: str
+    store_id: Id
+    sequence: Count
+    at: Time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,28 +288,28 @@ class Status:
         demo: the site is marked as a demonstration.
     """
 
-    state: str
-    faults: tuple[str, ...] = ()
-    at: str | None = None
+    state: Annotated[str, Choice(STATES)]
+    faults: tuple[Line, ...] = ()
+    at: Time | None = None
     clock: ClockState | None = None
-    software: str = ""
+    software: Line = ""
     config_hash: str = ""
     model_hashes: tuple[str, ...] = ()
-    uptime_s: float = 0.0
-    queue: int = 0
+    uptime_s: Seconds = 0.0
+    queue: Count = 0
     oldest_queued_s: float | None = None
-    disk_free_bytes: int = 0
-    disk_total_bytes: int = 0
-    memory_bytes: int = 0
+    disk_free_bytes: Count = 0
+    disk_total_bytes: Count = 0
+    memory_bytes: Count = 0
     temperature_c: float | None = None
     list_version: str = ""
     list_age_s: float | None = None
-    list_entries: int = 0
-    reads_hour: int = 0
+    list_entries: Count = 0
+    reads_hour: Count = 0
     reads_hour_norm: float | None = None
     frames_s: float = 0.0
-    skipped_frames: int = 0
-    camera: str = "ok"
+    skipped_frames: Count = 0
+    camera: Annotated[str, Choice(("ok", "dark", "blocked", "moved", "failed"))] = "ok"
     position: Position | None = None
     losses: dict[str, int] | None = None
     demo: bool = False
@@ -292,9 +319,9 @@ class Status:
 class ChunkRef:
     """One piece of a hot list file: its number from 0, SHA-256 and length of the packed bytes."""
 
-    number: int
-    sha256: str
-    size: int
+    number: Count
+    sha256: Sha256
+    size: Count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -311,33 +338,72 @@ class Manifest:
         signature: Ed25519 over the manifest without this field, hexadecimal; "" unsigned.
     """
 
-    list_id: str
-    version: str
-    issued_at: str
-    expires_at: str
-    entries: int
+    list_id: Line
+    version: Line
+    issued_at: Time
+    expires_at: Time
+    entries: Count
     chunks: tuple[ChunkRef, ...]
-    sha256: str
-    signature: str = ""
+    sha256: Sha256
+    signature: Signature = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkRequest:
-    """A unit asks for the pieces of a list version that it lacks."""
+    """A unit asks for the pieces of a list version that it lacks.
 
-    list_id: str
-    version: str
-    numbers: tuple[int, ...]
+    Attributes:
+        list_id, version: as in the manifest.
+        numbers: the pieces wanted.
+        public_key: the unit's X25519 key, to which the pieces are sealed. The topic's owner is
+            proved by the unit's certificate (ACL), and so is this key.
+    """
+
+    list_id: Line
+    version: Line
+    numbers: tuple[Count, ...]
+    public_key: Key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkHeader:
+    """What stands before a piece's sealed bytes in its own message.
+
+    Attributes:
+        list_id, version, number: which piece.
+        sha256, size: of the packed bytes before sealing, as in the manifest.
+    """
+
+    list_id: Line
+    version: Line
+    number: Count
+    sha256: Sha256
+    size: Count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListEntry:
+    """One entry of a hot list as it travels in a piece; the fields are plates.words.HotListEntry's."""
+
+    plate: PlateText
+    state: Line
+    alarm_class: Line
+    reason: Line
+    source: Line
+    case_number: Line
+    expiry: Date
+    priority: Annotated[int, Range(0, 100)] = 50
+    partial: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PictureHeader:
     """What stands before a picture's bytes in its own message."""
 
-    read_id: str
+    read_id: Id
     kind: PictureKind
-    sha256: str
-    size: int
+    sha256: Sha256
+    size: Count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -350,6 +416,6 @@ class Envelope:
         sequence: the outbox row's number, from 1, without gaps within a store_id.
     """
 
-    unit: str
-    store_id: str
-    sequence: int
+    unit: UnitId
+    store_id: Id
+    sequence: Sequence
