@@ -196,9 +196,10 @@ def load(
     given += read_environment(os.environ if environ is None else environ, problems)
     given += read_overrides(overrides, problems)
     values, origins, wrong = _merge(given, problems)
-    for name, problem in broken_rules({name: v for name, v in values.items() if name not in wrong}):
-        where = origins[name]
-        problems.append(f"{where}: {name}: {problem}" if where != "default" else f"{name}: {problem}")
+    for broken in broken_rules({name: value for name, value in values.items() if name not in wrong}):
+        places = [origins[name] for name in (broken.option, broken.related) if name]
+        where = next((place for place in places if place != "default"), "default")
+        problems.append(f"{where}: {broken.option}: {broken.problem}")
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
     return _settings(values, origins, chosen)
@@ -230,9 +231,10 @@ def _merge(given: Iterable[Given], problems: list[str]) -> tuple[dict[str, Any],
     unknown: set[str] = set()
     for item in given:
         if fault := _misplaced(item):
-            if item.section in SCHEMA or item.section not in unknown:
+            if item.section not in unknown:
                 problems.append(f"{item.origin}: {fault}")
-            unknown.add(item.section)
+            if item.section not in SCHEMA:
+                unknown.add(item.section)
             continue
         if not item.key:
             continue

@@ -26,8 +26,8 @@ class Given:
     """One value as a layer gives it.
 
     Attributes:
-        section, key: where it belongs; `key` is "" for a value that stands outside any section or for
-            a section that is not one.
+        section, key: where it belongs; `key` is "" for a section's header, whose value is {}, and for a
+            value that stands outside any section, which is named by `section`.
         value: as TOML has it; the text itself where `textual`.
         origin: "FILE:LINE", "environment NAME" or "--set".
         folder: the folder that a relative path in it is taken from.
@@ -59,7 +59,7 @@ def read_toml(path: Path, problems: list[str]) -> list[Given]:
 
 
 def _parse(path: Path, text: str, problems: list[str]) -> dict[str, object]:
-    lines = text.splitlines()
+    lines = text.split("\n")
     for _ in range(_MOST_SYNTAX_ERRORS):
         try:
             return _join_salvaged(tomllib.loads("\n".join(lines) + "\n"))
@@ -99,8 +99,7 @@ def _values(data: Mapping[str, object], lines: Mapping[tuple[str, str], int], pa
         if not isinstance(table, dict):
             yield Given(section, "", table, origin, folder)
             continue
-        if not table:
-            yield Given(section, "", {}, origin, folder)
+        yield Given(section, "", {}, origin, folder)
         for key, value in table.items():
             where = _origin(path, lines.get((section, key), lines.get((section, ""))))
             yield Given(section, key, value, where, folder)
@@ -115,7 +114,7 @@ def _line_numbers(text: str) -> dict[tuple[str, str], int]:
     found: dict[tuple[str, str], int] = {}
     section = ""
     closing = ""
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if closing:
             closing = "" if closing in line else closing
             continue

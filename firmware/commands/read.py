@@ -1,0 +1,260 @@
+"""`platewarden read`: the plates in picture files, without a configuration file and without a store.
+
+Owns the command's output. Finding and reading plates is `detector`'s. An orientation tag is followed for
+reading, while boxes and corners are told in pixels of the picture as stored in its file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from detector.errors import ImageError
+from detector.image import open_image
+from detector.types import Detection, Flag, PlateText, Point
+from firmware.errors import Exit
+
+HELP = "read the plates in picture files"
+
+SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+"""What counts as a picture in a folder; a file that is named is tried whatever its name."""
+
+Picture = NDArray[np.uint8]
+_ORIENTATION_TAG = 0x0112
+
+
+class PlateReader(Protocol):
+    """What this command needs of detector.reader.Reader."""
+
+    @property
+    def min_confidence(self) -> float: ...
+
+    def locate(self, image: Picture) -> Sequence[Detection]: ...
+
+    def read(self, image: Picture, detection: Detection) -> PlateText: ...
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "images", nargs="+", type=Path, metavar="IMAGE", help="a picture file, or a folder of them"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object per image instead of one line")
+    parser.add_argument(
+        "--min-confidence",
+        type=_share,
+        metavar="P",
+        help="leave out what is read with a lower probability, 0 to 1 (default: the OCR model's own)",
+    )
+    parser.add_argument("--all", action="store_true", help="keep those too, flagged low_confidence")
+    parser.add_argument("--threads", type=_threads, metavar="N", help="threads of each model (default 1)")
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not within 0 to 1")
+    return value
+
+
+def _threads(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 64:
+        raise argparse.ArgumentTypeError(f"{text} is not within 1 to 64")
+    return value
+
+
+def run(args: argparse.Namespace) -> int:
+    from detector.reader import Reader
+    from firmware import config
+
+    # Reading a picture needs no unit: any id does, and /etc/platewarden is not looked at.
+    files = [args.config] if args.config else []
+    detector = config.load(files, overrides=["unit.id=read", *args.overrides]).detector
+    reader = Reader.open(detector.models, threads=args.threads or detector.threads)
+    return read_all(
+        reader, args.images, as_json=args.json, min_confidence=args.min_confidence, keep_all=args.all
+    )
+
+
+def read_all(
+    reader: PlateReader,
+    paths: Sequence[Path],
+    *,
+    as_json: bool,
+    min_confidence: float | None,
+    keep_all: bool,
+    out: TextIO | None = None,
+    err: TextIO | None = None,
+) -> int:
+    """Read every picture and print one line for each to `out`; what cannot be read goes to `err` by name.
+
+    Returns:
+        0, or 1 where a file or folder could not be read.
+    """
+    out, err = out or sys.stdout, err or sys.stderr
+    least = reader.min_confidence if min_confidence is None else min_confidence
+    images, failed = _expand(paths, err)
+    progress = _Progress(len(images), out, err)
+    for image in images:
+        try:
+            found = read_one(reader, image, least, keep_all)
+        except ImageError as error:
+            progress.clear()
+            print(error, file=err)
+            failed = True
+        else:
+            progress.clear()
+            print(json.dumps(found, ensure_ascii=False) if as_json else _line(found), file=out)
+        progress.step()
+    progress.clear()
+    return Exit.FAILED if failed else Exit.OK
+
+
+def read_one(reader: PlateReader, path: Path, min_confidence: float, keep_all: bool) -> dict[str, Any]:
+    """What `--json` prints for the picture in the file `path`.
+
+    "ms" is the wall time in milliseconds of finding and reading, without decoding the file. Raises
+    ImageError where the file cannot be read.
+    """
+    stored = open_image(path)
+    orientation = _orientation(path)
+    upright = turn(stored, orientation)
+    start = time.perf_counter()
+    readings = [(detection, reader.read(upright, detection)) for detection in reader.locate(upright)]
+    ms = (time.perf_counter() - start) * 1000
+    readings.sort(key=lambda reading: (-reading[1].confidence, -reading[0].score))
+    plates = []
+    for detection, text in readings:
+        low = text.confidence < min_confidence or not text.text
+        if low and not keep_all:
+            continue
+        flags = sorted((text.flags - {Flag.LOW}) | ({Flag.LOW} if low else set()))
+        plates.append(_plate(detection, text, flags, stored, orientation))
+    return {"image": str(path), "plates": plates, "ms": round(ms, 2)}
+
+
+def _plate(
+    detection: Detection, text: PlateText, flags: list[Flag], stored: Picture, orientation: int
+) -> dict[str, Any]:
+    size = (stored.shape[1], stored.shape[0])
+    x, y, w, h = detection.box
+    ends = turn_back([(x, y), (x + w, y + h)], size, orientation)
+    left, right = sorted(point[0] for point in ends)
+    top, bottom = sorted(point[1] for point in ends)
+    return {
+        "text": text.text,
+        "confidence": round(text.confidence, 4),
+        "min_char": round(text.min_char, 4),
+        "char_confidence": [round(value, 4) for value in text.char_confidence],
+        "candidates": [
+            {"text": candidate.text, "probability": round(candidate.probability, 4)}
+            for candidate in text.candidates
+        ],
+        "box": [round(value, 1) for value in (left, top, right - left, bottom - top)],
+        "corners": [
+            [round(cx, 1), round(cy, 1)] for cx, cy in turn_back(detection.corners, size, orientation)
+        ],
+        "flags": [flag.value for flag in flags],
+    }
+
+
+def _line(found: dict[str, Any]) -> str:
+    plates = [
+        " ".join([plate["text"] or "(not read)", f"{plate['confidence']:.2f}", *plate["flags"]])
+        for plate in found["plates"]
+    ]
+    return f"{found['image']}: {', '.join(plates) or 'no plate'} ({found['ms']:.0f} ms)"
+
+
+def _expand(paths: Sequence[Path], err: TextIO) -> tuple[list[Path], bool]:
+    """The picture files behind `paths`, folders with all below them in order; whether one had none."""
+    images: list[Path] = []
+    failed = False
+    for path in paths:
+        if not path.is_dir():
+            images.append(path)
+            continue
+        try:
+            inside = sorted(_pictures(path))
+        except OSError as error:
+            print(f"{error.filename or path}: cannot be read: {error.strerror or error}", file=err)
+            failed = True
+            continue
+        if not inside:
+            print(f"{path}: holds no picture", file=err)
+            failed = True
+        images += inside
+    return images, failed
+
+
+def _pictures(folder: Path) -> Iterator[Path]:
+    def fail(error: OSError) -> None:
+        raise error
+
+    for parent, _, names in os.walk(folder, onerror=fail):
+        yield from (Path(parent, name) for name in names if Path(name).suffix.lower() in SUFFIXES)
+
+
+def _orientation(path: Path) -> int:
+    """The orientation tag of an EXIF block: 1 (as stored) to 8; 1 where there is none to be believed."""
+    try:
+        with Image.open(path) as image:
+            value = image.getexif().get(_ORIENTATION_TAG, 1)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise ImageError(f"{path}: damaged picture: {error}") from error
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def turn(image: Picture, orientation: int) -> Picture:
+    """The stored `image` (h, w, 3) as it is to be looked at: EXIF 2.3, tag Orientation, values 1 to 8."""
+    if orientation in (5, 6, 7, 8):
+        image = image.transpose(1, 0, 2)
+    if orientation in (2, 3, 6, 7):
+        image = image[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        image = image[::-1]
+    return np.ascontiguousarray(image)
+
+
+def turn_back(points: Sequence[Point], size: tuple[int, int], orientation: int) -> list[Point]:
+    """Points (x, y) of the turned picture in pixels of the stored one, which has `size` (width, height)."""
+    width, height = size
+    turned = (height, width) if orientation in (5, 6, 7, 8) else (width, height)
+    back = []
+    for x, y in points:
+        px = turned[0] - x if orientation in (2, 3, 6, 7) else x
+        py = turned[1] - y if orientation in (3, 4, 7, 8) else y
+        back.append((py, px) if orientation in (5, 6, 7, 8) else (px, py))
+    return back
+
+
+class _Progress:
+    """How far it is, in one line of the terminal, where there is one and more than one picture."""
+
+    def __init__(self, total: int, out: TextIO, err: TextIO) -> None:
+        self._total, self._done, self._start = total, 0, time.monotonic()
+        self._err = err if total > 1 and err.isatty() else None
+        # Only where results share the screen must the line make room for each of them.
+        self._shared = out.isatty()
+
+    def clear(self) -> None:
+        if self._err and (self._shared or self._done == self._total):
+            self._err.write("\r\033[K")
+            self._err.flush()
+
+    def step(self) -> None:
+        self._done += 1
+        if self._err:
+            pace = self._done / max(time.monotonic() - self._start, 1e-6)
+            self._err.write(f"\r\033[K{self._done}/{self._total} pictures, {pace:.1f} a second")
+            self._err.flush()
