@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from mqtt.fields import UNIT_REGEX
 from plates.words import CLASS_RULES, AlarmClass
 
 
@@ -226,7 +227,8 @@ def _output_pin() -> Option:
     return Option("a GPIO number from 2 to 27, or 0 where none is fitted", check)
 
 
-_IDENTIFIER = word(r"[a-z0-9][a-z0-9-]{0,31}", "1 to 32 of a-z, 0-9 and -, not starting with -")
+_UNIT = word(UNIT_REGEX, "1 to 64 of A-Z, a-z, 0-9, ., _ and -, starting with a letter or digit")
+_NAME = word(r"[a-z0-9][a-z0-9-]{0,31}", "1 to 32 of a-z, 0-9 and -, not starting with -")
 _LINE = word(r"[^\x00-\x1f\x7f]{0,128}", "at most 128 characters on one line")
 _HOST = word(r"[A-Za-z0-9]([A-Za-z0-9._:%-]*[A-Za-z0-9])?|::1?", "a host name or an IP address")
 _ALARM_CLASSES = tuple(name.value for name in AlarmClass if CLASS_RULES[name].allowed)
@@ -234,7 +236,7 @@ _ALARM_CLASSES = tuple(name.value for name in AlarmClass if CLASS_RULES[name].al
 SCHEMA: Final[Mapping[str, Mapping[str, Option]]] = MappingProxyType(
     {
         "unit": {
-            "id": _IDENTIFIER,
+            "id": _UNIT,
             "demo": flag(),
             "deployment": word(r"[^\x00-\x1f\x7f]{0,64}", "at most 64 characters on one line"),
             "position": numbers(
@@ -244,7 +246,7 @@ SCHEMA: Final[Mapping[str, Mapping[str, Option]]] = MappingProxyType(
             ),
         },
         "camera": {
-            "name": _IDENTIFIER,
+            "name": _NAME,
             "source": _source(),
             "index": whole(0, 1),
             "width": whole(640, 4096, "pixels"),
@@ -328,7 +330,7 @@ SCHEMA: Final[Mapping[str, Mapping[str, Option]]] = MappingProxyType(
             "key_file": path_text("none"),
             "username": _LINE,
             "password_file": path_text("none"),
-            "group": _IDENTIFIER,
+            "group": _UNIT,
             "keepalive_s": whole(5, 3600, "seconds"),
             "connect_timeout_s": number(1, 120, "seconds"),
             "backoff_min_s": number(0.1, 3600, "seconds"),

@@ -63,7 +63,7 @@ host = "ha.example.org"
 def test_ten_kinds_of_mistakes_in_one_file_give_ten_lines(tmp_path: Path) -> None:
     found = problems(TEN_MISTAKES, tmp_path)
     wanted = [
-        ("unit.toml:2: unit.id:", "a-z"),
+        ("unit.toml:2: unit.id:", "A-Z"),
         ("unit.toml:4: camera.masks:", "1.2"),
         ("unit.toml:5: camera.fsp:", "did you mean camera.fps?"),
         ("unit.toml:7: trigger.kind:", '"motion"'),
@@ -172,7 +172,7 @@ def test_a_mistake_is_told_with_its_place(tmp_path: Path, text: str, line: str) 
 
 
 def test_a_unit_without_an_id_is_told_so() -> None:
-    with pytest.raises(ConfigError, match=r"^unit\.id: is not set: must be 1 to 32"):
+    with pytest.raises(ConfigError, match=r"^unit\.id: is not set: must be 1 to 64"):
         load([], environ={})
 
 

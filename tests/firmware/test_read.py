@@ -1,0 +1,199 @@
+"""`platewarden read`: what it prints for pictures, with a reader whose answers are known."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from detector.types import Candidate, Detection, Flag, PlateText
+from firmware.commands import read
+
+RED = (255, 0, 0)
+
+
+class MarkReader:
+    """Finds the red rectangles of a picture, the left one first, and reads its own texts in that order."""
+
+    min_confidence = 0.5
+
+    def __init__(self, *texts: PlateText) -> None:
+        self._texts = texts or (plate("ABC123", 0.9),)
+        self.sizes: list[tuple[int, int]] = []
+
+    def locate(self, image: read.Picture) -> Sequence[Detection]:
+        self.sizes.append(image.shape[:2])
+        red = (image[:, :, 0] > 200) & (image[:, :, 1] < 60)
+        columns = np.flatnonzero(red.any(axis=0))
+        groups = np.split(columns, np.flatnonzero(np.diff(columns) > 1) + 1) if columns.size else []
+        found = []
+        for group in groups:
+            rows = np.flatnonzero(red[:, group].any(axis=1))
+            x, y, w, h = float(group[0]), float(rows[0]), float(len(group)), float(len(rows))
+            corners = ((x, y), (x + w, y), (x + w, y + h), (x, y + h))
+            found.append(Detection((x, y, w, h), 1 - len(found) / 10, corners))
+        return found
+
+    def read(self, image: read.Picture, detection: Detection) -> PlateText:
+        return self._texts[min(round((1 - detection.score) * 10), len(self._texts) - 1)]
+
+
+def plate(text: str, confidence: float, *flags: Flag) -> PlateText:
+    chars = tuple(0.9 - n / 100 for n in range(len(text)))
+    return PlateText(
+        text, confidence, chars, (Candidate(text, 0.8), Candidate(text[:-1], 0.1)), frozenset(flags)
+    )
+
+
+def picture(path: Path, boxes: Sequence[tuple[int, int, int, int]], orientation: int = 1) -> Path:
+    image = np.full((40, 80, 3), 90, np.uint8)
+    for x, y, w, h in boxes:
+        image[y : y + h, x : x + w] = RED
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(image).save(path, exif=exif)
+    return path
+
+
+def run(
+    reader: MarkReader, paths: Sequence[Path], *, least: float | None = None, keep_all: bool = False
+) -> tuple[int, list[dict[str, Any]], str]:
+    out, err = io.StringIO(), io.StringIO()
+    code = read.read_all(
+        reader, paths, as_json=True, min_confidence=least, keep_all=keep_all, out=out, err=err
+    )
+    return code, [json.loads(line) for line in out.getvalue().splitlines()], err.getvalue()
+
+
+def test_one_json_object_for_each_image(tmp_path: Path) -> None:
+    file = picture(tmp_path / "a.png", [(10, 5, 20, 10)])
+    code, (found,), err = run(MarkReader(plate("AB1", 0.87654321, Flag.LENGTH, Flag.EDGE)), [file])
+    assert (code, err) == (0, "")
+    assert found.pop("ms") >= 0
+    assert found == {
+        "image": str(file),
+        "plates": [
+            {
+                "text": "AB1",
+                "confidence": 0.8765,
+                "min_char": 0.88,
+                "char_confidence": [0.9, 0.89, 0.88],
+                "candidates": [{"text": "AB1", "probability": 0.8}, {"text": "AB", "probability": 0.1}],
+                "box": [10, 5, 20, 10],
+                "corners": [[10, 5], [30, 5], [30, 15], [10, 15]],
+                "flags": ["edge", "unusual_length"],
+            }
+        ],
+    }
+
+
+def test_the_best_comes_first_and_the_weak_is_left_out(tmp_path: Path) -> None:
+    file = picture(tmp_path / "a.png", [(5, 5, 10, 5), (25, 5, 10, 5), (45, 5, 10, 5)])
+    reader = MarkReader(plate("WEAK11", 0.3), plate("GOOD11", 0.6), plate("BEST11", 0.9))
+    _, (found,), _ = run(reader, [file])
+    assert [entry["text"] for entry in found["plates"]] == ["BEST11", "GOOD11"]
+    _, (found,), _ = run(reader, [file], least=0.7)
+    assert [entry["text"] for entry in found["plates"]] == ["BEST11"]
+    _, (found,), _ = run(reader, [file], least=0.0)
+    assert [entry["text"] for entry in found["plates"]] == ["BEST11", "GOOD11", "WEAK11"]
+
+
+def test_all_keeps_the_weak_flagged(tmp_path: Path) -> None:
+    file = picture(tmp_path / "a.png", [(5, 5, 10, 5), (25, 5, 10, 5), (45, 5, 10, 5)])
+    reader = MarkReader(plate("WEAK11", 0.3), plate("GOOD11", 0.6, Flag.LOW), plate("", 0.0, Flag.TWO_LINES))
+    _, (found,), _ = run(reader, [file], keep_all=True)
+    assert [(entry["text"], entry["flags"]) for entry in found["plates"]] == [
+        ("GOOD11", []),
+        ("WEAK11", ["low_confidence"]),
+        ("", ["low_confidence", "two_lines"]),
+    ]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_boxes_are_in_pixels_of_the_image_as_stored(tmp_path: Path, orientation: int) -> None:
+    file = picture(tmp_path / "a.jpg", [(8, 16, 24, 8)], orientation)
+    reader = MarkReader()
+    _, (found,), _ = run(reader, [file])
+    (entry,) = found["plates"]
+    assert entry["box"] == [8, 16, 24, 8]
+    assert sorted(entry["corners"]) == [[8, 16], [8, 24], [32, 16], [32, 24]]
+    # What was read is what a viewer shows: Pillow's own idea of the tag.
+    assert reader.sizes == [(80, 40) if orientation > 4 else (40, 80)]
+    with Image.open(file) as image:
+        from PIL import ImageOps
+
+        upright = np.asarray(ImageOps.exif_transpose(image))
+        assert np.array_equal(read.turn(np.asarray(image), orientation), upright)
+
+
+def test_corners_keep_their_order_on_the_plate_in_a_turned_picture(tmp_path: Path) -> None:
+    """Stored lying on its side: the plate's own top left corner is the stored picture's bottom left."""
+    file = picture(tmp_path / "a.jpg", [(8, 16, 8, 24)], orientation=6)
+    _, (found,), _ = run(MarkReader(), [file])
+    assert found["plates"][0]["corners"] == [[8, 40], [8, 16], [16, 16], [16, 40]]
+
+
+def test_an_unreadable_file_is_named_and_the_rest_go_on(tmp_path: Path) -> None:
+    good = picture(tmp_path / "good.png", [(10, 5, 20, 10)])
+    text = tmp_path / "text.jpg"
+    text.write_text("no picture")
+    cut = picture(tmp_path / "cut.jpg", [])
+    cut.write_bytes(cut.read_bytes()[:-200])
+    code, found, err = run(MarkReader(), [tmp_path / "none.jpg", text, cut, good])
+    assert code == 1
+    assert [entry["image"] for entry in found] == [str(good)]
+    assert [line.split(":")[0] for line in err.splitlines()] == [f"{tmp_path}/none.jpg", str(text), str(cut)]
+
+
+def test_a_folder_gives_its_pictures_in_order(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    for name in ("b.JPG", "a.png", "sub/c.jpeg"):
+        picture(tmp_path / name, [])
+    (tmp_path / "notes.txt").write_text("not a picture")
+    code, found, err = run(MarkReader(), [tmp_path])
+    assert (code, err) == (0, "")
+    assert [Path(entry["image"]).name for entry in found] == ["a.png", "b.JPG", "c.jpeg"]
+
+
+def test_an_empty_folder_is_told(tmp_path: Path) -> None:
+    assert run(MarkReader(), [tmp_path]) == (1, [], f"{tmp_path}: holds no picture\n")
+
+
+def test_one_line_for_each_image(tmp_path: Path) -> None:
+    two = picture(tmp_path / "two.png", [(5, 5, 10, 5), (25, 5, 10, 5)])
+    none = picture(tmp_path / "none.png", [])
+    out = io.StringIO()
+    reader = MarkReader(plate("AB1234", 0.3), plate("", 0.0, Flag.TWO_LINES))
+    read.read_all(
+        reader, [two, none], as_json=False, min_confidence=None, keep_all=True, out=out, err=io.StringIO()
+    )
+    first, second = out.getvalue().splitlines()
+    assert first.startswith(f"{two}: AB1234 0.30 low_confidence, (not read) 0.00 low_confidence two_lines (")
+    assert second.startswith(f"{none}: no plate (")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_sees_how_far_a_folder_is(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        picture(tmp_path / name, [])
+    screen, file = Terminal(), io.StringIO()
+    read.read_all(
+        MarkReader(), [tmp_path], as_json=True, min_confidence=None, keep_all=False, out=file, err=screen
+    )
+    assert "1/2 pictures" in screen.getvalue()
+    assert screen.getvalue().endswith("\r\033[K")
+    quiet = io.StringIO()
+    read.read_all(
+        MarkReader(), [tmp_path], as_json=True, min_confidence=None, keep_all=False, out=file, err=quiet
+    )
+    assert quiet.getvalue() == ""
