@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import sqlite3
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -187,7 +186,6 @@ def receipt(db: sqlite3.Connection, word: Receipt, at: str) -> Outcome:
     own, before = _series(db)
     if word.store_id != own:
         return Outcome.OTHER_STORE
-    outcome = Outcome.SAME
     last = last_sequence(db)
     if word.sequence > last:
         _renumber(db, word.sequence, last)
@@ -201,6 +199,8 @@ def receipt(db: sqlite3.Connection, word: Receipt, at: str) -> Outcome:
     elif word.sequence < before:
         db.execute("UPDATE outbox SET receipted_at = NULL WHERE sequence > ?", (word.sequence,))
         outcome = Outcome.AGAIN
+    else:
+        return Outcome.SAME
     db.execute("UPDATE outbox_series SET receipted = ?", (word.sequence,))
     return outcome
 
@@ -243,14 +243,6 @@ def last_sequence(db: sqlite3.Connection) -> int:
     """The highest number ever given, 0 for none; purged rows count."""
     row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
     return 0 if row is None else int(row[0])
-
-
-def holes(after: int, rows: list[Row]) -> Iterator[int]:
-    """The numbers that are missing between `after` and the rows: purged ones."""
-    expected = after + 1
-    for row in rows:
-        yield from range(expected, row.sequence)
-        expected = row.sequence + 1
 
 
 def _series(db: sqlite3.Connection) -> tuple[str, int]:

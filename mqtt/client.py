@@ -1,0 +1,393 @@
+"""One connection to a broker: MQTT 5 with a persistent session, driven by the thread that owns it.
+
+Owns connecting, TLS, back-off, and what counts as connected or sent. It keeps nothing: what must
+not be lost is in the outbox. No thread is started; the owner calls `step` in a loop, and any other
+thread may call `wake`.
+
+Connected means: a CONNACK with a good reason code. Sent means: a PUBACK with a good reason code.
+A new connection starts with nothing in flight, since whoever wanted something sent learns from
+`on_down` that it was not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import logging
+import random
+import select
+import socket
+import ssl
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from mqtt.errors import LinkError
+from mqtt.settings import MqttSettings
+
+logger = logging.getLogger(__name__)
+
+SESSION_EXPIRY_S = 7 * 24 * 3600
+"""How long the broker keeps a session of ours that is not connected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A message from the broker. `mid` and `qos` are for `Link.ack`."""
+
+    topic: str
+    payload: bytes
+    retain: bool
+    mid: int
+    qos: int
+
+
+@dataclass(frozen=True, slots=True)
+class Will:
+    """What the broker sends, retained, when this client vanishes."""
+
+    topic: str
+    payload: bytes
+
+
+class Link:
+    """A client's connection. One thread calls everything but `wake`.
+
+    `on_message` is called for each message; with `manual_ack` the owner acknowledges it by `ack`,
+    else that happens when it returns. `on_published(token, fault)` tells the fate of a `publish`:
+    fault "" is a good PUBACK, else the broker's reason. `on_up` and `on_down` tell of the
+    connection; after `on_down` no fate of an earlier token is told any more.
+
+    Raises LinkError when the settings forbid or cannot make a connection at all.
+    """
+
+    def __init__(
+        self,
+        settings: MqttSettings,
+        client_id: str,
+        subscriptions: Sequence[str] = (),
+        *,
+        will: Will | None = None,
+        on_message: Callable[[Incoming], None] = lambda message: None,
+        on_published: Callable[[int, str], None] = lambda token, fault: None,
+        on_up: Callable[[], None] = lambda: None,
+        on_down: Callable[[], None] = lambda: None,
+        manual_ack: bool = False,
+        receive_maximum: int = 100,
+    ) -> None:
+        refuse_plain(settings)
+        self._settings = settings
+        self._client_id = client_id
+        self._subscriptions = tuple(subscriptions)
+        self._will = will
+        self._on_message = on_message
+        self._on_published = on_published
+        self._on_up = on_up
+        self._on_down = on_down
+        self._manual_ack = manual_ack
+        self._receive_maximum = receive_maximum
+        self._tls = tls_context(settings) if settings.tls else None
+        self._password = _password(settings)
+        self._client: paho.Client | None = None
+        self._connected = False
+        self._attempts = 0
+        self._next_attempt = 0.0
+        self._deadline = 0.0
+        self._fault = "not connected yet"
+        self._maximum_packet: int | None = None
+        self._subscribe_fault = ""
+        self._wake_out, self._wake_in = socket.socketpair()
+        self._wake_out.setblocking(False)
+        self._wake_in.setblocking(False)
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker has accepted this client and nothing has ended the connection since."""
+        return self._connected
+
+    @property
+    def fault(self) -> str:
+        """Why there is no connection, or no subscription; "" while all is well."""
+        return self._subscribe_fault if self._connected else self._fault
+
+    @property
+    def maximum_packet(self) -> int | None:
+        """The largest packet in bytes that the broker takes, None for any."""
+        return self._maximum_packet
+
+    def wake(self) -> None:
+        """End the current or next wait of `step` at once; any thread may call it."""
+        # A full pair already wakes the other side.
+        with contextlib.suppress(BlockingIOError):
+            self._wake_in.send(b"\0")
+
+    def step(self, timeout: float) -> None:
+        """Do what is due, waiting at most `timeout` seconds for the network or `wake`.
+
+        Connecting may take up to `connect_timeout_s` longer.
+        """
+        client = self._client
+        if client is None:
+            delay = self._next_attempt - time.monotonic()
+            if delay > 0:
+                self._wait(None, min(timeout, delay))
+            else:
+                self._connect()
+            return
+        if not self._connected and time.monotonic() > self._deadline:
+            self._drop(f"no CONNACK within {self._settings.connect_timeout_s:g} s")
+            return
+        sock = client.socket()
+        if sock is None:
+            self._drop("the connection was lost")
+            return
+        buffered = isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
+        readable, writable = self._wait(client, 0.0 if buffered else timeout)
+        if (readable or buffered) and client.loop_read() != paho.MQTT_ERR_SUCCESS:
+            self._drop("the connection was lost")
+            return
+        if writable and client.loop_write() != paho.MQTT_ERR_SUCCESS:
+            self._drop("the connection was lost")
+            return
+        if client.loop_misc() != paho.MQTT_ERR_SUCCESS or client.socket() is None:
+            self._drop("the broker does not answer")
+
+    def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        retain: bool = False,
+        expiry_s: int | None = None,
+        content_type: str = "",
+        qos: int = 1,
+    ) -> int | None:
+        """Hand a message to the connection and return its token, None where there is none."""
+        if self._client is None or not self._connected:
+            return None
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        if expiry_s is not None:
+            properties.MessageExpiryInterval = expiry_s
+        if content_type:
+            properties.ContentType = content_type
+        info = self._client.publish(topic, payload, qos=qos, retain=retain, properties=properties)
+        return info.mid if info.rc == paho.MQTT_ERR_SUCCESS else None
+
+    def ack(self, message: Incoming) -> None:
+        """Acknowledge a message by hand; one of an earlier connection is left to be sent again."""
+        if self._client is not None and self._connected:
+            self._client.ack(message.mid, message.qos)
+
+    def close(self) -> None:
+        """Say goodbye (no last will) and free the sockets; may be called twice."""
+        client, self._client = self._client, None
+        if client is not None:
+            connected, self._connected = self._connected, False
+            if connected:
+                self._flush(client)
+                client.disconnect()
+            else:
+                _discard(client)
+        self._wake_out.close()
+        self._wake_in.close()
+
+    def _flush(self, client: paho.Client) -> None:
+        deadline = time.monotonic() + 1.0
+        while client.want_write() and time.monotonic() < deadline:
+            sock = client.socket()
+            if sock is None:
+                return
+            select.select([], [sock], [], 0.1)
+            client.loop_write()
+
+    def _connect(self) -> None:
+        settings = self._settings
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=self._client_id,
+            protocol=paho.MQTTv5,
+            manual_ack=self._manual_ack,
+            reconnect_on_failure=False,
+        )
+        client.connect_timeout = settings.connect_timeout_s
+        client.max_inflight_messages_set(settings.inflight)
+        if self._tls is not None:
+            client.tls_set_context(self._tls)
+        if settings.username:
+            client.username_pw_set(settings.username, self._password)
+        if self._will is not None:
+            client.will_set(self._will.topic, self._will.payload, qos=1, retain=True)
+        client.on_connect = self._connack
+        client.on_disconnect = self._disconnected
+        client.on_subscribe = self._suback
+        client.on_publish = self._puback
+        client.on_message = self._received
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.SessionExpiryInterval = SESSION_EXPIRY_S
+        properties.ReceiveMaximum = self._receive_maximum
+        self._client = client
+        self._connected = False
+        self._subscribe_fault = ""
+        self._fault = "no answer yet"
+        self._deadline = time.monotonic() + settings.connect_timeout_s
+        try:
+            client.connect(
+                settings.host,
+                settings.port,
+                keepalive=settings.keepalive_s,
+                clean_start=False,
+                properties=properties,
+            )
+        except (OSError, ValueError) as error:
+            self._drop(f"{settings.host}:{settings.port}: {_one_line(error)}")
+
+    def _connack(
+        self, client: paho.Client, userdata: Any, flags: Any, reason: ReasonCode, properties: Any
+    ) -> None:
+        if reason.is_failure:
+            self._fault = f"refused by the broker: {reason}"
+            return
+        self._maximum_packet = getattr(properties, "MaximumPacketSize", None)
+        self._connected = True
+        self._attempts = 0
+        self._fault = ""
+        logger.info("connected to %s:%d", self._settings.host, self._settings.port)
+        if self._subscriptions:
+            client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in self._subscriptions])
+        self._on_up()
+
+    def _suback(
+        self, client: paho.Client, userdata: Any, mid: int, reasons: list[ReasonCode], properties: Any
+    ) -> None:
+        failed = [
+            f"{topic}: {reason}"
+            for topic, reason in zip(self._subscriptions, reasons, strict=False)
+            if reason.is_failure
+        ]
+        self._subscribe_fault = f"no subscription to {'; '.join(failed)}" if failed else ""
+
+    def _puback(
+        self, client: paho.Client, userdata: Any, mid: int, reason: ReasonCode, properties: Any
+    ) -> None:
+        self._on_published(mid, str(reason) if reason.is_failure else "")
+
+    def _received(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:
+        self._on_message(
+            Incoming(message.topic, bytes(message.payload), message.retain, message.mid, message.qos)
+        )
+
+    def _disconnected(
+        self, client: paho.Client, userdata: Any, flags: Any, reason: ReasonCode, properties: Any
+    ) -> None:
+        # Before a CONNACK's refusal is forgotten: paho disconnects after it with a bare code.
+        if self._connected or not self._fault.startswith("refused"):
+            self._fault = f"disconnected: {reason}"
+
+    def _drop(self, fault: str) -> None:
+        """End the connection, keep the most telling fault and set the time of the next attempt."""
+        client, self._client = self._client, None
+        was_connected, self._connected = self._connected, False
+        if not self._fault or self._fault == "no answer yet":
+            self._fault = fault
+        if client is not None:
+            _discard(client)
+        settings = self._settings
+        delay = min(settings.backoff_max_s, settings.backoff_min_s * 2 ** min(self._attempts, 20))
+        delay *= random.uniform(0.5, 1.0)
+        self._attempts += 1
+        self._next_attempt = time.monotonic() + delay
+        logger.log(
+            logging.WARNING if self._attempts == 1 else logging.DEBUG,
+            "no connection (%s), next attempt in %.1f s",
+            self._fault,
+            delay,
+        )
+        if was_connected:
+            self._on_down()
+
+    def _wait(self, client: paho.Client | None, timeout: float) -> tuple[bool, bool]:
+        sock = None if client is None else client.socket()
+        reads = [self._wake_out] if sock is None else [self._wake_out, sock]
+        writes = [sock] if client is not None and sock is not None and client.want_write() else []
+        readable, writable, _ = select.select(reads, writes, [], max(0.0, timeout))
+        if self._wake_out in readable:
+            with contextlib.suppress(BlockingIOError):
+                while self._wake_out.recv(4096):
+                    pass
+        return sock is not None and sock in readable, bool(writable)
+
+
+def refuse_plain(settings: MqttSettings) -> None:
+    """Raise LinkError where plate text would cross a network in the clear (CJIS SC-8)."""
+    if settings.tls or settings.allow_plain or _is_loopback(settings.host):
+        return
+    raise LinkError(
+        f"mqtt.host {settings.host}: plain MQTT is for loopback only; set mqtt.tls, or"
+        " mqtt.allow_plain on a closed test network"
+    )
+
+
+def tls_context(settings: MqttSettings) -> ssl.SSLContext:
+    """A client's context: TLS 1.2 or newer, the broker's name checked, our certificate.
+
+    Raises LinkError naming the option whose file cannot be used.
+    """
+    for name in ("ca_file", "cert_file", "key_file"):
+        path = getattr(settings, name)
+        if path and not Path(path).is_file():
+            raise LinkError(f"mqtt.{name}: {path} is not a file")
+    if bool(settings.cert_file) != bool(settings.key_file):
+        raise LinkError("mqtt.cert_file and mqtt.key_file: give both or neither")
+    try:
+        context = ssl.create_default_context(cafile=settings.ca_file or None)
+    except (OSError, ssl.SSLError) as error:
+        raise LinkError(f"mqtt.ca_file: {settings.ca_file}: {_one_line(error)}") from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if settings.cert_file:
+        try:
+            context.load_cert_chain(settings.cert_file, settings.key_file)
+        except (OSError, ssl.SSLError) as error:
+            raise LinkError(f"mqtt.cert_file: {settings.cert_file}: {_one_line(error)}") from error
+    return context
+
+
+def _password(settings: MqttSettings) -> str | None:
+    if not settings.password_file:
+        return None
+    try:
+        lines = Path(settings.password_file).read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise LinkError(f"mqtt.password_file: {_one_line(error)}") from error
+    if not lines:
+        raise LinkError(f"mqtt.password_file: {settings.password_file} is empty")
+    return lines[0]
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def _discard(client: paho.Client) -> None:
+    """Close a client's socket without a farewell, so that the broker sends the last will."""
+    sock = client.socket()
+    client.on_disconnect = None
+    if sock is not None:
+        # The client is thrown away next: whatever closing says changes nothing.
+        with contextlib.suppress(OSError):
+            sock.close()
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
