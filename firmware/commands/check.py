@@ -1,0 +1,206 @@
+"""`platewarden check`: everything that can be told about a unit's set-up without starting it.
+
+Owns the list of checks and their report. A wrong configuration ends it, since nothing else can then be
+found; otherwise every check runs and every problem is told.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from firmware import config
+from firmware.config import Settings
+from firmware.errors import Exit, FirmwareError
+
+HELP = "check the configuration and everything else that can be checked without starting"
+
+
+class Outcome(StrEnum):
+    """What a check found. A note is worth knowing and no fault."""
+
+    OK = "ok"
+    NOTE = "note"
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report: what was found about `subject`."""
+
+    outcome: Outcome
+    subject: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.outcome.value}: {self.subject}: {self.text}"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Check the configuration, the models and their hashes, the hot list, the store's folder, the TLS "
+        "files, the people file and what the camera needs. Exit code 3 where the configuration is wrong, "
+        "1 where something else is."
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    files = [args.config] if args.config else None
+    settings = config.load(files, overrides=args.overrides)
+    findings = list(check(settings))
+    for finding in findings:
+        print(finding, file=sys.stderr if finding.outcome is Outcome.PROBLEM else sys.stdout)
+    return Exit.FAILED if any(finding.outcome is Outcome.PROBLEM for finding in findings) else Exit.OK
+
+
+def check(settings: Settings) -> Iterator[Finding]:
+    """Every finding about a configuration that is right by itself."""
+    read = ", ".join(str(path) for path in settings.files) or "only the built-in defaults"
+    yield Finding(Outcome.OK, "configuration", f"{read}; hash {settings.config_hash[:12]}")
+    for part in CHECKS:
+        yield from part(settings)
+
+
+def _models(settings: Settings) -> Iterator[Finding]:
+    from detector.errors import DetectorError
+    from detector.reader import Reader
+    from detector.sidecar import load_sidecar
+
+    folder = settings.detector.models
+    sound = True
+    for kind in ("locator", "ocr"):
+        try:
+            sidecar = load_sidecar(folder / f"{kind}.tflite")
+        except DetectorError as error:
+            yield Finding(Outcome.PROBLEM, f"model {kind}", str(error))
+            sound = False
+        else:
+            yield Finding(Outcome.OK, f"model {kind}", f"version {sidecar.version}, {sidecar.sha256[:12]}")
+    if not sound:
+        return
+    try:
+        Reader.open(folder, threads=settings.detector.threads)
+    except DetectorError as error:
+        yield Finding(Outcome.PROBLEM, "models", str(error))
+
+
+def _store(settings: Settings) -> Iterator[Finding]:
+    directory = settings.store.directory
+    place = directory
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        yield Finding(
+            Outcome.PROBLEM, "store.directory", f"{directory}: {place} cannot be written by this user"
+        )
+        return
+    free = shutil.disk_usage(place).free // 1_000_000
+    if free < settings.store.min_free_mb:
+        text = f"{directory}: {free} MB free, less than store.min_free_mb, {settings.store.min_free_mb}"
+        yield Finding(Outcome.PROBLEM, "store.directory", text)
+    elif directory.exists():
+        yield Finding(Outcome.OK, "store.directory", f"{directory}: {free} MB free")
+    else:
+        yield Finding(Outcome.NOTE, "store.directory", f"{directory}: will be made at the first start")
+
+
+def _hot_list(settings: Settings) -> Iterator[Finding]:
+    from datetime import UTC, datetime
+
+    from firmware.hotlist import HotList
+
+    file, subject = settings.hotlist.file, "hotlist.file"
+    if not file.exists():
+        yield Finding(Outcome.NOTE, subject, f"{file}: no hot list yet; nothing will alarm")
+        return
+    try:
+        with HotList.open(file) as hot_list:
+            version, entries, age = hot_list.version, hot_list.entries, hot_list.age_s(datetime.now(UTC))
+    except FirmwareError as error:
+        yield Finding(Outcome.PROBLEM, subject, str(error))
+        return
+    told = f"version {version}, {entries} entries"
+    if age is not None and age > settings.hotlist.max_age_h * 3600:
+        yield Finding(Outcome.NOTE, subject, f"{told}, {age / 3600:.0f} hours old")
+    else:
+        yield Finding(Outcome.OK, subject, told)
+
+
+def _people(settings: Settings) -> Iterator[Finding]:
+    from firmware.access import load_people
+
+    if settings.access.people is None:
+        yield Finding(Outcome.NOTE, "access.people", "nobody may see plate text on this unit")
+        return
+    try:
+        people = load_people(settings.access.people)
+    except FirmwareError as error:
+        yield Finding(Outcome.PROBLEM, "access.people", str(error))
+    else:
+        yield Finding(Outcome.OK, "access.people", f"{settings.access.people}: {len(people)} named")
+
+
+def _link(settings: Settings) -> Iterator[Finding]:
+    from mqtt.client import tls_context
+    from mqtt.errors import MqttError
+
+    mqtt = settings.mqtt
+    if not mqtt.enabled:
+        yield Finding(Outcome.NOTE, "mqtt", "not enabled: everything stays on the unit")
+        return
+    try:
+        if mqtt.tls:
+            tls_context(mqtt)
+    except MqttError as error:
+        yield Finding(Outcome.PROBLEM, "mqtt", str(error))
+    else:
+        secured = "TLS" if mqtt.tls else "plain MQTT"
+        yield Finding(Outcome.OK, "mqtt", f"{mqtt.host}:{mqtt.port} with {secured}")
+
+
+def _camera(settings: Settings) -> Iterator[Finding]:
+    kind, _, name = settings.camera.source.partition(":")
+    subject = "camera.source"
+    if kind == "pi":
+        missing = [module for module in ("picamera2", "gpiozero") if importlib.util.find_spec(module) is None]
+        for module in missing:
+            hint = " (apt install python3-picamera2)" if module == "picamera2" else ""
+            yield Finding(Outcome.PROBLEM, subject, f'"pi" needs {module}, which is not installed{hint}')
+        if not missing:
+            yield Finding(Outcome.OK, subject, "pi")
+    elif kind == "folder" and not Path(name).is_dir():
+        yield Finding(Outcome.PROBLEM, subject, f"{name} is not a folder")
+    elif kind == "video" and not Path(name).is_file():
+        yield Finding(Outcome.PROBLEM, subject, f"{name} is not a file")
+    elif kind == "video" and importlib.util.find_spec("av") is None:
+        yield Finding(Outcome.PROBLEM, subject, "a video needs PyAV: install the extra [video]")
+    else:
+        yield Finding(Outcome.OK, subject, settings.camera.source)
+
+
+def _gps(settings: Settings) -> Iterator[Finding]:
+    if not settings.gps.enabled:
+        return
+    if settings.camera.kind == "pi" and not Path(settings.gps.port).exists():
+        yield Finding(Outcome.PROBLEM, "gps.port", f"{settings.gps.port} is not there")
+    else:
+        yield Finding(Outcome.OK, "gps.port", settings.gps.port)
+
+
+CHECKS: Final[tuple[Callable[[Settings], Iterator[Finding]], ...]] = (
+    _models,
+    _store,
+    _hot_list,
+    _people,
+    _link,
+    _camera,
+    _gps,
+)
