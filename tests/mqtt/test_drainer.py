@@ -320,6 +320,14 @@ class OutboxMachine(RuleBasedStateMachine):
             ids.add(message.record.read_id if isinstance(message.record, Read) else "")
         self.broker.clear()
 
+    @rule(receipts=st.booleans())
+    def all_is_well(self, receipts: bool) -> None:
+        self.drain.step()
+        self.broker_takes(100)
+        self.hq_takes()
+        if receipts:
+            self.hq_receipts()
+
     @rule()
     def hq_receipts(self) -> None:
         self.drain.receipt(word(self.db, self.contiguous()))
