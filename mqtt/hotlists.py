@@ -1,0 +1,179 @@
+"""A hot list on its way from HQ to a group of units: pieces, manifest, seal and signature.
+
+Owns the form of the pieces and the cryptography. Publishing is HQ's, asking and building the list
+is `firmware.listlink`.
+
+A piece holds the entries whose plates fall into one bucket by CRC-32, as JSON lines, sorted and
+compressed by zlib. The number of buckets is a power of two, so that a new version of a list of
+about the same length changes only the pieces of the plates that changed: a unit asks for those.
+What is published in the manifest are the pieces' hashes and no plate. A piece is sealed to each
+unit's own public key (X25519, PyNaCl's SealedBox); the manifest is signed (Ed25519).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import os
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from nacl.exceptions import BadSignatureError, CryptoError
+from nacl.public import PrivateKey, PublicKey, SealedBox
+from nacl.signing import SigningKey, VerifyKey
+
+from mqtt.errors import HotListError, MessageError
+from mqtt.messages import canonical, decode_json, encode_record
+from mqtt.records import ChunkRef, ListEntry, Manifest
+
+ENTRIES_PER_PIECE: Final = 2000
+"""Aimed at: about 40 kB packed."""
+
+MAX_PIECE: Final = 64 << 20
+"""Longest piece in bytes after unpacking; a longer one is refused, not read."""
+
+_SIGNED_AS: Final = b"platewarden.hotlist/1\n"
+
+
+def pack(entries: Iterable[ListEntry], per_piece: int = ENTRIES_PER_PIECE) -> list[bytes]:
+    """The pieces of a list, the same bytes for the same entries in any order."""
+    lines = [(zlib.crc32(entry.plate.encode()), encode_record(entry)) for entry in entries]
+    count = 1
+    while count * per_piece < len(lines):
+        count *= 2
+    buckets: list[list[bytes]] = [[] for _ in range(count)]
+    for crc, line in lines:
+        buckets[crc % count].append(line)
+    return [zlib.compress(b"\n".join(sorted(set(bucket)))) for bucket in buckets]
+
+
+def unpack(piece: bytes) -> Iterator[ListEntry]:
+    """The entries of a piece. Raises HotListError if it is damaged or too long."""
+    machine = zlib.decompressobj()
+    try:
+        text = machine.decompress(piece, MAX_PIECE)
+    except zlib.error as error:
+        raise HotListError(f"hot list piece: {error}") from error
+    if machine.unconsumed_tail or not machine.eof:
+        raise HotListError("hot list piece: is cut short or too long")
+    for number, line in enumerate(text.splitlines(), start=1):
+        try:
+            yield decode_json(ListEntry, line, "entry")
+        except MessageError as error:
+            raise HotListError(f"hot list piece: line {number}: {error}") from error
+
+
+def manifest(
+    list_id: str,
+    version: str,
+    issued_at: str,
+    expires_at: str,
+    pieces: Sequence[bytes],
+    entries: int,
+    key: SigningKey,
+) -> Manifest:
+    """The signed manifest of these pieces."""
+    refs = tuple(
+        ChunkRef(number=number, sha256=hashlib.sha256(piece).hexdigest(), size=len(piece))
+        for number, piece in enumerate(pieces)
+    )
+    whole = hashlib.sha256()
+    for piece in pieces:
+        whole.update(piece)
+    unsigned = Manifest(
+        list_id=list_id,
+        version=version,
+        issued_at=issued_at,
+        expires_at=expires_at,
+        entries=entries,
+        chunks=refs,
+        sha256=whole.hexdigest(),
+    )
+    signature = key.sign(_signed_bytes(unsigned)).signature.hex()
+    return dataclasses.replace(unsigned, signature=signature)
+
+
+def verify(signed: Manifest, public_key: str) -> None:
+    """Raise HotListError unless HQ's key (64 hexadecimal digits) signed this manifest."""
+    try:
+        VerifyKey(bytes.fromhex(public_key)).verify(_signed_bytes(signed), bytes.fromhex(signed.signature))
+    except (BadSignatureError, CryptoError, ValueError) as error:
+        raise HotListError(f"hot list {signed.list_id}: its manifest is not signed by HQ") from error
+
+
+def check_piece(ref: ChunkRef, piece: bytes) -> None:
+    """Raise HotListError unless these are the bytes that the manifest names."""
+    if len(piece) != ref.size or hashlib.sha256(piece).hexdigest() != ref.sha256:
+        raise HotListError(f"hot list piece {ref.number}: its hash is not the manifest's")
+
+
+def seal(piece: bytes, public_key: str) -> bytes:
+    """Encrypt a piece for the unit that holds the secret key of `public_key` (hexadecimal)."""
+    try:
+        return bytes(SealedBox(PublicKey(bytes.fromhex(public_key))).encrypt(piece))
+    except (CryptoError, ValueError) as error:
+        raise HotListError(f"public key of a unit: {error}") from error
+
+
+def unseal(sealed: bytes, key: PrivateKey) -> bytes:
+    """Decrypt a piece. Raises HotListError if it was sealed for another key or changed."""
+    try:
+        return bytes(SealedBox(key).decrypt(sealed))
+    except (CryptoError, ValueError) as error:
+        raise HotListError("hot list piece: it is not sealed for this unit") from error
+
+
+def signing_key(path: Path) -> SigningKey:
+    """HQ's key from a file (hexadecimal), made with its .pub beside it where it is missing."""
+    key = SigningKey(_secret(path))
+    public = path.with_suffix(".pub")
+    if not public.exists():
+        public.write_text(bytes(key.verify_key).hex() + "\n")
+    return key
+
+
+def unit_key(path: Path) -> PrivateKey:
+    """The unit's secret key from a file (hexadecimal), made where it is missing."""
+    return PrivateKey(_secret(path))
+
+
+def public_key(key: PrivateKey) -> str:
+    """The public half of a unit's key, as it stands in a ChunkRequest."""
+    return bytes(key.public_key).hex()
+
+
+def read_public_key(path: Path) -> str:
+    """HQ's public key from a file that holds it in hexadecimal. Raises HotListError."""
+    try:
+        text = path.read_text().strip()
+        if len(bytes.fromhex(text)) == 32:
+            return text.lower()
+    except (OSError, ValueError) as error:
+        raise HotListError(f"{path}: {error}") from error
+    raise HotListError(f"{path}: is not a key of 64 hexadecimal digits")
+
+
+def _signed_bytes(signed: Manifest) -> bytes:
+    fields = dataclasses.asdict(signed)
+    del fields["signature"]
+    return _SIGNED_AS + canonical(fields)
+
+
+def _secret(path: Path) -> bytes:
+    """32 secret bytes from a file, made at random, readable by its owner alone, where missing."""
+    try:
+        with contextlib.suppress(FileExistsError):
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "w") as file:
+                file.write(os.urandom(32).hex() + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        secret = bytes.fromhex(path.read_text().strip())
+    except (OSError, ValueError) as error:
+        raise HotListError(f"{path}: {error}") from error
+    if len(secret) != 32:
+        raise HotListError(f"{path}: is not a key of 64 hexadecimal digits")
+    return secret
