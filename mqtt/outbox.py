@@ -37,7 +37,7 @@ _TABLES = (
         receipted_at TEXT
     )""",
     "CREATE INDEX IF NOT EXISTS outbox_read ON outbox (read_id)",
-    "CREATE INDEX IF NOT EXISTS outbox_queue ON outbox (sequence) WHERE receipted_at IS NULL",
+    "CREATE INDEX IF NOT EXISTS outbox_queue ON outbox (kind, at) WHERE receipted_at IS NULL",
     """CREATE TRIGGER IF NOT EXISTS outbox_keep BEFORE DELETE ON outbox
         WHEN OLD.receipted_at IS NULL
         BEGIN SELECT RAISE(ABORT, 'outbox: HQ has not receipted this row'); END""",
