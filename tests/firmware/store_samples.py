@@ -47,7 +47,7 @@ class SetClock:
 def jpeg(shade: int, width: int = 8) -> bytes:
     """A small picture; two shades have two hashes."""
     buffer = BytesIO()
-    Image.new("RGB", (width, 4), (shade % 256, shade // 256 % 256, 0)).save(buffer, "JPEG")
+    Image.new("RGB", (width, 4)).save(buffer, "JPEG", comment=f"shade {shade}")
     return buffer.getvalue()
 
 
