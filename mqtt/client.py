@@ -2,7 +2,7 @@
 
 Owns connecting, TLS, back-off, and what counts as connected or sent. It keeps nothing: what must
 not be lost is in the outbox. No thread is started; the owner calls `step` in a loop, and any other
-thread may call `wake`.
+thread may call `wake`, even after `close`.
 
 Connected means: a CONNACK with a good reason code. Sent means: a PUBACK with a good reason code.
 A new connection starts with nothing in flight, since whoever wanted something sent learns from
@@ -83,6 +83,7 @@ class Link:
         on_down: Callable[[], None] = lambda: None,
         manual_ack: bool = False,
         receive_maximum: int = 100,
+        session_expiry_s: int = SESSION_EXPIRY_S,
     ) -> None:
         refuse_plain(settings)
         self._settings = settings
@@ -95,6 +96,7 @@ class Link:
         self._on_down = on_down
         self._manual_ack = manual_ack
         self._receive_maximum = receive_maximum
+        self._session_expiry_s = session_expiry_s
         self._tls = tls_context(settings) if settings.tls else None
         self._password = _password(settings)
         self._client: paho.Client | None = None
@@ -126,8 +128,8 @@ class Link:
 
     def wake(self) -> None:
         """End the current or next wait of `step` at once; any thread may call it."""
-        # A full pair already wakes the other side.
-        with contextlib.suppress(BlockingIOError):
+        # A full pair already wakes the other side, and a closed one has nobody to wake.
+        with contextlib.suppress(OSError):
             self._wake_in.send(b"\0")
 
     def step(self, timeout: float) -> None:
@@ -232,7 +234,7 @@ class Link:
         client.on_publish = self._puback
         client.on_message = self._received
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        properties.SessionExpiryInterval = SESSION_EXPIRY_S
+        properties.SessionExpiryInterval = self._session_expiry_s
         properties.ReceiveMaximum = self._receive_maximum
         self._client = client
         self._connected = False

@@ -135,8 +135,10 @@ class Drainer:
             self._sent = word.sequence
         self._receipted = word.sequence
         self._sent = max(self._sent, word.sequence)
+        # A receipt that repeats the last one says that HQ is there, and no more.
         self._stretch = 1
-        self._quiet_since = self._clock()
+        if outcome is not Outcome.SAME:
+            self._quiet_since = self._clock()
         return outcome
 
     def step(self) -> bool:

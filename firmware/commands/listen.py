@@ -1,0 +1,104 @@
+"""`platewarden listen`: subscribe to the units, check and print; with --as-hq also keep and receipt.
+
+Owns the command's options. The work is `firmware.listen`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import threading
+import uuid
+from contextlib import ExitStack, closing
+from pathlib import Path
+from types import FrameType
+
+from firmware.errors import Exit, UsageError
+from firmware.listen import Listener
+from firmware.listen_lists import ListServer, read_entries
+from firmware.listen_store import ListenStore
+from mqtt.settings import MqttSettings
+
+HELP = "subscribe to units, check and print their messages; with --as-hq keep and receipt them"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Subscribe to every unit at a broker, check each message against its schema and print a line"
+        " for it: counts and ids, and plate text for a named person with a purpose only."
+    )
+    broker = parser.add_argument_group("broker")
+    broker.add_argument("--host", default="127.0.0.1", help="name or address (default %(default)s)")
+    broker.add_argument("--port", type=int, default=1883, help="TCP port (default %(default)s)")
+    broker.add_argument("--ca", metavar="PEM", default="", help="speak TLS; the broker's authority")
+    broker.add_argument("--cert", metavar="PEM", default="", help="client certificate")
+    broker.add_argument("--key", metavar="PEM", default="", help="its key")
+    broker.add_argument("--username", default="", help="for a broker without client certificates")
+    broker.add_argument("--password-file", metavar="FILE", default="", help="its first line is the password")
+    broker.add_argument("--allow-plain", action="store_true", help="plain MQTT off loopback")
+    keep = parser.add_argument_group("as HQ, until HQ is built")
+    keep.add_argument(
+        "--as-hq",
+        metavar="DIR",
+        type=Path,
+        help="keep reads, hits, pictures, losses and access records in DIR and send receipts",
+    )
+    keep.add_argument(
+        "--hotlist",
+        metavar="FILE",
+        type=Path,
+        help="publish this hot list (.csv, or the .sqlite of `hotlist import`); wants --as-hq",
+    )
+    keep.add_argument("--group", default="all", help="group of units that follows it (default %(default)s)")
+    show = parser.add_argument_group("who sees plate text")
+    show.add_argument("--demo", action="store_true", help="show plates of reads made by a demonstration site")
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.hotlist is not None and args.as_hq is None:
+        raise UsageError("--hotlist wants --as-hq DIR, where HQ's signing key is kept")
+    settings = MqttSettings(
+        host=args.host,
+        port=args.port,
+        tls=bool(args.ca or args.cert),
+        allow_plain=args.allow_plain,
+        ca_file=args.ca,
+        cert_file=args.cert,
+        key_file=args.key,
+        username=args.username,
+        password_file=args.password_file,
+        backoff_max_s=10.0,
+    )
+    with ExitStack() as stack:
+        store = None
+        client_id = f"listen-{uuid.uuid4().hex[:12]}"
+        if args.as_hq is not None:
+            store = stack.enter_context(closing(ListenStore(args.as_hq)))
+            client_id = store.client_id
+        lists = None
+        if args.hotlist is not None:
+            lists = ListServer(args.as_hq, args.group, args.hotlist.stem, read_entries(args.hotlist))
+        listener = Listener(
+            settings,
+            client_id,
+            lambda line: print(line, flush=True),
+            store=store,
+            lists=lists,
+            demo=args.demo,
+        )
+        listener.run(_stop_on_signals(listener))
+        if store is not None:
+            print(", ".join(f"{count} {name}" for name, count in store.counts().items()), flush=True)
+        return Exit.FAILED if listener.bad else Exit.OK
+
+
+def _stop_on_signals(listener: Listener) -> threading.Event:
+    stop = threading.Event()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        stop.set()
+        listener.wake()
+
+    signal.signal(signal.SIGINT, end)
+    signal.signal(signal.SIGTERM, end)
+    return stop

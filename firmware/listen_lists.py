@@ -1,0 +1,105 @@
+"""A hot list published by `platewarden listen --hotlist`: its manifest, and pieces on request.
+
+Owns what is published and under which version; the same list keeps its version over restarts, so that
+units are not asked to build it again. The pieces' form and the cryptography are `mqtt.hotlists`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from mqtt import hotlists, messages, topics
+from mqtt.errors import HotListError, MessageError
+from mqtt.fields import time_text
+from mqtt.records import ChunkHeader, ChunkRequest, ListEntry, Manifest
+
+logger = logging.getLogger(__name__)
+
+VALID: Final = timedelta(days=30)
+"""How long a manifest may be followed; the entries have expiry dates of their own."""
+
+_MANIFEST: Final = "manifest.json"
+_MAX_PIECES: Final = 64
+
+
+class ListServer:
+    """Serves one list to one group. `directory` holds HQ's signing key, made where it is missing,
+    with its public half in hq.pub, and the manifest that was published last.
+
+    Raises HotListError if the key or the last manifest cannot be used.
+    """
+
+    def __init__(self, directory: Path, group: str, list_id: str, entries: Iterable[ListEntry]) -> None:
+        self._topic = topics.hotlist(group)
+        key = hotlists.signing_key(directory / "hq.key")
+        unique = {messages.encode_record(entry): entry for entry in entries}
+        self._pieces = hotlists.pack(unique.values())
+        now = datetime.now(UTC)
+        path = directory / _MANIFEST
+        last = _last(path)
+        whole = hashlib.sha256(b"".join(self._pieces)).hexdigest()
+        if last and last.list_id == list_id and last.sha256 == whole and last.expires_at > time_text(now):
+            self.manifest = last
+            return
+        issued = time_text(now)
+        if last and issued <= last.issued_at:
+            raise HotListError(f"{path}: was issued at {last.issued_at}, later than this clock says")
+        self.manifest = hotlists.manifest(
+            list_id,
+            issued,
+            issued,
+            time_text(now + VALID),
+            self._pieces,
+            len(unique),
+            key,
+        )
+        temporary = path.with_suffix(".new")
+        temporary.write_bytes(messages.encode(self.manifest))
+        temporary.rename(path)
+
+    def announcement(self) -> tuple[str, bytes]:
+        """Topic and payload of the retained manifest."""
+        return self._topic, messages.encode(self.manifest)
+
+    def answers(self, request: ChunkRequest) -> Iterator[bytes]:
+        """The payloads of the pieces that a unit asks for, sealed to it; none for another version."""
+        manifest = self.manifest
+        if (request.list_id, request.version) != (manifest.list_id, manifest.version):
+            return
+        for number in request.numbers[:_MAX_PIECES]:
+            if number >= len(self._pieces):
+                continue
+            ref = manifest.chunks[number]
+            header = ChunkHeader(
+                list_id=manifest.list_id,
+                version=manifest.version,
+                number=number,
+                sha256=ref.sha256,
+                size=ref.size,
+            )
+            try:
+                sealed = hotlists.seal(self._pieces[number], request.public_key)
+            except HotListError as error:
+                logger.error("%s", error)
+                return
+            yield messages.encode(header, None, sealed)
+
+
+def _last(path: Path) -> Manifest | None:
+    try:
+        manifest = messages.decode("hotlist", path.read_bytes()).record
+    except FileNotFoundError:
+        return None
+    except (OSError, MessageError) as error:
+        raise HotListError(f"{path}: {error}") from error
+    assert isinstance(manifest, Manifest)
+    return manifest
+
+
+def read_entries(path: Path) -> list[ListEntry]:
+    raise HotListError(f"{path}: cannot be read yet")
