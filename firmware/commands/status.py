@@ -132,10 +132,10 @@ def _age(last: Status | None, clock: Clock) -> float | None:
 
 
 def _hot_list(file: Path) -> HotListState | None:
-    from firmware.hotlist import HotList
-
     if not file.exists():
         return None
+    from firmware.hotlist import HotList
+
     try:
         with HotList.open(file) as hot_list:
             age = hot_list.age_s(datetime.now(UTC))
