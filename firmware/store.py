@@ -27,7 +27,16 @@ from typing import Final
 
 from firmware import store_purge, store_queries
 from firmware.errors import StoreError
-from firmware.store_db import describe, is_failing_disk, is_no_room, open_database, sync_folder, transaction
+from firmware.store_db import (
+    describe,
+    empty_bytes,
+    error_name,
+    is_failing_disk,
+    is_no_room,
+    open_database,
+    sync_folder,
+    transaction,
+)
 from firmware.store_losses import Ledger
 from firmware.store_pictures import PictureFiles, describe_picture
 from firmware.store_purge import Purge
@@ -43,8 +52,13 @@ from mqtt.records import AccessRecord, Hit, Loss, PictureKind, Read
 
 NO_PICTURES: Final[Mapping[PictureKind, bytes]] = MappingProxyType({})
 LOCK: Final = "unit.lock"
+LOSSES_EVERY_S: Final = 60.0
+"""While reads are lost one after the other, their sum is written so often."""
+
 BATCH: Final = 100
 """Reads or pictures in one transaction of the slow work, so that the loop never waits long."""
+
+_NO_FREE: Final = "free disk below its minimum"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +95,7 @@ class Store:
         self._db = open_database(directory)
         self._files = PictureFiles(directory)
         self._lock: int | None = None
+        self._next_losses = 0.0
         self.store_id = outbox.store_id(self._db.conn)
 
     @classmethod
@@ -93,12 +108,13 @@ class Store:
             directory: its folder.
             clock: tells when something was lost and how many reads an hour has.
             min_free: with less free disk than this, in bytes, no scene picture is kept; with less than
-                half of it no plate picture either.
+                half of it no plate picture; with less than an eighth no read. The rest is for receipts,
+                purges, losses and access records: without room for those a full disk stays full.
             free: tells the free bytes of the disk; by default the file system does.
 
         Raises StoreError if the database cannot be opened, is damaged or newer than this software.
         """
-        return cls(directory, clock, min_free, Ledger(), free or (lambda: shutil.disk_usage(directory).free))
+        return cls(directory, clock, min_free, Ledger(), free or (lambda: _disk_free(directory)))
 
     def for_thread(self) -> Store:
         """Another Store over the same files, to be called in the thread that will use it. The two share
@@ -308,11 +324,16 @@ class Store:
         kept: list[StoredPicture] = []
         losses: list[Loss] = []
         try:
+            free = self._free()
+            # Pages that a purge emptied are room for reads as well: the database file does not shrink.
+            if free < self._min_free / 8 and free + empty_bytes(self._db) < self._min_free / 8:
+                self._give_up(_NO_FREE, read, hits, len(described))
+                return None
             present = store_queries.present_pictures(self._db, read.read_id) if revising else frozenset()
             for kind, picture in described.items():
                 if picture.path in present:
                     kept.append(picture)
-                elif reason := self._write_picture(picture, pictures[kind]):
+                elif reason := self._write_picture(picture, pictures[kind], free):
                     losses.append(self._loss("picture", 1, reason, read.read_id))
                 else:
                     kept.append(picture)
@@ -323,36 +344,37 @@ class Store:
         except sqlite3.Error as error:
             if not is_no_room(error):
                 raise self._error(error) from error
-            self._give_up(error, read, hits, new)
+            # A failed write may have reached the disk all the same: then the next sweep decides.
+            if not is_failing_disk(error):
+                with suppress(OSError):
+                    self._files.remove(picture.path for picture in new)
             self._ledger.add(losses)
+            self._give_up(error_name(error), read, hits, len(new))
             return None
         return stored
 
-    def _write_picture(self, picture: StoredPicture, data: bytes) -> str:
+    def _write_picture(self, picture: StoredPicture, data: bytes, free: int) -> str:
         """Write one picture's file, or say why there was no room for it."""
+        if free < (self._min_free if picture.ref.kind is PictureKind.SCENE else self._min_free / 2):
+            return f"no picture kept: {_NO_FREE}"
         try:
-            free = self._free()
-            least = self._min_free if picture.ref.kind is PictureKind.SCENE else self._min_free / 2
-            if free < least:
-                return "no picture kept: free disk below its minimum"
             self._files.write(picture.path, data)
         except OSError as error:
             return f"no picture kept: {errno.errorcode.get(error.errno or 0, 'error')}"
         return ""
 
-    def _give_up(
-        self, error: sqlite3.Error, read: Read, hits: Sequence[Hit], new: Sequence[StoredPicture]
-    ) -> None:
-        """Count a read that could not be committed, and free what its pictures take."""
-        reason = f"not stored: {getattr(error, 'sqlite_errorname', 'error')}"
-        counts = {"read": 1, "hit": len(hits), "picture": len(new)}
+    def _give_up(self, why: str, read: Read, hits: Sequence[Hit], pictures: int) -> None:
+        """Count a read, or a revision, that is not stored, with what belongs to it."""
+        counts = {"read": 1, "hit": len(hits), "picture": pictures}
         self._ledger.add(
-            self._loss(kind, count, reason, read.read_id) for kind, count in counts.items() if count
+            self._loss(kind, count, f"not stored: {why}", read.read_id)
+            for kind, count in counts.items()
+            if count
         )
-        # A failed write may have reached the disk all the same: the next sweep decides about its files.
-        if not is_failing_disk(error):
-            with suppress(OSError):
-                self._files.remove(picture.path for picture in new)
+        now = self._clock.now().boottime
+        if now >= self._next_losses:
+            self._next_losses = now + LOSSES_EVERY_S
+            self.write_losses()
 
     def _lose(self, paths: Sequence[str], reason: str) -> int:
         """Count stored pictures as lost; how many were."""
@@ -418,3 +440,11 @@ class Store:
             os.close(handle)
             raise StoreError(f"{self.directory}: another unit runs over this store") from error
         self._lock = handle
+
+
+def _disk_free(directory: Path) -> int:
+    """Free bytes for the unit; none where the file system does not even answer."""
+    try:
+        return shutil.disk_usage(directory).free
+    except OSError:
+        return 0

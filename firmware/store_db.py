@@ -93,6 +93,13 @@ def transaction(db: Database) -> Iterator[sqlite3.Connection]:
         raise
 
 
+def empty_bytes(db: Database) -> int:
+    """Bytes of pages in the database file that hold nothing, for new rows to take."""
+    (pages,) = db.execute("PRAGMA freelist_count").fetchone()
+    (size,) = db.execute("PRAGMA page_size").fetchone()
+    return int(pages) * int(size)
+
+
 def is_no_room(error: sqlite3.Error) -> bool:
     """Whether the file system or a lock is in the way (full, read-only, failing, busy), so that the write
     may work later. Anything else is a damaged file or a defect."""
@@ -109,9 +116,14 @@ def _code(error: sqlite3.Error) -> int:
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
+def error_name(error: sqlite3.Error) -> str:
+    """SQLite's own name of an error, such as SQLITE_FULL."""
+    return str(getattr(error, "sqlite_errorname", type(error).__name__))
+
+
 def describe(error: sqlite3.Error) -> str:
     """One line about an error, without any value of the statement."""
-    return f"{error} ({getattr(error, 'sqlite_errorname', type(error).__name__)})"
+    return f"{error} ({error_name(error)})"
 
 
 def _migrate(db: Database, path: Path) -> None:
