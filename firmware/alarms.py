@@ -1,0 +1,94 @@
+"""Hits of a read over its revisions, and which of them the officer hears.
+
+Owns the identity of hits: one entry hits one read once, however often the read is revised; a hit that a
+revision no longer supports is withdrawn, and told. What matches is `firmware.hotlist`; lamps and buzzer
+are `hw`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from hw.protocols import Alarm, Signals
+from mqtt.records import Hit, Read
+from plates.words import AlarmClass, MatchKind
+
+logger = logging.getLogger(__name__)
+
+REMEMBERED = 512
+"""Reads whose hits are remembered; more passages than are in progress at any time."""
+
+_STRENGTH = {
+    kind: place for place, kind in enumerate((MatchKind.PARTIAL, MatchKind.LOOKALIKE, MatchKind.EXACT))
+}
+_Key = tuple[str, str, str, str, str]
+
+
+class Alarms:
+    """The hits of the passages in progress. One thread uses it."""
+
+    def __init__(self, match: Callable[[Read], Sequence[Hit]], signals: Signals) -> None:
+        """
+        Args:
+            match: the hits of a read by the list in force, each with an id of its own.
+            signals: lamps and buzzer.
+        """
+        self._match = match
+        self._signals = signals
+        self._known: OrderedDict[str, dict[_Key, Hit]] = OrderedDict()
+
+    def find(self, read: Read) -> list[Hit]:
+        """The hits of this revision that are new, changed or withdrawn, for the store."""
+        before = self._known.get(read.read_id, {})
+        now: dict[_Key, Hit] = {}
+        news = []
+        for hit in self._match(read):
+            key = _key(hit)
+            known = before.get(key)
+            if known is not None and _says_the_same(known, hit):
+                now[key] = known
+            else:
+                now[key] = hit if known is None else replace(hit, hit_id=known.hit_id)
+                news.append(now[key])
+        for key, known in before.items():
+            if key not in now:
+                now[key] = replace(known, withdrawn=True, read_revision=read.revision)
+                if not known.withdrawn:
+                    news.append(now[key])
+        if now:
+            self._remember(read.read_id, now)
+        return news
+
+    def sound(self, read: Read, hits: Sequence[Hit], before: Sequence[Hit]) -> None:
+        """Tell the officer what is new or stronger than `before`, after the commit."""
+        heard = {_key(hit): _STRENGTH[MatchKind(hit.kind)] for hit in before if not hit.withdrawn}
+        for hit in sorted(hits, key=lambda one: one.priority):
+            kind = MatchKind(hit.kind)
+            if hit.withdrawn:
+                logger.info("hit %s of read %s is withdrawn: the read was revised", hit.hit_id, read.read_id)
+            elif _STRENGTH[kind] > heard.get(_key(hit), -1):
+                logger.info(
+                    "hit %s of read %s: %s, %s", hit.hit_id, read.read_id, hit.alarm_class, kind.value
+                )
+                self._signals.hit(Alarm(AlarmClass(hit.alarm_class), kind))
+
+    def known(self, read_id: str) -> list[Hit]:
+        """The hits of a read so far."""
+        return list(self._known.get(read_id, {}).values())
+
+    def _remember(self, read_id: str, hits: dict[_Key, Hit]) -> None:
+        self._known[read_id] = hits
+        self._known.move_to_end(read_id)
+        while len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+
+
+def _says_the_same(known: Hit, hit: Hit) -> bool:
+    return not known.withdrawn and (known.kind, round(known.score, 2)) == (hit.kind, round(hit.score, 2))
+
+
+def _key(hit: Hit) -> _Key:
+    return hit.entry_plate, hit.entry_state, hit.alarm_class, hit.source, hit.case_number
