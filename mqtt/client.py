@@ -39,6 +39,8 @@ logger = logging.getLogger(__name__)
 SESSION_EXPIRY_S = 7 * 24 * 3600
 """How long the broker keeps a session of ours that is not connected."""
 
+_NO_ANSWER = "no answer yet"
+
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
@@ -239,7 +241,7 @@ class Link:
         self._client = client
         self._connected = False
         self._subscribe_fault = ""
-        self._fault = "no answer yet"
+        self._fault = _NO_ANSWER
         self._deadline = time.monotonic() + settings.connect_timeout_s
         try:
             client.connect(
@@ -290,15 +292,15 @@ class Link:
     def _disconnected(
         self, client: paho.Client, userdata: Any, flags: Any, reason: ReasonCode, properties: Any
     ) -> None:
-        # Before a CONNACK's refusal is forgotten: paho disconnects after it with a bare code.
-        if self._connected or not self._fault.startswith("refused"):
+        # The first word is the telling one: after a refusing CONNACK paho calls with a bare code.
+        if self._fault in ("", _NO_ANSWER):
             self._fault = f"disconnected: {reason}"
 
     def _drop(self, fault: str) -> None:
         """End the connection, keep the most telling fault and set the time of the next attempt."""
         client, self._client = self._client, None
         was_connected, self._connected = self._connected, False
-        if not self._fault or self._fault == "no answer yet":
+        if self._fault in ("", _NO_ANSWER):
             self._fault = fault
         if client is not None:
             _discard(client)
