@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -34,12 +34,13 @@ class ListServer:
     Raises HotListError if the key or the last manifest cannot be used.
     """
 
-    def __init__(self, directory: Path, group: str, list_id: str, entries: Iterable[ListEntry]) -> None:
+    def __init__(
+        self, directory: Path, group: str, list_id: str, entries: Iterable[ListEntry], now: datetime
+    ) -> None:
         self._topic = topics.hotlist(group)
         key = hotlists.signing_key(directory / "hq.key")
         unique = {messages.encode_record(entry): entry for entry in entries}
         self._pieces = hotlists.pack(unique.values())
-        now = datetime.now(UTC)
         path = directory / _MANIFEST
         last = _last(path)
         whole = hashlib.sha256(b"".join(self._pieces)).hexdigest()

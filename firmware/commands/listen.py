@@ -10,6 +10,7 @@ import signal
 import threading
 import uuid
 from contextlib import ExitStack, closing
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
@@ -77,7 +78,8 @@ def run(args: argparse.Namespace) -> int:
             client_id = store.client_id
         lists = None
         if args.hotlist is not None:
-            lists = ListServer(args.as_hq, args.group, args.hotlist.stem, read_entries(args.hotlist))
+            entries = read_entries(args.hotlist)
+            lists = ListServer(args.as_hq, args.group, args.hotlist.stem, entries, datetime.now(UTC))
         listener = Listener(
             settings,
             client_id,

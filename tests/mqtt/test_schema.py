@@ -37,10 +37,11 @@ def test_every_message_follows_its_published_schema(name: str) -> None:
     validator(name).validate(as_json(name))
 
 
-@pytest.mark.parametrize(("name", "change", "field"), BAD_FIELDS)
+# JSON Schema holds 1.0 an integer; there the decoder is stricter.
+@pytest.mark.parametrize(
+    ("name", "change", "field"), [case for case in BAD_FIELDS if case[2] != "record.looks"]
+)
 def test_what_the_decoder_refuses_the_schema_refuses(name: str, change: object, field: str) -> None:
-    if field == "record.looks":
-        pytest.skip("JSON Schema holds 1.0 an integer; the decoder is stricter")
     assert not validator(name).is_valid(json.loads(mutate(name, change)))
 
 

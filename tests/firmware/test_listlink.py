@@ -1,0 +1,290 @@
+"""Hot lists from HQ: only signed, newer, complete ones, and the old one stays until then."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from nacl.public import PrivateKey
+from nacl.signing import SigningKey
+
+from firmware.listen_lists import ListServer
+from firmware.listlink import PIECES_PER_REQUEST, ListLink
+from mqtt import hotlists, messages
+from mqtt.errors import HotListError
+from mqtt.records import ChunkHeader, ChunkRequest, ListEntry, Manifest
+from plates.words import CLASS_RULES, HotListEntry
+from tests.firmware.store_samples import NOON
+
+NOW = "2026-03-04T12:00:00.00+00:00"
+
+
+def entry(plate: str, alarm_class: str = "stolen_vehicle") -> ListEntry:
+    return ListEntry(
+        plate=plate,
+        state="CA",
+        alarm_class=alarm_class,
+        reason="test",
+        source="manual",
+        case_number="",
+        expiry="2027-12-31",
+    )
+
+
+class Publication:
+    """HQ's side without files: versions of a list under one key."""
+
+    def __init__(self) -> None:
+        self.key = SigningKey.generate()
+        self.public = bytes(self.key.verify_key).hex()
+
+    def publish(
+        self, version: str, entries: list[ListEntry], expires: str = "2027-01-01T00:00:00.00+00:00"
+    ) -> tuple[Manifest, list[bytes]]:
+        pieces = hotlists.pack(entries, per_piece=5)
+        issued = f"2026-03-0{version}T00:00:00.00+00:00"
+        return hotlists.manifest("test", version, issued, expires, pieces, len(entries), self.key), pieces
+
+
+class Bench:
+    """A unit's list link, its requests and the lists it built."""
+
+    def __init__(self, folder: Path, hq: Publication, classes: tuple[str, ...] = ("stolen_vehicle",)) -> None:
+        self.folder = folder
+        self.hq = hq
+        self.classes = classes
+        self.secret = PrivateKey.generate()
+        self.asked: list[ChunkRequest] = []
+        self.built: list[tuple[str, set[str]]] = []
+        self.error: Exception | None = None
+        self.time = 0.0
+        self.online = True
+        self.link = self.open()
+
+    def open(self) -> ListLink:
+        return ListLink(
+            self.folder,
+            public_key=self.hq.public,
+            secret=self.secret,
+            classes=self.classes,
+            build=self.build,
+            ask=self.ask,
+            wall=lambda: NOW,
+            clock=lambda: self.time,
+        )
+
+    def build(self, entries: Iterator[HotListEntry], manifest: Manifest) -> None:
+        plates = {entry.plate for entry in entries}
+        if self.error is not None:
+            raise self.error
+        self.built.append((manifest.version, plates))
+
+    def ask(self, request: ChunkRequest) -> bool:
+        if self.online:
+            self.asked.append(request)
+        return self.online
+
+    def answer(self, manifest: Manifest, pieces: list[bytes]) -> list[int]:
+        """Send what was asked for, until nothing more is; returns the numbers."""
+        numbers: list[int] = []
+        for _ in range(100):
+            self.link.step()
+            if not self.asked:
+                break
+            request = self.asked.pop(0)
+            for number in request.numbers:
+                numbers.append(number)
+                ref = manifest.chunks[number]
+                header = ChunkHeader(
+                    list_id=request.list_id,
+                    version=request.version,
+                    number=number,
+                    sha256=ref.sha256,
+                    size=ref.size,
+                )
+                self.link.chunk(header, hotlists.seal(pieces[number], request.public_key))
+        self.settle()
+        return numbers
+
+    def settle(self) -> None:
+        """Wait for the building thread."""
+        if self.link._builder is not None:
+            self.link._builder.join()
+            self.link.step()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path / "pieces", Publication())
+
+
+PLATES = [f"TST{number:04d}" for number in range(100)]
+
+
+def test_a_list_is_asked_for_in_parts_built_and_put_into_force(bench: Bench) -> None:
+    manifest, pieces = bench.hq.publish("1", [entry(plate) for plate in PLATES])
+    bench.link.manifest(manifest)
+    assert sorted(bench.answer(manifest, pieces)) == list(range(32))
+    assert bench.built == [("1", set(PLATES))]
+    assert (bench.link.version, bench.link.fault) == ("1", "")
+    assert bench.open().version == "1"
+
+
+def test_of_the_next_version_only_the_changed_pieces_are_asked_for(bench: Bench) -> None:
+    first = bench.hq.publish("1", [entry(plate) for plate in PLATES])
+    bench.link.manifest(first[0])
+    bench.answer(*first)
+    second = bench.hq.publish("2", [entry(plate) for plate in [*PLATES, "NEW0001"]])
+    bench.link.manifest(second[0])
+    assert len(bench.answer(*second)) == 1
+    assert bench.built[1] == ("2", {*PLATES, "NEW0001"})
+
+
+def test_an_interrupted_transfer_goes_on_after_a_restart(bench: Bench) -> None:
+    manifest, pieces = bench.hq.publish("1", [entry(plate) for plate in PLATES])
+    bench.link.manifest(manifest)
+    bench.link.step()
+    request = bench.asked.pop()
+    assert len(request.numbers) == PIECES_PER_REQUEST
+    for number in request.numbers[:10]:
+        ref = manifest.chunks[number]
+        header = ChunkHeader(list_id="test", version="1", number=number, sha256=ref.sha256, size=ref.size)
+        bench.link.chunk(header, hotlists.seal(pieces[number], request.public_key))
+    bench.link = bench.open()
+    bench.link.manifest(manifest)
+    assert len(bench.answer(manifest, pieces)) == 22
+    assert bench.built == [("1", set(PLATES))]
+
+
+def test_pieces_that_do_not_come_are_asked_for_again_later(bench: Bench) -> None:
+    manifest, _ = bench.hq.publish("1", [entry("TST0001")])
+    bench.online = False
+    bench.link.manifest(manifest)
+    bench.link.step()
+    bench.online = True
+    bench.link.step()
+    bench.link.step()
+    assert len(bench.asked) == 1
+    bench.time += 21
+    bench.link.step()
+    assert len(bench.asked) == 2
+    bench.time += 21
+    bench.link.step()
+    assert len(bench.asked) == 2, "patience grows"
+
+
+def test_an_older_version_is_never_gone_back_to(bench: Bench) -> None:
+    old, new = (bench.hq.publish(version, [entry(f"TST000{version}")]) for version in "12")
+    bench.link.manifest(new[0])
+    bench.answer(*new)
+    bench.link.manifest(old[0])
+    assert "is not newer than version 2" in bench.link.fault
+    assert bench.answer(*old) == []
+    bench.link = bench.open()
+    bench.link.manifest(old[0])
+    assert bench.answer(*old) == []
+    assert bench.link.version == "2"
+    # The one in force, retained by the broker, is no fault.
+    bench.link = bench.open()
+    bench.link.manifest(new[0])
+    assert bench.link.fault == ""
+
+
+def test_what_hq_did_not_sign_or_what_has_expired_is_refused(bench: Bench) -> None:
+    manifest, _ = bench.hq.publish("1", [entry("TST0001")])
+    forged, _ = Publication().publish("1", [entry("TST0001")])
+    expired, _ = bench.hq.publish("1", [entry("TST0001")], expires="2026-03-04T11:59:59.99+00:00")
+    changed = dataclasses.replace(manifest, entries=2)
+    for bad in (forged, changed, dataclasses.replace(manifest, signature=""), expired):
+        bench.link.manifest(bad)
+        assert bench.link.fault
+        bench.link.step()
+        bench.link.fault = ""
+    assert not bench.asked
+
+
+def test_a_piece_with_other_bytes_is_refused_and_asked_for_again(bench: Bench) -> None:
+    manifest, pieces = bench.hq.publish("1", [entry("TST0001")])
+    bench.link.manifest(manifest)
+    bench.link.step()
+    request = bench.asked.pop()
+    ref = manifest.chunks[0]
+    header = ChunkHeader(list_id="test", version="1", number=0, sha256=ref.sha256, size=ref.size)
+    bench.link.chunk(header, hotlists.seal(b"x" * ref.size, request.public_key))
+    assert "hash" in bench.link.fault
+    bench.link.chunk(header, pieces[0])
+    assert "not sealed for this unit" in bench.link.fault
+    bench.link.chunk(dataclasses.replace(header, number=7), pieces[0])
+    assert "piece 7" in bench.link.fault
+    bench.time += 21
+    assert bench.answer(manifest, pieces) == [0]
+    assert (bench.link.version, bench.link.fault) == ("1", "")
+
+
+def test_a_piece_that_was_damaged_on_the_card_is_fetched_again(bench: Bench) -> None:
+    manifest, pieces = bench.hq.publish("1", [entry(plate) for plate in PLATES])
+    bench.link.manifest(manifest)
+    bench.error = OSError("disk full")
+    bench.answer(manifest, pieces)
+    assert "disk full" in bench.link.fault
+    assert bench.link.version == ""
+    path = bench.folder / f"{manifest.chunks[3].sha256}.piece"
+    path.write_bytes(b"x" * manifest.chunks[3].size)
+    bench.error = None
+    bench.time += 1000
+    assert bench.answer(manifest, pieces) == []
+    bench.time += 1000
+    assert bench.answer(manifest, pieces) == [3]
+    assert bench.built == [("1", set(PLATES))]
+
+
+def test_classes_that_are_off_are_left_out_and_one_can_never_be_on(tmp_path: Path) -> None:
+    """430.2-b switches classes; SB 54: immigration_violator is never loaded."""
+    bench = Bench(tmp_path, Publication(), classes=tuple(CLASS_RULES))
+    entries = [entry("TST0001"), entry("TST0002", "immigration_violator"), entry("TST0003", "amber_alert")]
+    manifest, pieces = bench.hq.publish("1", entries)
+    bench.link.manifest(manifest)
+    bench.answer(manifest, pieces)
+    assert bench.built == [("1", {"TST0001", "TST0003"})]
+
+
+def test_a_broken_record_of_the_version_in_force_does_not_stop_the_unit(bench: Bench) -> None:
+    (bench.folder / "in-force.json").write_text("{")
+    assert bench.open().version == ""
+
+
+def test_a_server_keeps_the_version_of_an_unchanged_list(tmp_path: Path) -> None:
+    first = ListServer(tmp_path, "all", "test", [entry("TST0001"), entry("TST0001")], NOON)
+    again = ListServer(tmp_path, "all", "test", [entry("TST0001")], NOON + timedelta(hours=1))
+    assert again.manifest == first.manifest
+    with pytest.raises(HotListError, match="later than this clock says"):
+        ListServer(tmp_path, "all", "test", [entry("TST0002")], NOON - timedelta(hours=1))
+    changed = ListServer(tmp_path, "all", "test", [entry("TST0002")], NOON + timedelta(hours=1))
+    assert changed.manifest.version > first.manifest.version
+    hotlists.verify(changed.manifest, hotlists.read_public_key(tmp_path / "hq.pub"))
+
+
+def test_a_server_answers_for_its_own_version_and_its_own_pieces_only(tmp_path: Path) -> None:
+    server = ListServer(tmp_path, "all", "test", [entry("TST0001")], NOON)
+    key = PrivateKey.generate()
+    good = ChunkRequest(
+        list_id="test",
+        version=server.manifest.version,
+        numbers=(0, 1, 99),
+        public_key=hotlists.public_key(key),
+    )
+    (payload,) = server.answers(good)
+    message = messages.decode("chunk", payload)
+    piece = hotlists.unseal(message.data, key)
+    assert [entry.plate for entry in hotlists.unpack(piece)] == ["TST0001"]
+    assert not list(server.answers(dataclasses.replace(good, version="0")))
+    assert not list(server.answers(dataclasses.replace(good, public_key="0" * 64)))
+
+
+def test_a_server_with_a_broken_manifest_file_says_which(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("{")
+    with pytest.raises(HotListError, match=r"manifest\.json"):
+        ListServer(tmp_path, "all", "test", [entry("TST0001")], NOON)
