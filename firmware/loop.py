@@ -73,15 +73,15 @@ class Parts:
     kept: Callable[[Read, list[Hit]], None] = lambda read, hits: None
 
 
-def run(parts: Parts, stop: threading.Event, frames: int | None = None) -> None:
-    """Read plates until `stop` is set, the source ends, or `frames` frames were looked at.
+def run(parts: Parts, stop: threading.Event, enough: Callable[[], bool] = lambda: False) -> None:
+    """Read plates until `stop` is set, the source ends, or `enough` says so after a frame.
 
     Raises CameraGone after GIVE_UP_S without a camera; what else is raised is a defect or a store that
     can go on no more, and ends the process.
     """
     hardware, passages, vitals = parts.hardware, parts.passages, parts.vitals
     last: int | None = None
-    while not stop.is_set() and (frames is None or vitals.frames < frames):
+    while not stop.is_set() and not enough():
         try:
             moving = wait(parts, stop)
             if moving is None:

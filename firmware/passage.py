@@ -57,6 +57,7 @@ class Event:
         winner: the look that read the text with most confidence; without pixels where the pictures
             of the revision before still stand.
         parked: the vehicle has stood still for `parked_s`.
+        readable_at: boot time in seconds of the look with which the vote became good enough.
     """
 
     read_id: str
@@ -65,6 +66,7 @@ class Event:
     flags: frozenset[Flag]
     winner: Look
     parked: bool
+    readable_at: float
 
 
 class Passages:
@@ -269,7 +271,15 @@ class Passages:
 
     def _tell(self, track: Track, vote: Vote, winner: Look, now: float) -> Event:
         track.tell(vote, winner, self._parked(track), now)
-        return Event(track.read_id, track.revision, vote, winner.text.flags, winner, track.told_parked)
+        return Event(
+            read_id=track.read_id,
+            revision=track.revision,
+            vote=vote,
+            flags=winner.text.flags,
+            winner=winner,
+            parked=track.told_parked,
+            readable_at=now if track.readable_at is None else track.readable_at,
+        )
 
     def _parked(self, track: Track) -> bool:
         return track.told_parked or track.stood_s >= self._settings.parked_s

@@ -1,0 +1,182 @@
+"""How well passages are read: what a street showed against what the unit made of it.
+
+Owns the counting. The street and its truth are `hw.sim.street`'s, reading and voting the unit's own
+`detector` and `firmware.passage`; nothing is read here in another way than on a pole.
+
+A read belongs to the passage whose plate its winning look shows: the boxes overlap. A read that shows no
+plate is false. A passage with two reads is counted twice in "duplicates", once in "read".
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from firmware.loop import PlateReader
+from firmware.passage import Event
+from firmware.track import Box, Look
+from hw.protocols import Frame, Pixels
+
+WIDTHS: Final = (25, 40, 60, 80, 110)
+"""Lower ends of the width classes, pixels of plate width at the closest look."""
+
+OVERLAP: Final = 0.2
+"""The least intersection over union by which a box shows a plate."""
+
+
+@dataclass(slots=True)
+class Passed:
+    """One passage: what the street showed and what was made of it.
+
+    Attributes:
+        text: its plate.
+        width: of the plate at the closest look, pixels.
+        light: "day", "dusk" or "night".
+        reads: final text of each read, by read id.
+        looks: (text, confidence) of each look, in order.
+    """
+
+    text: str
+    width: float = 0.0
+    light: str = ""
+    reads: dict[str, str] = field(default_factory=dict)
+    looks: list[tuple[str, float]] = field(default_factory=list)
+
+    @property
+    def read(self) -> bool:
+        """Whether there is a read at all."""
+        return bool(self.reads)
+
+    @property
+    def exact(self) -> bool:
+        """Whether a read has exactly the plate's text."""
+        return self.text in self.reads.values()
+
+    @property
+    def first_look_exact(self) -> bool:
+        """Whether the first look would have read it, had it been trusted."""
+        return bool(self.looks) and self.looks[0][0] == self.text
+
+    @property
+    def best_look_exact(self) -> bool:
+        """Whether the look with the highest confidence reads it."""
+        return bool(self.looks) and max(self.looks, key=lambda look: look[1])[0] == self.text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """Figures of some passages; all are counts.
+
+    Attributes:
+        passages: vehicles that passed.
+        read: with a read.
+        exact: with a read of exactly the plate's text.
+        wrong: with reads, none of them exact.
+        missed: without any.
+        duplicates: reads beyond the first of a passage.
+        first_look, best_look: passages that the first look, and the surest look, would have read exactly.
+    """
+
+    passages: int
+    read: int
+    exact: int
+    wrong: int
+    missed: int
+    duplicates: int
+    first_look: int
+    best_look: int
+
+
+class Tally:
+    """Assigns looks and reads to the passages that a street showed."""
+
+    def __init__(self) -> None:
+        self.passed: dict[int, Passed] = {}
+        self.false_reads: set[str] = set()
+        self._owner: dict[str, int | None] = {}
+
+    def saw(self, frame: Frame, looks: Sequence[Look], light: str) -> None:
+        """Take in a frame with its truth, and the looks at it."""
+        for truth in frame.truth or ():
+            if truth.box is None:
+                continue
+            passed = self.passed.setdefault(truth.passage, Passed(truth.text, light=light))
+            passed.width = max(passed.width, truth.box[2])
+        for look in looks:
+            owner = _shown(look)
+            if owner is not None and look.text.text:
+                self.passed[owner].looks.append((look.text.text, look.text.confidence))
+
+    def kept(self, event: Event) -> int | None:
+        """Take in a read or its revision; the passage that it belongs to, None for a false one."""
+        owner = self._owner.get(event.read_id)
+        if event.read_id not in self._owner:
+            owner = self._owner[event.read_id] = _shown(event.winner)
+        if owner is None:
+            self.false_reads.add(event.read_id)
+        else:
+            self.passed[owner].reads[event.read_id] = event.vote.text
+        return owner
+
+    def counts(self, some: Iterable[Passed] | None = None) -> Counts:
+        """The figures of some passages, of all by default."""
+        chosen = list(self.passed.values() if some is None else some)
+        return Counts(
+            passages=len(chosen),
+            read=sum(one.read for one in chosen),
+            exact=sum(one.exact for one in chosen),
+            wrong=sum(one.read and not one.exact for one in chosen),
+            missed=sum(not one.read for one in chosen),
+            duplicates=sum(max(len(one.reads) - 1, 0) for one in chosen),
+            first_look=sum(one.first_look_exact for one in chosen),
+            best_look=sum(one.best_look_exact for one in chosen),
+        )
+
+    def by_width(self) -> dict[str, Counts]:
+        """The figures by plate width at the closest look."""
+        groups: dict[int, list[Passed]] = defaultdict(list)
+        for one in self.passed.values():
+            groups[max((low for low in WIDTHS if low <= one.width), default=0)].append(one)
+        return {_width_name(low): self.counts(groups[low]) for low in sorted(groups)}
+
+    def by_light(self) -> dict[str, Counts]:
+        """The figures by light."""
+        groups: dict[str, list[Passed]] = defaultdict(list)
+        for one in self.passed.values():
+            groups[one.light].append(one)
+        return {light: self.counts(groups[light]) for light in sorted(groups)}
+
+
+def looks_at(reader: PlateReader, frame: Frame) -> list[Look]:
+    """Every look at a frame, as the loop takes it."""
+    image: Pixels = frame.image
+    return [Look.of(frame, found, reader.read(image, found)) for found in reader.locate(image)]
+
+
+def _shown(look: Look) -> int | None:
+    """The passage whose plate a look shows."""
+    shown = [
+        (overlap, truth.passage)
+        for truth in look.frame.truth or ()
+        if truth.box is not None and (overlap := iou(look.detection.box, truth.box)) >= OVERLAP
+    ]
+    return max(shown)[1] if shown else None
+
+
+def iou(one: Box, other: Box) -> float:
+    """Intersection over union of two boxes."""
+    width = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
+    height = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    both = width * height
+    return both / (one[2] * one[3] + other[2] * other[3] - both)
+
+
+def _width_name(low: int) -> str:
+    place = WIDTHS.index(low) if low in WIDTHS else -1
+    if place < 0:
+        return f"under {WIDTHS[0]}"
+    return f"{low}-{WIDTHS[place + 1]}" if place + 1 < len(WIDTHS) else f"{low} and more"
