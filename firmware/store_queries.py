@@ -37,12 +37,14 @@ class ReadQuery:
             end open. Where one is given, reads without a time are left out.
         plate: only these plates: characters 0-9A-Z, `?` for one character, `*` for a run; "" for all.
         limit: at most so many, the newest; None for all.
+        demo: only reads of a site that is marked as a demonstration.
     """
 
     since: str | None = None
     until: str | None = None
     plate: str = ""
     limit: int | None = None
+    demo: bool = False
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[0-9A-Z?*]*", self.plate):
@@ -55,6 +57,8 @@ class ReadQuery:
             terms.append("captured_at >= :since")
         if self.until is not None:
             terms.append("captured_at <= :until")
+        if self.demo:
+            terms.append("demo")
         if self.plate:
             terms.append("plate GLOB :plate")
         return " AND ".join(terms), {"since": self.since, "until": self.until, "plate": self.plate}
