@@ -4,8 +4,8 @@ Owns the subscriber's loop: a message is acknowledged only after what it brought
 receipt is computed from the database after that. What is kept is `firmware.listen_store`, hot lists
 are `firmware.listen_lists`. It stands in for HQ until HQ is built.
 
-A line holds counts and ids; plate text needs `show_plates`, which the command sets for a named person
-with a purpose, or is shown of reads that a demonstration site made.
+A line holds counts and ids; plate text needs a Grant (a named person with a purpose, recorded before it
+is shown), or is shown of reads that a demonstration site made.
 """
 
 from __future__ import annotations
@@ -15,10 +15,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+from firmware.access import Grant
 from firmware.listen_lists import ListServer
 from firmware.listen_store import Conflict, ListenStore, Series, receipt_of
+from hw.protocols import ClockQuality, Timestamp
 from mqtt import messages, topics
 from mqtt.client import SESSION_EXPIRY_S, Incoming, Link
 from mqtt.errors import MqttError, TopicError
@@ -54,7 +57,7 @@ class Listener:
 
     `store` keeps what comes and makes it an HQ that sends receipts; without one nothing is kept, and
     a bad message is only told. `demo` shows the plates of reads that say they are a demonstration's,
-    `show_plates` those of all.
+    `grant` those of all, each recorded first.
     """
 
     def __init__(
@@ -66,16 +69,17 @@ class Listener:
         store: ListenStore | None = None,
         lists: ListServer | None = None,
         demo: bool = False,
-        show_plates: bool = False,
+        grant: Grant | None = None,
     ) -> None:
         self._show = show
         self._store = store
         self._lists = lists
         self._demo = demo
-        self._show_plates = show_plates
+        self._grant = grant
         self._batch: list[Incoming] = []
         self._told: dict[tuple[str, str], tuple[int, float]] = {}
         self._demo_reads: set[str] = set()
+        self._shown: list[str] = []
         self.bad = 0
         self._link = Link(
             settings,
@@ -108,7 +112,6 @@ class Listener:
         self._link.wake()
 
     def _up(self) -> None:
-        self._batch.clear()
         self._show("broker     connected")
         if self._lists is not None:
             topic, payload = self._lists.announcement()
@@ -136,6 +139,9 @@ class Listener:
             self._link.ack(incoming)
         if self._store is not None:
             self._send_receipts(self._news({(envelope.unit, envelope.store_id) for envelope in envelopes}))
+        if self._grant is not None and self._shown:
+            self._grant.showing(self._shown)
+            self._shown.clear()
         for line in lines:
             self._show(line)
 
@@ -225,6 +231,25 @@ class Listener:
         return f" {record.plate} {record.confidence:.2f} {record.captured_at or 'before the clock was set'}"
 
     def _may_show(self, read_id: str) -> bool:
-        if self._show_plates or read_id in self._demo_reads:
+        if self._grant is not None:
+            self._shown.append(read_id)
+            return True
+        if read_id in self._demo_reads:
             return True
         return self._demo and self._store is not None and self._store.is_demo(read_id)
+
+
+class ServerClock:
+    """The clock of the machine at HQ, which keeps its time itself (hw.protocols.Clock)."""
+
+    def now(self) -> Timestamp:
+        boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        boottime = time.clock_gettime(time.CLOCK_BOOTTIME)
+        return Timestamp(boot_id, boottime, datetime.now(UTC), ClockQuality.NTP)
+
+    def wall(self, boot_id: str, boottime: float) -> tuple[datetime, ClockQuality] | None:
+        now = self.now()
+        assert now.wall is not None
+        if boot_id != now.boot_id:
+            return None
+        return now.wall - timedelta(seconds=now.boottime - boottime), now.quality

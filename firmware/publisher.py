@@ -141,21 +141,23 @@ class Publisher:
                     self._send_status(link)
                     if self._lists is not None:
                         self._lists.step()
-                self._count(db, link, drainer)
+                self._note(db, link, drainer)
             self._say_goodbye(link)
 
-    def _count(self, db: sqlite3.Connection, link: Link, drainer: Drainer) -> None:
-        # At most twice a second: counting a long queue costs more than sending from it.
-        if time.monotonic() - self._counted < _COUNT_S:
-            return
-        counts = outbox.counts(db)
-        self._counted = time.monotonic()
+    def _note(self, db: sqlite3.Connection, link: Link, drainer: Drainer) -> None:
+        # The queue is counted at most twice a second: on a long one that costs more than sending.
+        if time.monotonic() - self._counted >= _COUNT_S:
+            counts = outbox.counts(db)
+            queue, oldest_at = counts.queue, counts.oldest_at
+            self._counted = time.monotonic()
+        else:
+            queue, oldest_at = self._status.queue, self._status.oldest_at
         self._status = PublisherStatus(
             enabled=True,
             connected=link.connected,
             faults=tuple(self._faults(link, drainer)),
-            queue=counts.queue,
-            oldest_at=counts.oldest_at,
+            queue=queue,
+            oldest_at=oldest_at,
             receipted=drainer.receipted,
             sent=drainer.sent,
             list_version=self._lists.version if self._lists is not None else "",

@@ -4,9 +4,9 @@ Owns connecting, TLS, back-off, and what counts as connected or sent. It keeps n
 not be lost is in the outbox. No thread is started; the owner calls `step` in a loop, and any other
 thread may call `wake`, even after `close`.
 
-Connected means: a CONNACK with a good reason code. Sent means: a PUBACK with a good reason code.
-A new connection starts with nothing in flight, since whoever wanted something sent learns from
-`on_down` that it was not.
+Connected means: a CONNACK with a good reason code, and an answer to the subscriptions. Sent means: a
+PUBACK with a good reason code. A new connection starts with nothing in flight, since whoever wanted
+something sent learns from `on_down` that it was not.
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ class Link:
     `on_message` is called for each message; with `manual_ack` the owner acknowledges it by `ack`,
     else that happens when it returns. `on_published(token, fault)` tells the fate of a `publish`:
     fault "" is a good PUBACK, else the broker's reason. `on_up` and `on_down` tell of the
-    connection; after `on_down` no fate of an earlier token is told any more.
+    connection; messages may come before `on_up`, and after `on_down` no fate of an earlier token is
+    told any more.
 
     Raises LinkError when the settings forbid or cannot make a connection at all.
     """
@@ -102,6 +103,7 @@ class Link:
         self._tls = tls_context(settings) if settings.tls else None
         self._password = _password(settings)
         self._client: paho.Client | None = None
+        self._accepted = False
         self._connected = False
         self._attempts = 0
         self._next_attempt = 0.0
@@ -115,7 +117,7 @@ class Link:
 
     @property
     def connected(self) -> bool:
-        """Whether the broker has accepted this client and nothing has ended the connection since."""
+        """Whether the broker has accepted this client, has answered its subscriptions and is still there."""
         return self._connected
 
     @property
@@ -148,7 +150,7 @@ class Link:
                 self._connect()
             return
         if not self._connected and time.monotonic() > self._deadline:
-            self._drop(f"no CONNACK within {self._settings.connect_timeout_s:g} s")
+            self._drop(f"no answer from the broker within {self._settings.connect_timeout_s:g} s")
             return
         sock = client.socket()
         if sock is None:
@@ -187,8 +189,8 @@ class Link:
         return info.mid if info.rc == paho.MQTT_ERR_SUCCESS else None
 
     def ack(self, message: Incoming) -> None:
-        """Acknowledge a message by hand; one of an earlier connection is left to be sent again."""
-        if self._client is not None and self._connected:
+        """Acknowledge a message of this connection by hand; `on_down` ends its right to be."""
+        if self._client is not None:
             self._client.ack(message.mid, message.qos)
 
     def close(self) -> None:
@@ -261,13 +263,11 @@ class Link:
             self._fault = f"refused by the broker: {reason}"
             return
         self._maximum_packet = getattr(properties, "MaximumPacketSize", None)
-        self._connected = True
-        self._attempts = 0
-        self._fault = ""
-        logger.info("connected to %s:%d", self._settings.host, self._settings.port)
+        self._accepted = True
         if self._subscriptions:
             client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in self._subscriptions])
-        self._on_up()
+        else:
+            self._ready()
 
     def _suback(
         self, client: paho.Client, userdata: Any, mid: int, reasons: list[ReasonCode], properties: Any
@@ -278,6 +278,14 @@ class Link:
             if reason.is_failure
         ]
         self._subscribe_fault = f"no subscription to {'; '.join(failed)}" if failed else ""
+        self._ready()
+
+    def _ready(self) -> None:
+        self._connected = True
+        self._attempts = 0
+        self._fault = ""
+        logger.info("connected to %s:%d", self._settings.host, self._settings.port)
+        self._on_up()
 
     def _puback(
         self, client: paho.Client, userdata: Any, mid: int, reason: ReasonCode, properties: Any
@@ -299,7 +307,8 @@ class Link:
     def _drop(self, fault: str) -> None:
         """End the connection, keep the most telling fault and set the time of the next attempt."""
         client, self._client = self._client, None
-        was_connected, self._connected = self._connected, False
+        was_accepted, self._accepted = self._accepted, False
+        self._connected = False
         if self._fault in ("", _NO_ANSWER):
             self._fault = fault
         if client is not None:
@@ -315,7 +324,7 @@ class Link:
             self._fault,
             delay,
         )
-        if was_connected:
+        if was_accepted:
             self._on_down()
 
     def _wait(self, client: paho.Client | None, timeout: float) -> tuple[bool, bool]:

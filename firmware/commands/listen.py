@@ -14,8 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
+from firmware.access import Access, Grant, add_options, is_asked, load_people
 from firmware.errors import Exit, UsageError
-from firmware.listen import Listener
+from firmware.listen import Listener, ServerClock
 from firmware.listen_lists import ListServer, read_entries
 from firmware.listen_store import ListenStore
 from mqtt.settings import MqttSettings
@@ -51,8 +52,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="publish this hot list (.csv, or the .sqlite of `hotlist import`); wants --as-hq",
     )
     keep.add_argument("--group", default="all", help="group of units that follows it (default %(default)s)")
-    show = parser.add_argument_group("who sees plate text")
-    show.add_argument("--demo", action="store_true", help="show plates of reads made by a demonstration site")
+    add_options(parser)
+    parser.add_argument(
+        "--people", metavar="FILE", type=Path, help="the people file in which --person is looked up"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -80,6 +83,7 @@ def run(args: argparse.Namespace) -> int:
         if args.hotlist is not None:
             entries = read_entries(args.hotlist)
             lists = ListServer(args.as_hq, args.group, args.hotlist.stem, entries, datetime.now(UTC))
+        grant = _grant(args, store) if is_asked(args) else None
         listener = Listener(
             settings,
             client_id,
@@ -87,11 +91,20 @@ def run(args: argparse.Namespace) -> int:
             store=store,
             lists=lists,
             demo=args.demo,
+            grant=grant,
         )
         listener.run(_stop_on_signals(listener))
         if store is not None:
             print(", ".join(f"{count} {name}" for name, count in store.counts().items()), flush=True)
         return Exit.FAILED if listener.bad else Exit.OK
+
+
+def _grant(args: argparse.Namespace, store: ListenStore | None) -> Grant:
+    if store is None:
+        raise UsageError("--person wants --as-hq DIR, where the record of the access is kept")
+    people = {} if args.people is None else load_people(args.people)
+    access = Access(people, ServerClock(), store.add_access)
+    return access.grant(args.person, args.purpose, args.case, "listen", "every read that arrives")
 
 
 def _stop_on_signals(listener: Listener) -> threading.Event:

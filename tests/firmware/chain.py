@@ -24,7 +24,7 @@ from tests.firmware.store_samples import SetClock
 FAST = (
     "mqtt.backoff_min_s=0.1",
     "mqtt.backoff_max_s=0.3",
-    "mqtt.receipt_timeout_s=1.0",
+    "mqtt.receipt_timeout_s=1",
     "mqtt.keepalive_s=5",
 )
 """Patience for tests."""
@@ -186,7 +186,9 @@ class Hq:
         return [str(row[0]) for row in self.query("SELECT read_id FROM reads ORDER BY rowid")]
 
     def __enter__(self) -> Hq:
-        return self.start()
+        self.start()
+        wait_for(lambda: "broker     connected" in self.lines)
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -1,0 +1,262 @@
+"""The subscriber at HQ's end: what it keeps, what it shows, what it puts into quarantine."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from firmware.listen_store import Conflict, ListenStore
+from mqtt import messages, topics
+from mqtt.client import Link
+from mqtt.messages import Message
+from mqtt.records import Envelope, Receipt, Status
+from mqtt.settings import MqttSettings
+from tests.broker import Broker
+from tests.firmware.chain import Hq, wait_for
+from tests.mqtt import samples
+
+AT = samples.AT
+STORE_ID = "0" * 32
+PLATE = "7TST123"
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    with Broker(tmp_path / "broker") as started:
+        yield started
+
+
+class Sender:
+    """Publishes as a unit would and collects the receipts."""
+
+    def __init__(self, port: int) -> None:
+        self.receipts: list[int] = []
+        self.acked = 0
+        self.link = Link(
+            MqttSettings(port=port, backoff_min_s=0.1),
+            "pole-1",
+            [topics.everything_down("pole-1")],
+            on_message=lambda incoming: self.receipts.append(_sequence(incoming.payload)),
+            on_published=lambda token, fault: self._acked(),
+        )
+        self.until(lambda: self.link.connected)
+
+    def _acked(self) -> None:
+        self.acked += 1
+
+    def until(self, what: object) -> None:
+        deadline = time.monotonic() + 10
+        while not what():  # type: ignore[operator]
+            assert time.monotonic() < deadline
+            self.link.step(0.02)
+
+    def send(self, record: messages.Record, sequence: int, data: bytes = b"", unit: str = "pole-1") -> None:
+        envelope = Envelope(unit=unit, store_id=STORE_ID, sequence=sequence)
+        self.raw(messages.name_of(record), messages.encode(record, envelope, data))
+
+    def raw(self, name: str, payload: bytes) -> None:
+        self.link.publish(topics.up("pole-1", name), payload)
+
+
+def _sequence(payload: bytes) -> int:
+    record = messages.decode("receipt", payload).record
+    assert isinstance(record, Receipt)
+    return record.sequence
+
+
+def test_a_message_that_comes_twice_is_kept_once(tmp_path: Path, broker: Broker) -> None:
+    with Hq(tmp_path / "hq", broker.port) as hq:
+        sender = Sender(broker.port)
+        read = samples.read()
+        for _ in range(3):
+            sender.send(read, 1)
+            sender.send(samples.read(read.read_id, revision=2), 2)
+        sender.until(lambda: sender.receipts and sender.receipts[-1] == 2)
+        assert hq.query("SELECT read_id, revision FROM reads ORDER BY revision") == [
+            (read.read_id, 1),
+            (read.read_id, 2),
+        ]
+        assert len([line for line in hq.lines if line.startswith("read")]) == 2
+        sender.link.close()
+
+
+def test_a_gap_is_counted_and_no_receipt_passes_it(tmp_path: Path, broker: Broker) -> None:
+    """430.4-b: what is missing is known."""
+    with Hq(tmp_path / "hq", broker.port) as hq:
+        sender = Sender(broker.port)
+        for sequence in (1, 2, 5):
+            sender.send(samples.read(), sequence)
+        sender.until(lambda: sender.receipts)
+        wait_for(lambda: len(hq.read_ids()) == 3)
+        assert max(sender.receipts) == 2
+        with closing(ListenStore(tmp_path / "hq")) as store:
+            (series,) = store.series()
+            assert (series.contiguous, series.highest, series.missing) == (2, 5, 2)
+            assert store.counts()["missing"] == 2
+        for sequence in (3, 4):
+            sender.send(samples.loss(), sequence)
+        sender.until(lambda: sender.receipts[-1] == 5)
+        sender.link.close()
+
+
+def test_bad_messages_go_into_quarantine_with_their_reason_and_count_as_received(
+    tmp_path: Path, broker: Broker
+) -> None:
+    with Hq(tmp_path / "hq", broker.port) as hq:
+        sender = Sender(broker.port)
+        good = messages.encode(samples.read(), Envelope(unit="pole-1", store_id=STORE_ID, sequence=2))
+        sender.raw(
+            "read", good.replace(b'"looks":5', b'"looks":-5').replace(b'"sequence":2', b'"sequence":1')
+        )
+        sender.raw("read", good)
+        sender.send(samples.picture(b"bytes", samples.new_id()), 3, b"other bytes")
+        sender.raw("read", b"\xff\x00 no JSON")
+        sender.send(samples.read(), 4, unit="pole-2")
+        sender.link.publish("platewarden/v1/units/pole-1/up/nonsense", b"{}")
+        sender.until(lambda: sender.receipts and sender.receipts[-1] == 3)
+        wait_for(lambda: hq.query("SELECT COUNT(*) FROM quarantine") == [(5,)])
+        reasons = " ".join(str(row[0]) for row in hq.query("SELECT reason FROM quarantine"))
+        for part in ("record.looks: is below 0", "hash", "message: is not JSON", "envelope.unit", "nonsense"):
+            assert part in reasons
+        assert len(hq.read_ids()) == 1
+        assert hq.query("SELECT unit, contiguous FROM series") == [("pole-1", 3)]
+        assert PLATE not in "".join(hq.lines)
+        sender.link.close()
+
+
+def test_lines_hold_counts_and_ids_but_no_plate(tmp_path: Path, broker: Broker) -> None:
+    """430.5(b): plate text needs a person and a purpose."""
+    with Hq(tmp_path / "hq", broker.port) as hq:
+        sender = Sender(broker.port)
+        read = samples.read(demo=False)
+        sender.send(read, 1)
+        sender.send(samples.hit(read.read_id), 2)
+        sender.send(samples.loss(), 3)
+        sender.send(samples.access(), 4)
+        sender.link.publish(topics.up("pole-1", "status"), messages.encode(Status(state="ready")))
+        wait_for(
+            lambda: {line.split()[0] for line in hq.lines} >= {"read", "hit", "loss", "access", "status"}
+        )
+        text = "\n".join(hq.lines)
+        assert read.read_id in text
+        assert "exact stolen_vehicle UNVERIFIED" in text
+        assert PLATE not in text
+        sender.link.close()
+
+
+def test_demo_shows_the_plates_of_a_demonstration_site_only(tmp_path: Path, broker: Broker) -> None:
+    with Hq(tmp_path / "hq", broker.port, demo=True) as hq:
+        sender = Sender(broker.port)
+        shown, hidden = samples.read(plate="SHOWN1"), samples.read(plate="HIDDEN1", demo=False)
+        sender.send(shown, 1)
+        sender.send(samples.hit(shown.read_id, "SHOWN1"), 2)
+        sender.send(hidden, 3)
+        sender.send(samples.hit(hidden.read_id, "HIDDEN1"), 4)
+        data = b"\xff\xd8 jpeg"
+        sender.send(samples.picture(data, shown.read_id), 5, data)
+        wait_for(lambda: any(line.startswith("picture") for line in hq.lines))
+        text = "\n".join(hq.lines)
+        assert text.count("SHOWN1") == 2
+        assert "HIDDEN1" not in text
+        path = re.search(r"(\S+\.jpg)$", text, re.MULTILINE)
+        assert path is not None
+        assert Path(path[1]).read_bytes() == data
+        sender.link.close()
+
+
+def test_the_same_revision_with_another_content_is_a_conflict(tmp_path: Path) -> None:
+    with closing(ListenStore(tmp_path)) as store:
+        read = samples.read()
+        envelope = Envelope(unit="u", store_id=STORE_ID, sequence=1)
+        assert store.add("u", Message("read", envelope, read), AT)
+        assert not store.add("u", Message("read", envelope, read), AT)
+        with pytest.raises(Conflict):
+            store.add("u", Message("read", envelope, samples.read(read.read_id, plate="OTHER1")), AT)
+
+
+def test_what_was_not_committed_comes_again(tmp_path: Path) -> None:
+    store = ListenStore(tmp_path)
+    envelope = Envelope(unit="u", store_id=STORE_ID, sequence=1)
+    store.add("u", Message("read", envelope, samples.read()), AT)
+    store.received(envelope)
+    store.close()
+    with closing(ListenStore(tmp_path)) as again:
+        assert again.counts()["reads"] == 0
+        assert again.series() == []
+
+
+def command(port: int, *more: str) -> list[str]:
+    return [sys.executable, "-m", "firmware.cli", "listen", "--port", str(port), *more]
+
+
+def test_the_command_ends_cleanly_and_tells_what_it_kept(tmp_path: Path, broker: Broker) -> None:
+    with subprocess.Popen(
+        command(broker.port, "--as-hq", str(tmp_path / "hq")), stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "broker     connected\n"
+        sender = Sender(broker.port)
+        sender.send(samples.read(), 1)
+        assert process.stdout.readline().startswith("read       pole-1 #1 ")
+        process.send_signal(signal.SIGINT)
+        rest = process.stdout.read()
+        assert "1 reads, 0 hits, 0 pictures" in rest
+        assert process.wait(10) == 0
+        sender.link.close()
+
+
+def people(folder: Path) -> Path:
+    path = folder / "people.toml"
+    path.write_text(
+        '[mora]\nname = "A. Mora"\ntitle = "Officer"\nagency = "Test PD"\ncourse = "ALPR"\n'
+        "trained_until = 2099-01-01\n"
+    )
+    path.chmod(0o600)
+    return path
+
+
+def test_a_named_person_sees_plates_and_each_is_recorded_first(tmp_path: Path, broker: Broker) -> None:
+    """430.5(a): the record comes before the text."""
+    person = ["--person", "mora", "--purpose", "audit", "--case", "A-1", "--people", str(people(tmp_path))]
+    arguments = command(broker.port, "--as-hq", str(tmp_path / "hq"), *person)
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "broker     connected\n"
+        sender = Sender(broker.port)
+        read = samples.read(demo=False)
+        sender.send(read, 1)
+        assert PLATE in process.stdout.readline()
+        sender.link.close()
+        process.terminate()
+        process.wait(10)
+    hq = Hq(tmp_path / "hq", broker.port)
+    records = "".join(str(row) for row in hq.query("SELECT record FROM access"))
+    assert "A. Mora" in records
+    assert read.read_id in records
+
+
+def test_plates_are_refused_without_training_or_a_place_for_the_record(
+    tmp_path: Path, broker: Broker
+) -> None:
+    """430.3(d)."""
+    hq = ["--as-hq", str(tmp_path / "hq")]
+    for more, text in (
+        ([*hq, "--person", "nobody", "--purpose", "audit", "--case", "1"], "not in the people file"),
+        (["--person", "mora", "--purpose", "audit", "--case", "1"], "wants --as-hq"),
+        (["--hotlist", "x.csv"], "wants --as-hq"),
+        (["--host", "192.0.2.1"], "plain MQTT is for loopback only"),
+    ):
+        done = subprocess.run(
+            command(broker.port, *more), capture_output=True, text=True, timeout=20, check=False
+        )
+        assert done.returncode not in (0, -signal.SIGKILL)
+        assert text in done.stderr
+        assert "Traceback" not in done.stderr
