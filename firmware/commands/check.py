@@ -13,6 +13,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -71,7 +72,6 @@ def check(settings: Settings) -> Iterator[Finding]:
 
 def _models(settings: Settings) -> Iterator[Finding]:
     from detector.errors import DetectorError
-    from detector.reader import Reader
     from detector.sidecar import load_sidecar
 
     folder = settings.detector.models
@@ -86,6 +86,8 @@ def _models(settings: Settings) -> Iterator[Finding]:
             yield Finding(Outcome.OK, f"model {kind}", f"version {sidecar.version}, {sidecar.sha256[:12]}")
     if not sound:
         return
+    from detector.reader import Reader
+
     try:
         Reader.open(folder, threads=settings.detector.threads)
     except DetectorError as error:
@@ -113,14 +115,12 @@ def _store(settings: Settings) -> Iterator[Finding]:
 
 
 def _hot_list(settings: Settings) -> Iterator[Finding]:
-    from datetime import UTC, datetime
-
-    from firmware.hotlist import HotList
-
     file, subject = settings.hotlist.file, "hotlist.file"
     if not file.exists():
         yield Finding(Outcome.NOTE, subject, f"{file}: no hot list yet; nothing will alarm")
         return
+    from firmware.hotlist import HotList
+
     try:
         with HotList.open(file) as hot_list:
             version, entries, age = hot_list.version, hot_list.entries, hot_list.age_s(datetime.now(UTC))
@@ -143,7 +143,8 @@ def _people(settings: Settings) -> Iterator[Finding]:
     try:
         people = load_people(settings.access.people)
     except FirmwareError as error:
-        yield Finding(Outcome.PROBLEM, "access.people", str(error))
+        for line in str(error).splitlines():
+            yield Finding(Outcome.PROBLEM, "access.people", line)
     else:
         yield Finding(Outcome.OK, "access.people", f"{settings.access.people}: {len(people)} named")
 

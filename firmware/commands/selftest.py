@@ -69,11 +69,11 @@ def run(args: argparse.Namespace) -> int:
         raise IoError("the unit is running: stop its service first (systemctl stop platewarden)")
     hardware = open_hardware(
         settings.camera.kind,
-        camera=settings.camera,
-        trigger=settings.trigger,
-        signals=settings.signals,
-        gps=settings.gps,
-        clock=settings.clock,
+        settings.camera,
+        settings.trigger,
+        settings.signals,
+        settings.gps,
+        settings.clock,
     )
     try:
         results = []

@@ -16,11 +16,11 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from firmware.commands.reads import existing_store
 from firmware.config import Settings
 from firmware.errors import FirmwareError, StoreError
 from firmware.status_file import read_status
-from firmware.store import LOCK, Store
-from firmware.store_db import FILE
+from firmware.store import LOCK
 from firmware.store_queries import Figures
 from hw.protocols import Clock
 from mqtt.records import Status
@@ -81,13 +81,8 @@ def run(args: argparse.Namespace) -> int:
 def report(settings: Settings, clock: Clock) -> Report:
     """Everything that the command tells. Raises StoreError where there is no store or it cannot be used."""
     directory = settings.store.directory
-    if not (directory / FILE).exists():
-        raise StoreError(f"{directory}: no store is here yet: the unit has not run")
-    store = Store.open(directory, clock)
-    try:
+    with existing_store(settings, clock) as store:
         figures = store.figures()
-    finally:
-        store.close()
     usage = shutil.disk_usage(directory)
     last = read_status(directory)
     return Report(

@@ -1,0 +1,151 @@
+"""`platewarden check`: what it finds in a unit's set-up without starting it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from firmware import config
+from firmware.commands.check import Finding, Outcome, check
+from firmware.config import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def settings(folder: Path, *overrides: str) -> Settings:
+    base = [
+        "unit.id=unit-7",
+        f"detector.models={folder}/models",
+        f"store.directory={folder}/store",
+        "store.min_free_mb=1",
+        f"hotlist.file={folder}/hotlist.sqlite",
+        "camera.source=street",
+    ]
+    return config.load([], environ={}, overrides=[*base, *overrides])
+
+
+def about(subject: str, found: Settings) -> Finding:
+    """The one finding about `subject`."""
+    (finding,) = [finding for finding in check(found) if finding.subject == subject]
+    return finding
+
+
+def test_each_model_that_is_missing_is_told(tmp_path: Path) -> None:
+    found = settings(tmp_path)
+    for kind in ("locator", "ocr"):
+        finding = about(f"model {kind}", found)
+        assert finding.outcome is Outcome.PROBLEM
+        assert f"{kind}.t" in finding.text
+
+
+def test_a_model_that_is_not_the_one_of_its_sidecar_is_told(tmp_path: Path) -> None:
+    models = ROOT / "models"
+    if not (models / "locator.tflite").exists():
+        pytest.skip("no model is in models/ yet")
+    (tmp_path / "models").mkdir()
+    for name in ("locator.tflite", "locator.toml", "ocr.tflite", "ocr.toml"):
+        (tmp_path / "models" / name).write_bytes((models / name).read_bytes())
+    found = settings(tmp_path)
+    digest = hashlib.sha256((models / "ocr.tflite").read_bytes()).hexdigest()
+    assert digest[:12] in about("model ocr", found).text
+    damaged = bytearray((models / "ocr.tflite").read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    (tmp_path / "models" / "ocr.tflite").write_bytes(damaged)
+    assert about("model ocr", found).outcome is Outcome.PROBLEM
+    assert about("model locator", found).outcome is Outcome.OK
+
+
+def test_the_stores_folder_is_judged_and_not_made(tmp_path: Path) -> None:
+    assert about("store.directory", settings(tmp_path)).outcome is Outcome.NOTE
+    assert not (tmp_path / "store").exists()
+    (tmp_path / "store").mkdir()
+    assert about("store.directory", settings(tmp_path)).outcome is Outcome.OK
+    full = settings(tmp_path, "store.min_free_mb=1000000")
+    assert "less than store.min_free_mb" in about("store.directory", full).text
+    file = tmp_path / "file"
+    file.write_text("")
+    finding = about("store.directory", settings(tmp_path, f"store.directory={file}/store"))
+    assert finding.outcome is Outcome.PROBLEM
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_store_that_this_user_may_not_write_is_a_problem(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    try:
+        assert about("store.directory", settings(tmp_path)).outcome is Outcome.PROBLEM
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_a_hot_list_of_garbage_is_a_problem_and_none_a_note(tmp_path: Path) -> None:
+    found = settings(tmp_path)
+    assert about("hotlist.file", found).outcome is Outcome.NOTE
+    found.hotlist.file.write_bytes(b"garbage" * 1000)
+    finding = about("hotlist.file", found)
+    assert finding.outcome is Outcome.PROBLEM
+    assert str(found.hotlist.file) in finding.text
+
+
+def test_every_mistake_of_the_people_file_is_told(tmp_path: Path) -> None:
+    assert about("access.people", settings(tmp_path)).outcome is Outcome.NOTE
+    people = tmp_path / "people.toml"
+    found = settings(tmp_path, f"access.people={people}")
+    assert about("access.people", found).outcome is Outcome.PROBLEM
+    people.write_text("[people.x]\nname = 3\ntitle = 4\n")
+    lines = [finding for finding in check(found) if finding.subject == "access.people"]
+    assert len(lines) >= 2
+    assert all(line.outcome is Outcome.PROBLEM for line in lines)
+
+
+def test_tls_files_are_tried(tmp_path: Path) -> None:
+    assert about("mqtt", settings(tmp_path)).text == "127.0.0.1:1883 with plain MQTT"
+    assert about("mqtt", settings(tmp_path, "mqtt.enabled=false")).outcome is Outcome.NOTE
+    garbage = tmp_path / "ca.pem"
+    garbage.write_text("no certificate")
+    finding = about("mqtt", settings(tmp_path, "mqtt.tls=true", f"mqtt.ca_file={garbage}"))
+    assert finding.outcome is Outcome.PROBLEM
+    assert str(garbage) in finding.text
+
+
+def test_what_the_camera_needs_is_there(tmp_path: Path) -> None:
+    assert about("camera.source", settings(tmp_path)).outcome is Outcome.OK
+    for source in (f"folder:{tmp_path}/none", f"video:{tmp_path}/none.mp4"):
+        finding = about("camera.source", settings(tmp_path, f"camera.source={source}"))
+        assert finding.outcome is Outcome.PROBLEM
+        assert f"{tmp_path}/none" in finding.text
+    assert (
+        about("camera.source", settings(tmp_path, f"camera.source=folder:{tmp_path}")).outcome is Outcome.OK
+    )
+
+
+def test_all_problems_are_told_in_one_run_with_exit_code_1(tmp_path: Path) -> None:
+    file = tmp_path / "unit.toml"
+    file.write_text(
+        '[unit]\nid = "unit-7"\n[detector]\nmodels = "models"\n[store]\ndirectory = "unit.toml/store"\n'
+        '[hotlist]\nfile = "unit.toml"\n[camera]\nsource = "folder:none"\n[access]\npeople = "none.toml"\n'
+    )
+    found = subprocess.run(
+        [sys.executable, "-m", "firmware.cli", "check", "--config", str(file)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert found.returncode == 1
+    subjects = [line.split(": ")[1] for line in found.stderr.splitlines()]
+    assert subjects == [
+        "model locator",
+        "model ocr",
+        "store.directory",
+        "hotlist.file",
+        "access.people",
+        "camera.source",
+    ]
+    assert all(line.startswith("problem: ") for line in found.stderr.splitlines())
+    assert f"ok: configuration: {file}" in found.stdout
