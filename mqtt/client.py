@@ -225,7 +225,6 @@ class Link:
             reconnect_on_failure=False,
         )
         client.connect_timeout = settings.connect_timeout_s
-        client.max_inflight_messages_set(settings.inflight)
         if self._tls is not None:
             client.tls_set_context(self._tls)
         if settings.username:
@@ -263,6 +262,8 @@ class Link:
             self._fault = f"refused by the broker: {reason}"
             return
         self._maximum_packet = getattr(properties, "MaximumPacketSize", None)
+        receive_maximum = getattr(properties, "ReceiveMaximum", 65535)
+        client.max_inflight_messages_set(min(self._settings.inflight, receive_maximum))
         self._accepted = True
         if self._subscriptions:
             client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in self._subscriptions])

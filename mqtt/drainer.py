@@ -121,6 +121,8 @@ class Drainer:
     def receipt(self, word: Receipt) -> Outcome:
         """Apply HQ's receipt to the table and to what is sent next."""
         try:
+            # Immediate: a row that is appended between reading and renumbering would be passed over.
+            self._db.execute("BEGIN IMMEDIATE")
             with self._db:
                 outcome = outbox.receipt(self._db, word, self._wall() or word.at)
         except sqlite3.OperationalError as error:
@@ -187,7 +189,11 @@ class Drainer:
                 self._pause(f"picture of message {row.sequence}: {error.strerror}")
                 return False
             if reason:
-                body = self._give_up(row, reason)
+                try:
+                    body = self._give_up(row, reason)
+                except sqlite3.OperationalError as error:
+                    self._pause(f"loss of message {row.sequence} cannot be written: {error}")
+                    return False
                 kind, data = Kind.LOSS, b""
         envelope = Envelope(unit=self._unit, store_id=self._store_id, sequence=row.sequence)
         payload = wrap(kind, envelope, body, data)

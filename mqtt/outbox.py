@@ -23,9 +23,6 @@ from pathlib import Path
 from mqtt.errors import OutboxError
 from mqtt.records import Receipt
 
-MAX_SEQUENCE = 2**53
-"""Highest number: the largest integer that every JSON reader keeps exactly."""
-
 _TABLES = (
     """CREATE TABLE IF NOT EXISTS outbox (
         sequence INTEGER PRIMARY KEY AUTOINCREMENT,

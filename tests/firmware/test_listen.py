@@ -6,12 +6,15 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from firmware.listen_store import Conflict, ListenStore
 from mqtt import messages, topics
@@ -180,6 +183,18 @@ def test_the_same_revision_with_another_content_is_a_conflict(tmp_path: Path) ->
         assert not store.add("u", Message("read", envelope, read), AT)
         with pytest.raises(Conflict):
             store.add("u", Message("read", envelope, samples.read(read.read_id, plate="OTHER1")), AT)
+
+
+@given(st.lists(st.integers(1, 12), max_size=30))
+@settings(max_examples=30, deadline=None)
+def test_the_receipt_is_the_end_of_the_first_run_without_a_gap(numbers: list[int]) -> None:
+    with tempfile.TemporaryDirectory() as folder, closing(ListenStore(Path(folder))) as store:
+        for number in numbers:
+            store.received(Envelope(unit="u", store_id=STORE_ID, sequence=number))
+        expected = next(number for number in range(14) if number + 1 not in numbers)
+        for series in store.series():
+            assert series.contiguous == expected
+            assert series.missing == max(numbers) - len(set(numbers))
 
 
 def test_what_was_not_committed_comes_again(tmp_path: Path) -> None:

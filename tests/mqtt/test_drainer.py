@@ -254,6 +254,22 @@ def test_a_receipt_that_a_full_disk_cannot_keep_does_not_stop_the_sending() -> N
     assert outbox.counts(db).queue == 4
 
 
+def test_a_loss_that_a_full_disk_cannot_keep_is_waited_for() -> None:
+    db, wire = store(), Wire()
+    read_id = samples.new_id()
+    with db:
+        body = encode_record(samples.picture(b"x", read_id))
+        outbox.append(db, "picture", "pictures/missing", body, AT, read_id)
+    drain = drainer(db, wire)
+    db.execute("PRAGMA query_only = ON")
+    assert not drain.step()
+    assert "cannot be written" in drain.fault
+    db.execute("PRAGMA query_only = OFF")
+    wire.time += 6
+    assert drain.step()
+    assert isinstance(wire.sent[0][1].record, Loss)
+
+
 class OutboxMachine(RuleBasedStateMachine):
     """Crashes, lost connections, brokers that forget, HQ restored and purges in any order: HQ ends
     with everything that the unit still holds, and the unit never frees what HQ does not have."""
