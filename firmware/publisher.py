@@ -219,8 +219,7 @@ class Publisher:
     def _up(self) -> None:
         assert self._drainer is not None
         assert self._link is not None
-        self._drainer.maximum_packet = self._link.maximum_packet
-        self._drainer.up()
+        self._drainer.up(self._link.broker_receives, self._link.maximum_packet)
         self._status_due = True
 
     def _down(self) -> None:

@@ -40,6 +40,7 @@ SESSION_EXPIRY_S = 7 * 24 * 3600
 """How long the broker keeps a session of ours that is not connected."""
 
 _NO_ANSWER = "no answer yet"
+_RECEIVE_MAXIMUM = 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,7 @@ class Link:
         self._deadline = 0.0
         self._fault = "not connected yet"
         self._maximum_packet: int | None = None
+        self._broker_receives = _RECEIVE_MAXIMUM
         self._subscribe_fault = ""
         self._wake_out, self._wake_in = socket.socketpair()
         self._wake_out.setblocking(False)
@@ -129,6 +131,11 @@ class Link:
     def maximum_packet(self) -> int | None:
         """The largest packet in bytes that the broker takes, None for any."""
         return self._maximum_packet
+
+    @property
+    def broker_receives(self) -> int:
+        """How many messages the broker takes ahead of its PUBACKs (MQTT 5's Receive Maximum)."""
+        return self._broker_receives
 
     def wake(self) -> None:
         """End the current or next wait of `step` at once; any thread may call it."""
@@ -225,6 +232,7 @@ class Link:
             reconnect_on_failure=False,
         )
         client.connect_timeout = settings.connect_timeout_s
+        client.max_inflight_messages_set(settings.inflight)
         if self._tls is not None:
             client.tls_set_context(self._tls)
         if settings.username:
@@ -262,8 +270,7 @@ class Link:
             self._fault = f"refused by the broker: {reason}"
             return
         self._maximum_packet = getattr(properties, "MaximumPacketSize", None)
-        receive_maximum = getattr(properties, "ReceiveMaximum", 65535)
-        client.max_inflight_messages_set(min(self._settings.inflight, receive_maximum))
+        self._broker_receives = getattr(properties, "ReceiveMaximum", _RECEIVE_MAXIMUM)
         self._accepted = True
         if self._subscriptions:
             client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in self._subscriptions])

@@ -35,6 +35,7 @@ _REFUSED_PAUSE_S: Final = 5.0
 _REFUSED_PAUSE_MAX_S: Final = 300.0
 _MAX_STRETCH: Final = 32
 _PACKET_MARGIN: Final = 512
+_SPARE: Final = 3
 _TRANSIENT: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR})
 
 
@@ -78,7 +79,8 @@ class Drainer:
         self._refused_pause = _REFUSED_PAUSE_S
         self._paused_until = 0.0
         self._up = False
-        self.maximum_packet: int | None = None
+        self._maximum_packet: int | None = None
+        self._inflight = settings.inflight
         self.fault = ""
 
     @property
@@ -91,8 +93,14 @@ class Drainer:
         """The highest number handed to the connection and not fallen back from."""
         return self._sent
 
-    def up(self) -> None:
-        """The connection is there: go on from where it ended."""
+    def up(self, broker_receives: int, maximum_packet: int | None) -> None:
+        """The connection is there: go on from where it ended, within the broker's limits.
+
+        It takes `broker_receives` messages ahead of its PUBACKs, of which a few are left to the
+        status and to requests, and packets of at most `maximum_packet` bytes (None: any).
+        """
+        self._inflight = max(1, min(self._settings.inflight, broker_receives - _SPARE))
+        self._maximum_packet = maximum_packet
         self._up = True
         self._quiet_since = self._clock()
         self._paused_until = 0.0
@@ -149,7 +157,7 @@ class Drainer:
             return False
         self._send_again_after_silence()
         room = min(
-            self._settings.inflight - len(self._unacked),
+            self._inflight - len(self._unacked),
             self._settings.window - (self._sent - self._receipted),
         )
         if room <= 0 or self._inflight_bytes() >= MAX_INFLIGHT_BYTES:
@@ -223,8 +231,8 @@ class Drainer:
             return b"", f"its file cannot be read: {error.strerror}"
         if hashlib.sha256(data).hexdigest() != header.sha256:
             return b"", "its file is damaged"
-        if self.maximum_packet and len(data) + len(row.body) + _PACKET_MARGIN > self.maximum_packet:
-            return b"", f"it is larger than the broker's limit of {self.maximum_packet} bytes"
+        if self._maximum_packet and len(data) + len(row.body) + _PACKET_MARGIN > self._maximum_packet:
+            return b"", f"it is larger than the broker's limit of {self._maximum_packet} bytes"
         return data, ""
 
     def _give_up(self, row: Row, reason: str) -> bytes:

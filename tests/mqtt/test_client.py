@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -110,22 +109,11 @@ def test_a_refused_publish_is_told_as_a_failure(tmp_path: Path) -> None:
         link.close()
 
 
-def test_a_broker_s_receive_maximum_is_kept(tmp_path: Path) -> None:
-    fates: list[str] = []
-    downs: list[int] = []
-    with Broker(tmp_path / "broker", extra="max_inflight_messages 3") as broker:
-        settings = dataclasses.replace(quick(broker.port), inflight=100)
-        link = Link(
-            settings,
-            "a",
-            on_published=lambda token, fault: fates.append(fault),
-            on_down=lambda: downs.append(1),
-        )
+def test_a_broker_s_limits_are_known(tmp_path: Path) -> None:
+    with Broker(tmp_path / "broker", extra="max_inflight_messages 7\nmax_packet_size 5000") as broker:
+        link = Link(quick(broker.port), "a")
         until(link, lambda: link.connected)
-        for _ in range(50):
-            assert link.publish("t/x", b"1") is not None
-        until(link, lambda: len(fates) == 50)
-        assert (set(fates), downs) == ({""}, [])
+        assert (link.broker_receives, link.maximum_packet) == (7, 5000)
         link.close()
 
 

@@ -61,7 +61,7 @@ def drainer(db: sqlite3.Connection, wire: Wire, settings: MqttSettings = SETTING
         wall=lambda: AT,
         clock=lambda: wire.time,
     )
-    made.up()
+    made.up(100, None)
     return made
 
 
@@ -97,6 +97,15 @@ def test_rows_go_in_order_within_the_limits_of_puback_and_receipt() -> None:
     drain.receipt(word(db, 6))
     assert drain.step()
     assert wire.numbers()[6:] == [7, 8, 9, 10]
+
+
+def test_the_broker_s_own_limit_is_kept() -> None:
+    db, wire = store(), Wire()
+    add_reads(db, 20)
+    drain = drainer(db, wire)
+    drain.up(5, None)
+    drain.step()
+    assert wire.numbers() == [1, 2]
 
 
 def test_a_puback_frees_nothing() -> None:
@@ -141,7 +150,7 @@ def test_after_a_lost_connection_only_the_unacknowledged_go_again() -> None:
         drain.published(token, "")
     drain.down()
     assert not drain.step()
-    drain.up()
+    drain.up(100, None)
     drain.step()
     assert wire.numbers() == [1, 2, 3, 4, 3, 4]
 
@@ -191,7 +200,7 @@ def test_a_picture_that_can_never_be_sent_becomes_a_loss_under_its_number(
         body = encode_record(samples.picture(b"the bytes", read_id))
         outbox.append(db, "picture", "pictures/a", body, AT, read_id)
     drain = drainer(db, wire)
-    drain.maximum_packet = limit
+    drain.up(100, limit)
     drain.step()
     (_, message) = wire.sent[0]
     assert isinstance(message.record, Loss)
@@ -316,7 +325,7 @@ class OutboxMachine(RuleBasedStateMachine):
             self.broker.extend(message for _, message in self.wire.sent)
         self.wire.sent.clear()
         self.drain.down()
-        self.drain.up()
+        self.drain.up(100, None)
 
     @rule()
     def broker_forgets(self) -> None:
