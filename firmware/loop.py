@@ -6,6 +6,7 @@ processed frame, or a camera failure that was noticed and told, proves that the 
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from firmware.track import Look
 from firmware.vitals import Vitals
 from hw.protocols import CameraError, EndOfFrames, Hardware, Pixels
 from mqtt.records import Hit, Read
+
+logger = logging.getLogger(__name__)
 
 IDLE_S = 10.0
 """Without a watchdog a frame is looked at so often although nothing moves."""
@@ -113,6 +116,7 @@ def keep(parts: Parts, events: list[Event]) -> None:
         save = parts.store.add if event.revision == 1 else parts.store.revise
         stored = save(read, hits, pictures)
         parts.alarms.sound(read, hits, before)
+        logger.info("read %s, revision %d%s", read.read_id, event.revision, "" if stored else ", not kept")
         parts.wake()
         parts.kept(stored or read, hits)
 

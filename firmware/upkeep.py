@@ -18,6 +18,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from firmware.config import Settings
+from firmware.listwatch import ListState
 from firmware.publisher import PublisherStatus
 from firmware.reading import clock_state, position
 from firmware.status_file import write_status
@@ -41,23 +42,6 @@ MANY_READS = 20.0
 """... where that usual is at least so many."""
 HOT_C = 80.0
 """A Pi slows itself down from here on."""
-
-
-@dataclass(frozen=True, slots=True)
-class ListState:
-    """The hot list in force, as the loop's thread last saw it.
-
-    Attributes:
-        version: "" without a list.
-        entries: how many.
-        age_s: seconds since it was issued, None where unknown.
-        fault: why there is none, or why a newer file could not be opened; "" where all is well.
-    """
-
-    version: str = ""
-    entries: int = 0
-    age_s: float | None = None
-    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,268 @@
+"""The demonstration site: broker, unit on the rendered street and subscriber, all on this machine.
+
+Owns the site's folder and its three processes; `make run` is `python -m firmware.demo`. Everything in it
+is marked as a demonstration: the plates are drawn, so their text may be printed.
+
+    SITE/platewarden.toml   the unit's configuration
+    SITE/people.toml        who may see plate text
+    SITE/hotlist.sqlite     entries for some of the plates that the street will show
+    SITE/unit/              the unit's store
+    SITE/hq/                what the subscriber keeps
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import IO, Final
+
+from firmware.errors import Exit, FirmwareError, IoError
+from mqtt.records import Hit, Read
+
+SITE: Final = Path(".demo")
+SEED: Final = 7
+START_S: Final = 10.0
+"""How long the broker may take to listen."""
+END_S: Final = 10.0
+"""How long each process may take to stop before it is killed."""
+
+
+class Terminal:
+    """One tidy line for each read and hit, with the paths of the pictures."""
+
+    def __init__(self, out: IO[str] | None = None) -> None:
+        self._out = out or sys.stdout
+        self._started = time.monotonic()
+
+    def show(self, read: Read, hits: Sequence[Hit], pictures: Sequence[Path]) -> None:
+        """Print what a unit kept. Only for a site that is marked as a demonstration."""
+        again = "" if read.revision == 1 else f"  revision {read.revision}"
+        parked = "  parked" if read.parked else ""
+        looks = f"{read.agreeing} of {read.looks} looks"
+        self._print(f"read  {read.plate:<8} {read.confidence:4.2f}  {looks}{parked}{again}")
+        for path in pictures:
+            self._print(f"      {_near(path)}")
+        for hit in hits:
+            what = "HIT WITHDRAWN" if hit.withdrawn else f"HIT   {hit.entry_plate:<8} {hit.score:4.2f}"
+            self._print(
+                f"{what}  {hit.kind}, {hit.alarm_class.replace('_', ' ')}: {hit.reason}  {hit.status}"
+            )
+
+    def _print(self, line: str) -> None:
+        print(line, file=self._out, flush=True)
+
+
+def _near(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One child of the site."""
+
+    name: str
+    popen: subprocess.Popen[str]
+    reader: threading.Thread
+
+
+class Site:
+    """The processes of one site, started in order, stopped in reverse."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._processes: list[Process] = []
+        self._started = time.monotonic()
+        self._lock = threading.Lock()
+
+    def start(self, name: str, command: Sequence[str]) -> None:
+        """Start a child whose lines are printed behind the time and its name."""
+        # A session of its own: Ctrl-C reaches this process only, which then stops them in order.
+        popen = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+        assert popen.stdout is not None
+        reader = threading.Thread(target=self._print_all, args=(name, popen.stdout), daemon=True)
+        reader.start()
+        self._processes.append(Process(name, popen, reader))
+
+    def ended(self) -> Process | None:
+        """A process that has ended by itself, None while all go on."""
+        return next((one for one in self._processes if one.popen.poll() is not None), None)
+
+    def stop(self) -> None:
+        """Stop all of them, the last started first."""
+        while self._processes:
+            process = self._processes.pop()
+            if process.popen.poll() is None:
+                process.popen.terminate()
+                try:
+                    process.popen.wait(END_S)
+                except subprocess.TimeoutExpired:
+                    self.say("site", f"{process.name} does not stop; killed")
+                    process.popen.kill()
+                    process.popen.wait()
+            process.reader.join(END_S)
+
+    def say(self, name: str, line: str) -> None:
+        """Print one line."""
+        with self._lock:
+            print(f"{time.monotonic() - self._started:7.1f} s  {name:<5} {line}", flush=True)
+
+    def _print_all(self, name: str, lines: IO[str]) -> None:
+        with lines:
+            for line in lines:
+                self.say(name, line.rstrip())
+
+
+def run_site(folder: Path, frames: int | None = None) -> int:
+    """Prepare the site in `folder` and run it until Ctrl-C, SIGTERM, or the end of one of its processes.
+
+    Args:
+        folder: made where it is missing; what an earlier run left in it stays.
+        frames: the unit ends after so many frames, and the site with it.
+
+    Raises IoError where mosquitto is missing or does not start.
+    """
+    mosquitto = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin:/opt/homebrew/sbin")
+    if mosquitto is None:
+        raise IoError("mosquitto is not installed; on Debian: sudo apt-get install mosquitto")
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    port = _free_port()
+    prepare(folder, port)
+    site = Site(folder)
+    platewarden = [sys.executable, "-m", "firmware.cli"]
+    try:
+        site.start("mqtt", [mosquitto, "-c", str(folder / "mosquitto.conf")])
+        _await_port(port, site, stop)
+        site.start(
+            "hq", [*platewarden, "listen", "--as-hq", str(folder / "hq"), "--port", str(port), "--demo"]
+        )
+        count = [] if frames is None else ["--count", str(frames), "--wait", "10"]
+        site.start("unit", [*platewarden, "--config", str(folder / "platewarden.toml"), "run", *count])
+        site.say("site", f"the demonstration runs in {_near(folder.absolute())}; Ctrl-C stops it")
+        while not stop.wait(0.2):
+            ended = site.ended()
+            if ended is not None:
+                site.say("site", f"{ended.name} ended with code {ended.popen.returncode}")
+                return Exit.OK if frames is not None and ended.popen.returncode == 0 else Exit.FAILED
+        return Exit.OK
+    finally:
+        site.stop()
+        site.say("site", "stopped")
+
+
+def prepare(folder: Path, port: int) -> None:
+    """Write the site's configuration, people and hot list into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "mosquitto.conf").write_text(
+        f"listener {port} 127.0.0.1\nallow_anonymous true\nlog_type error\nlog_dest stderr\n"
+    )
+    (folder / "platewarden.toml").write_text(_CONFIG.format(port=port, seed=SEED))
+    (folder / "people.toml").write_text(
+        _PEOPLE.format(until=f"{datetime.now(UTC) + timedelta(days=365):%Y-%m-%d}")
+    )
+    _write_hot_list(folder / "hotlist.sqlite")
+
+
+def _write_hot_list(path: Path) -> None: ...
+
+
+_CONFIG = """\
+# A demonstration: the street is rendered, its plates are invented.
+[unit]
+id = "demo"
+demo = true
+
+[camera]
+source = "street"
+name = "street"
+seed = {seed}
+
+[hotlist]
+file = "hotlist.sqlite"
+
+[store]
+directory = "unit"
+min_free_mb = 50
+
+[access]
+people = "people.toml"
+
+[mqtt]
+port = {port}
+status_interval_s = 10
+
+[log]
+level = "warning"
+"""
+
+_PEOPLE = """\
+# Who may see plate text at the demonstration site (430.3(d)).
+[demo]
+name = "D. Visitor"
+title = "Visitor"
+agency = "Demonstration"
+course = "none; the plates are invented"
+trained_until = {until}
+"""
+
+
+def _free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def _await_port(port: int, site: Site, stop: threading.Event) -> None:
+    end = time.monotonic() + START_S
+    while time.monotonic() < end and not stop.is_set() and site.ended() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            stop.wait(0.05)
+    if not stop.is_set():
+        raise IoError(f"mosquitto does not listen on port {port}")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The options of `python -m firmware.demo`."""
+    parser.add_argument(
+        "folder", type=Path, nargs="?", default=SITE, help="the site's folder (default %(default)s)"
+    )
+    parser.add_argument("--count", type=int, metavar="N", help="end after N frames")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the site; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m firmware.demo", description="A whole simulated site.")
+    configure(parser)
+    args = parser.parse_args(argv)
+    try:
+        return run_site(args.folder, args.count)
+    except FirmwareError as error:
+        print(f"platewarden: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
