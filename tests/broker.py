@@ -175,7 +175,7 @@ class Broker:
         return self.start()
 
     def __exit__(self, *error: object) -> None:
-        self.stop()
+        self.kill()
 
 
 class Proxy:

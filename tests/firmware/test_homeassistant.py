@@ -50,6 +50,7 @@ def unit_at(broker: Broker, folder: Path, plates: bool) -> Iterator[list[Incomin
         wait_for(lambda: any(message.topic.endswith("last_read") for message in got))
         yield got
         stop.set()
+        home.report(Status(state="offline"))
         for thread in threads:
             thread.join(10)
         watcher.close()
@@ -73,9 +74,12 @@ def retained(broker: Broker) -> dict[str, bytes]:
     """What a client that comes later still finds."""
     got: list[Incoming] = []
     link = Link(MqttSettings(port=broker.port), "later", ["#"], on_message=got.append)
-    end = time.monotonic() + 0.5
-    while time.monotonic() < end:
+    end = time.monotonic() + 5.0
+    while time.monotonic() < end and not (got and link.connected):
         link.step(0.05)
+    end = time.monotonic() + 0.1
+    while time.monotonic() < end:
+        link.step(0.02)
     link.close()
     return {message.topic: message.payload for message in got}
 

@@ -72,8 +72,14 @@ def test_without_a_subscriber_nothing_is_freed(tmp_path: Path) -> None:
             assert len(hq.read_ids()) == len(set(hq.read_ids())) == 20
 
 
-@pytest.mark.parametrize("persistence", [True, False])
-@pytest.mark.parametrize("times", [2, pytest.param(10, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("times", "persistence"),
+    [
+        (2, False),
+        pytest.param(10, False, marks=pytest.mark.slow),
+        pytest.param(10, True, marks=pytest.mark.slow),
+    ],
+)
 def test_a_broker_killed_again_and_again_loses_and_doubles_nothing(
     tmp_path: Path, times: int, persistence: bool
 ) -> None:
