@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import os
 import platform
+import socket
 import statistics
+import subprocess
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,8 +21,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from firmware.errors import IoError
+
 STAGES: Final = ("trigger", "locate", "read", "passage", "match", "pictures", "store", "signal")
 """In the order of the loop."""
+
+START_S: Final = 60.0
+"""How long a unit may take to become ready."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,3 +125,61 @@ def _processor() -> str:
         if name.strip() in ("model name", "Model"):
             return value.strip()
     return platform.machine()
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """One unit's process from its start to its end.
+
+    Attributes:
+        ready_s: until it told READY.
+        peak_mb: its largest resident memory, megabytes.
+        cpu_s: CPU time of the whole process.
+        wall_s: its life.
+    """
+
+    ready_s: float
+    peak_mb: float
+    cpu_s: float
+    wall_s: float
+
+
+def start_unit(folder: Path, arguments: Sequence[str]) -> Started:
+    """Run `platewarden ARGUMENTS` as systemd would, and time its start and its end.
+
+    Raises IoError if it fails.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        address = folder / "notify"
+        address.unlink(missing_ok=True)
+        manager.bind(str(address))
+        manager.settimeout(0.2)
+        began = time.monotonic()
+        child = subprocess.Popen(
+            [sys.executable, "-m", "firmware.cli", *arguments],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "NOTIFY_SOCKET": str(address)},
+        )
+        ready = _await_ready(manager, child, began)
+        _, status, usage = os.wait4(child.pid, 0)
+        ended = time.monotonic()
+        child.returncode = os.waitstatus_to_exitcode(status)
+    assert child.stderr is not None
+    with child.stderr:
+        words = child.stderr.read().decode(errors="replace").strip()
+    if child.returncode:
+        raise IoError(f"the unit ended with code {child.returncode}: {words[-300:]}")
+    return Started(ready, usage.ru_maxrss / 1e3, usage.ru_utime + usage.ru_stime, ended - began)
+
+
+def _await_ready(manager: socket.socket, child: subprocess.Popen[bytes], began: float) -> float:
+    while child.poll() is None and time.monotonic() - began < START_S:
+        try:
+            if "READY=1" in manager.recv(4096).decode().splitlines():
+                return time.monotonic() - began
+        except TimeoutError:
+            continue
+    child.kill()
+    _, words = child.communicate()
+    raise IoError(f"the unit did not become ready: {words.decode(errors='replace').strip()[-300:]}")

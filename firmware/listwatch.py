@@ -10,13 +10,13 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 
 from firmware.config import HotListSettings
 from firmware.errors import FirmwareError
 from firmware.hotlist import HotList
 from hw.protocols import Clock
 from mqtt.records import Hit, Read
+from plates.errors import PlatesError
 
 logger = logging.getLogger(__name__)
 
@@ -44,12 +44,15 @@ class ListState:
 class ListWatch:
     """The list in force for one thread."""
 
-    def __init__(self, settings: HotListSettings, clock: Clock) -> None:
+    def __init__(
+        self, settings: HotListSettings, clock: Clock, now: Callable[[], float] = time.monotonic
+    ) -> None:
         self._settings = settings
         self._clock = clock
+        self._now = now
         self._list: HotList | None = None
         self._fault = ""
-        self._file: tuple[int, int, int] | None = None
+        self._seen: tuple[int, int, int] | None = None
         self._looked = -LOOK_S
 
     def match(self, read: Read) -> list[Hit]:
@@ -57,8 +60,6 @@ class ListWatch:
         self._refresh()
         if self._list is None:
             return []
-        candidates = tuple((one.text, one.probability) for one in read.candidates)
-        matches = self._list.match(read.plate, candidates, "")
         return []
 
     def state(self) -> ListState:
@@ -66,7 +67,37 @@ class ListWatch:
         self._refresh()
         if self._list is None:
             return ListState(fault=self._fault)
-        return ListState()
+        wall = self._clock.now().wall
+        age = None if wall is None else self._list.age_s(wall)
+        return ListState(self._list.version, self._list.entries, age, self._fault)
 
     def _refresh(self) -> None:
-        pass
+        """Open the file if it is another than the one that was looked at last."""
+        if self._now() - self._looked < LOOK_S:
+            return
+        self._looked = self._now()
+        try:
+            stat = self._settings.file.stat()
+        except FileNotFoundError:
+            # A list that was taken away on purpose (`hotlist clear`) no longer alarms.
+            self._use(None, "")
+            self._seen = None
+            return
+        seen = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
+        if seen == self._seen:
+            return
+        self._seen = seen
+        try:
+            opened = HotList.open(self._settings.file)
+        except (FirmwareError, PlatesError) as error:
+            if str(error) != self._fault:
+                logger.error("%s; the list before it stays in force", error)
+            self._fault = str(error)
+            return
+        logger.info("hot list version %s with %d entries is in force", opened.version, opened.entries)
+        self._use(opened, "")
+
+    def _use(self, opened: HotList | None, fault: str) -> None:
+        if self._list is not None:
+            self._list.close()
+        self._list, self._fault = opened, fault

@@ -1,0 +1,73 @@
+"""The demonstration's terminal lines and the life of its processes."""
+
+from __future__ import annotations
+
+import io
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from firmware.demo import Site, Terminal
+from tests.firmware import store_samples as samples
+
+READ = samples.read(samples.SetClock(), demo=True)
+
+
+def lines_of(*shown: object) -> list[str]:
+    out = io.StringIO()
+    Terminal(out).show(*shown)  # type: ignore[arg-type]
+    return out.getvalue().splitlines()
+
+
+def test_a_read_is_told_with_its_pictures() -> None:
+    told = lines_of(READ, (), [Path.cwd() / "site/pictures/one.jpg", Path("/elsewhere/two.jpg")])
+    assert told[0].split() == ["read", "TEST123", "0.90", "2", "of", "3", "looks"]
+    assert [line.strip() for line in told[1:]] == ["site/pictures/one.jpg", "/elsewhere/two.jpg"]
+
+
+def test_a_hit_says_how_it_matched_and_that_it_is_unverified() -> None:
+    """430.3(f): a hit is a lead until somebody has verified it."""
+    (_, told) = lines_of(READ, [samples.hit(READ, kind="lookalike", score=0.4)], ())
+    assert "HIT" in told
+    assert "lookalike" in told
+    assert "stolen vehicle" in told
+    assert told.endswith("UNVERIFIED")
+
+
+def test_a_withdrawn_hit_and_a_revision_are_told() -> None:
+    read, hit = lines_of(replace(READ, revision=2), [samples.hit(READ, withdrawn=True)], ())
+    assert "revision 2" in read
+    assert "HIT WITHDRAWN" in hit
+
+
+def test_processes_stop_in_reverse_order(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    site = Site(tmp_path)
+    script = (
+        "import signal, sys\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(print('bye', flush=True)))\n"
+        "print('up', flush=True)\n"
+        "signal.pause()\n"
+    )
+    out = ""
+    for name in ("first", "second"):
+        site.start(name, [sys.executable, "-c", script])
+        while f"{name} up" not in " ".join(out.split()):
+            time.sleep(0.01)
+            out += capfd.readouterr().out
+    assert site.ended() is None
+    site.stop()
+    said = capfd.readouterr().out
+    assert 0 < said.index("second") < said.index("first")
+
+
+def test_a_process_that_ends_by_itself_is_noticed(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    site.start("unit", [sys.executable, "-c", "raise SystemExit(3)"])
+    ended = None
+    while ended is None:
+        ended = site.ended()
+    assert (ended.name, ended.popen.returncode) == ("unit", 3)
+    site.stop()
