@@ -138,7 +138,7 @@ class Listener:
         for incoming in batch:
             self._link.ack(incoming)
         if self._store is not None:
-            self._send_receipts(self._news({(envelope.unit, envelope.store_id) for envelope in envelopes}))
+            self._send_receipts(self._news(envelopes))
         if self._grant is not None and self._shown:
             self._grant.showing(self._shown)
             self._shown.clear()
@@ -178,13 +178,19 @@ class Listener:
             sent += 1
         return f"hot list   {unit} was sent {sent} pieces of version {request.version}"
 
-    def _news(self, touched: set[tuple[str, str]]) -> Iterator[Series]:
-        """The series that a receipt is due for: further than told, or with a gap told long ago."""
+    def _news(self, envelopes: Iterable[Envelope]) -> Iterator[Series]:
+        """The series that a receipt is due for, because one of these numbers took it further than it
+        was told, or came again though it was receipted (the receipt was lost), or is behind a gap."""
         assert self._store is not None
-        for unit, store_id in touched:
-            series = self._store.one_series(unit, store_id)
-            contiguous, when = self._told.get((unit, store_id), (-1, 0.0))
-            if series.contiguous != contiguous or (series.missing and time.monotonic() - when > _REPEAT_S):
+        lowest: dict[tuple[str, str], int] = {}
+        for envelope in envelopes:
+            key = (envelope.unit, envelope.store_id)
+            lowest[key] = min(envelope.sequence, lowest.get(key, envelope.sequence))
+        for key, sequence in lowest.items():
+            series = self._store.one_series(*key)
+            told, when = self._told.get(key, (-1, 0.0))
+            gap = series.missing and time.monotonic() - when > _REPEAT_S
+            if series.contiguous != told or sequence <= told or gap:
                 yield series
 
     def _send_receipts(self, news: Iterable[Series]) -> None:

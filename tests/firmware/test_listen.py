@@ -92,6 +92,17 @@ def test_a_message_that_comes_twice_is_kept_once(tmp_path: Path, broker: Broker)
         sender.link.close()
 
 
+def test_a_number_that_comes_again_is_receipted_again(tmp_path: Path, broker: Broker) -> None:
+    """The receipt may have been lost on its way."""
+    with Hq(tmp_path / "hq", broker.port):
+        sender = Sender(broker.port)
+        read = samples.read()
+        for times in (1, 2, 3):
+            sender.send(read, 1)
+            sender.until(lambda times=times: sender.receipts == [1] * times)
+        sender.link.close()
+
+
 def test_a_gap_is_counted_and_no_receipt_passes_it(tmp_path: Path, broker: Broker) -> None:
     """430.4-b: what is missing is known."""
     with Hq(tmp_path / "hq", broker.port) as hq:

@@ -128,6 +128,27 @@ def test_a_new_hq_is_sent_everything_from_the_first_number(tmp_path: Path, broke
             wait_for(lambda: unit.queue() == 0)
 
 
+def test_a_store_that_lost_commits_which_hq_has_loses_nothing_new(tmp_path: Path, broker: Broker) -> None:
+    """A card may lie about what it wrote: numbers that HQ has are not given to other reads."""
+    folder = tmp_path / "unit"
+    with Hq(tmp_path / "hq", broker.port) as hq:
+        with Unit(folder, broker.port) as unit:
+            unit.add(2)
+            wait_for(lambda: unit.queue() == 0)
+        shutil.copytree(folder, tmp_path / "older")
+        with Unit(folder, broker.port) as unit:
+            unit.add(5)
+            wait_for(lambda: unit.queue() == 0)
+        shutil.rmtree(folder)
+        (tmp_path / "older").rename(folder)
+        with Unit(folder, broker.port) as unit:
+            new = unit.add(3)
+            wait_for(lambda: unit.queue() == 0)
+        assert {read.read_id for read in new} <= set(hq.read_ids())
+        assert len(hq.read_ids()) == 10
+        wait_for(lambda: hq.query("SELECT contiguous FROM series") == [(10,)])
+
+
 def test_a_network_that_stalls_without_closing_is_noticed_and_survived(
     tmp_path: Path, broker: Broker
 ) -> None:
