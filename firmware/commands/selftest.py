@@ -32,7 +32,6 @@ LOOK_S: Final = 1.5
 """How long each signal of a real board is shown, so that a person can see and hear it."""
 TRIGGER_S: Final = 2.0
 GPS_S: Final = 15.0
-BROKER_S: Final = 10.0
 PLATE: Final = "7SLF193"
 """The invented serial of the rendered plate."""
 
@@ -47,11 +46,18 @@ class PartSkipped(FirmwareError):
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What the parts are tried with; `pause` waits so many seconds."""
+    """What the parts are tried with.
+
+    Attributes:
+        settings, hardware: the unit's own.
+        pause: waits so many seconds.
+        broker_s: how long the broker may take, seconds.
+    """
 
     settings: Settings
     hardware: Hardware
-    pause: Callable[[float], None]
+    pause: Callable[[float], None] = time.sleep
+    broker_s: float = 10.0
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -62,11 +68,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from hw import open_hardware
-
     settings: Settings = args.settings
     if is_running(settings.store.directory):
         raise IoError("the unit is running: stop its service first (systemctl stop platewarden)")
+    from hw import open_hardware
+
     hardware = open_hardware(
         settings.camera.kind,
         settings.camera,
@@ -77,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     )
     try:
         results = []
-        for name, outcome, text in selftest(Bench(settings, hardware, time.sleep)):
+        for name, outcome, text in selftest(Bench(settings, hardware)):
             print(f"{outcome:<8}{name:<10}{text}", flush=True)
             results.append(outcome)
     finally:
@@ -194,7 +200,7 @@ def _broker(bench: Bench) -> str:
         raise PartSkipped("not enabled")
     link = Link(mqtt, f"{bench.settings.unit.id}-selftest")
     try:
-        end = time.monotonic() + BROKER_S
+        end = time.monotonic() + bench.broker_s
         while not link.connected and time.monotonic() < end:
             link.step(0.2)
         if not link.connected:
