@@ -92,12 +92,19 @@ class Site:
 
     # The processes
 
-    def start_unit(self) -> None:
+    def start_unit(self, *words: str) -> None:
         """Start the unit, its real process with the real models or the scripted one."""
         module = (
             ["tests.system.scripted_unit", str(self.switch)] if self._scripted else ["firmware.cli", "run"]
         )
-        self._start("unit", ["-m", *module, "--config", str(self.config)])
+        self._start("unit", ["-m", *module, "--config", str(self.config), *words])
+
+    def drain(self) -> None:
+        """Run the unit for one image and until HQ has receipted all that is queued."""
+        self.start_unit("--count", "1", "--wait", str(SETTLE_S))
+        assert self.wait("unit", SETTLE_S + START_S) == 0, self.log("unit")[-3000:]
+        waiting = self.ask(self.store / UNIT_FILE, "SELECT COUNT(*) FROM outbox WHERE receipted_at IS NULL")
+        assert waiting == [(0,)], "HQ has not receipted everything"
 
     def start_hq(self) -> None:
         """Start the subscriber that keeps and receipts."""
@@ -193,15 +200,10 @@ class Site:
         before = len(self.committed())
         self.wait_for(lambda: len(self.committed()) >= before + count, f"{count} more reads")
 
-    def settle(self) -> None:
-        """Wait until HQ has receipted all that the unit has queued."""
-        waiting = "SELECT COUNT(*) FROM outbox WHERE receipted_at IS NULL"
-        self.wait_for(lambda: self.ask(self.store / UNIT_FILE, waiting) == [(0,)], "an empty queue", SETTLE_S)
-
     def check(self, committed: Mapping[str, int]) -> None:
         """No read of `committed` is lost on the unit; HQ has each once, with its pictures, without a gap.
 
-        The unit must have come to rest (`settle`) and be stopped.
+        The unit must have ended after `drain`.
         """
         here = self.committed()
         for read_id, revision in committed.items():

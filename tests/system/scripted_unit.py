@@ -1,14 +1,16 @@
 """The unit's own process over a scripted board: cars pass for ever, twenty images a second.
 
-Run as `python -m tests.system.scripted_unit SWITCH --config FILE`. Everything but the camera and the
-models is the product's own: store, threads, publisher, upkeep, signals to stop. It starts faster than one
-with models, and its camera does what the file SWITCH says while that exists: "fails" raises at once,
-"hangs" delivers nothing until the timeout.
+Run as `python -m tests.system.scripted_unit SWITCH --config FILE [--count N] [--wait S]`. Everything but
+the camera and the models is the product's own: store, threads, publisher, upkeep, signals to stop. It starts
+faster than one with models, and its camera does what the file SWITCH says while that exists: "fails" raises
+at once, "hangs" delivers nothing until the timeout.
 """
 
 from __future__ import annotations
 
+import argparse
 import itertools
+import math
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -77,14 +79,20 @@ def cars() -> Iterator[tuple[Car, ...]]:
 
 
 def main(switch: Path, arguments: list[str]) -> None:
-    assert arguments[0] == "--config"
-    settings = config.load([Path(arguments[1])])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--count", type=float, default=math.inf)
+    parser.add_argument("--wait", type=float, default=0.0)
+    args = parser.parse_args(arguments)
+    settings = config.load([args.config])
     set_up_log(settings.log.level, verbose=False)
     tasks = Tasks()
     stop_on_signals(tasks.stop)
     board = RealTime(switch)
     hardware = Hardware(board, board, Lamps(), board, RealClock())
-    app.serve(settings, "0.1.0", Models(board), hardware, tasks)
+    app.serve(
+        settings, "0.1.0", Models(board), hardware, tasks, app.Ending(frames=args.count, wait_s=args.wait)
+    )
 
 
 if __name__ == "__main__":
