@@ -1,0 +1,309 @@
+"""The unit's hot list: an SQLite file of its own, built beside the old one and renamed over it.
+
+Owns the file, the look-up of a reading in it and the Hit that comes out. How texts resemble one another
+is `plates.match`; how files are read is `plates.parsers`; how a list comes from HQ is `firmware.listlink`.
+
+The file is only read while it is in force: a million entries stay on the disk, and what a look-up needs
+is in SQLite's page cache. Patterns are few and are kept in memory, compiled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sqlite3
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from firmware.errors import StoreError
+from mqtt.records import Hit, Read
+from plates.diff import Diff, diff
+from plates.errors import PlatesError
+from plates.match import Match, lookalikes, state_agrees
+from plates.pattern import Pattern, compile_pattern
+from plates.words import AlarmClass, HotListEntry, MatchKind
+
+logger = logging.getLogger(__name__)
+
+FORMAT: Final = "platewarden-hotlist-1"
+_FIELDS: Final = "plate, state, class, reason, source, case_number, expiry, priority, partial"
+_MOST: Final = 10
+"""The most entries that one read matches; a plate on more lists than that is told by the best of them."""
+_MOST_TEXTS: Final = 200  # look-alike texts in one look-up, far below SQLite's bound on parameters
+
+
+class HotListFileError(StoreError):
+    """A hot list file cannot be read or written; the text names it."""
+
+
+class HotList:
+    """One version of the hot list, open for look-ups by the thread that opened it."""
+
+    def __init__(self, path: Path, db: sqlite3.Connection) -> None:
+        """Not for callers: use `open`."""
+        self._path = path
+        self._db = db
+        meta = dict(db.execute("SELECT key, value FROM meta"))
+        if meta.get("format") != FORMAT:
+            raise HotListFileError(f"{path}: is no hot list of this version of Platewarden")
+        self.version: str = meta["version"]
+        self.issued_at: str = meta["issued_at"]
+        self.entries = int(meta["entries"])
+        counted = db.execute("SELECT count(*) FROM entry").fetchone()[0]
+        if counted != self.entries:
+            raise HotListFileError(f"{path}: holds {counted} entries instead of {self.entries}")
+        self._patterns: list[tuple[Pattern, HotListEntry]] = [
+            (compile_pattern(row[0]), _entry(row))
+            for row in db.execute(f"SELECT {_FIELDS} FROM entry WHERE partial = 1")
+        ]
+
+    @classmethod
+    def open(cls, path: Path) -> HotList:
+        """Open the list in `path`.
+
+        Raises:
+            HotListFileError: there is none, or it is damaged or something else.
+        """
+        if not path.is_file():
+            raise HotListFileError(f"{path}: there is no such hot list")
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+        try:
+            return cls(path, db)
+        except (sqlite3.Error, KeyError, ValueError, PlatesError) as error:
+            db.close()
+            raise HotListFileError(f"{path}: is damaged or no hot list: {error}") from error
+        except BaseException:
+            db.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._db.close()
+
+    def age_s(self, now: datetime) -> float | None:
+        """Seconds since the list was issued, at the time `now` (with its zone); None where unknown."""
+        try:
+            return max(0.0, (now - datetime.fromisoformat(self.issued_at)).total_seconds())
+        except (ValueError, TypeError):
+            return None
+
+    def match(
+        self,
+        text: str,
+        *,
+        char_confidence: Sequence[float] = (),
+        candidates: Mapping[str, float] | None = None,
+        state: str = "",
+        today: date | None = None,
+        substitutions: int = 1,
+        lookalike_score: float = 0.05,
+    ) -> list[Match]:
+        """The entries that a reading matches: exact before look-alike before partial, then by score.
+
+        Args:
+            text: the reading, normalised.
+            char_confidence: probability (0..1) of each character.
+            candidates: the OCR's candidates with their probabilities.
+            state: the reading's state, "" where unknown. An entry of another state matches all the
+                same, with `state_agrees` False and after those that agree: a state is misread too.
+            today: entries that expired before it do not match; None, while the clock is not set,
+                lets all match, since a missed alarm is worse than a stale lead that says its age.
+            substitutions, lookalike_score: as in the configuration's [hotlist].
+
+        Returns:
+            At most ten.
+
+        Raises:
+            HotListFileError: the file turned out to be damaged.
+        """
+        if not text:
+            return []
+        texts = {text: 1.0}
+        if substitutions:
+            likely = lookalikes(text, char_confidence, candidates or {}, substitutions, lookalike_score)
+            best = sorted(likely.items(), key=lambda item: -item[1])[:_MOST_TEXTS]
+            texts.update(best)
+        marks = ", ".join("?" * len(texts))
+        try:
+            rows = self._db.execute(
+                f"SELECT {_FIELDS} FROM entry WHERE partial = 0 AND plate IN ({marks})", list(texts)
+            ).fetchall()
+        except sqlite3.Error as error:
+            raise HotListFileError(f"{self._path}: {error}") from error
+        found = []
+        for row in rows:
+            kind = MatchKind.EXACT if row[0] == text else MatchKind.LOOKALIKE
+            found.append(Match(_entry(row), kind, texts[row[0]], state_agrees(state, row[1])))
+        found += [
+            Match(entry, MatchKind.PARTIAL, pattern.score(text), state_agrees(state, entry.state))
+            for pattern, entry in self._patterns
+            if pattern.matches(text)
+        ]
+        valid = [m for m in found if today is None or m.entry.expiry >= today.isoformat()]
+        order = list(MatchKind)
+        valid.sort(key=lambda m: (order.index(m.kind), m.state_agrees is False, -m.score, -m.entry.priority))
+        return valid[:_MOST]
+
+    def all_entries(self) -> Iterator[HotListEntry]:
+        """Every entry, sorted by `plates.diff.key_of`."""
+        order = "plate, state, class, source, case_number"
+        for row in self._db.execute(f"SELECT {_FIELDS} FROM entry ORDER BY {order}"):
+            yield _entry(row)
+
+    def counts(self) -> dict[str, int]:
+        """Entries by alarm class."""
+        return dict(self._db.execute("SELECT class, count(*) FROM entry GROUP BY class ORDER BY class"))
+
+
+def build(path: Path, entries: Iterable[HotListEntry], *, version: str, issued_at: str) -> Diff:
+    """Write a list beside `path`, check it, force it to the disk and rename it over `path`.
+
+    An entry that comes twice (`plates.diff.key_of`) is kept once, the later one. The file that was
+    there stays in force until the rename, and for good if anything fails.
+
+    Args:
+        path: the list's file; its folder must exist.
+        entries: may be a stream of any length.
+        version: sortable text.
+        issued_at: when the list was issued (ISO 8601 with offset), "" where unknown.
+
+    Returns:
+        What changed against the file that was there; all is added where there was none or a damaged one.
+
+    Raises:
+        HotListFileError: the new file cannot be written.
+        Whatever `entries` raises.
+    """
+    new = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        _write(new, entries, version, issued_at)
+        changes = _changes(path, new)
+        os.replace(new, path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except (sqlite3.Error, OSError) as error:
+        raise HotListFileError(f"{path}: the new list cannot be written: {error}") from error
+    finally:
+        for left in (new, new.with_name(f"{new.name}-journal")):
+            left.unlink(missing_ok=True)
+    return changes
+
+
+def preview(path: Path, entries: Iterable[HotListEntry]) -> Diff:
+    """What `build` would change, without changing it; raises as `build` does."""
+    new = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        _write(new, entries, "preview", "")
+        return _changes(path, new)
+    except (sqlite3.Error, OSError) as error:
+        raise HotListFileError(f"{path}: the new list cannot be written: {error}") from error
+    finally:
+        for left in (new, new.with_name(f"{new.name}-journal")):
+            left.unlink(missing_ok=True)
+
+
+def _write(new: Path, entries: Iterable[HotListEntry], version: str, issued_at: str) -> None:
+    with contextlib.closing(sqlite3.connect(new, isolation_level=None)) as db:
+        # Nobody reads this file before it is complete and synced, so a journal would only cost time.
+        db.execute("PRAGMA journal_mode = OFF")
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID")
+        db.execute(
+            "CREATE TABLE entry (plate TEXT NOT NULL, state TEXT NOT NULL, class TEXT NOT NULL,"
+            " reason TEXT NOT NULL, source TEXT NOT NULL, case_number TEXT NOT NULL, expiry TEXT NOT NULL,"
+            " priority INTEGER NOT NULL, partial INTEGER NOT NULL,"
+            " PRIMARY KEY (plate, state, class, source, case_number)) WITHOUT ROWID"
+        )
+        db.execute("BEGIN")
+        db.executemany(
+            f"INSERT OR REPLACE INTO entry ({_FIELDS}) VALUES (?,?,?,?,?,?,?,?,?)", map(_row, entries)
+        )
+        db.execute("CREATE INDEX partials ON entry (partial) WHERE partial = 1")
+        count = db.execute("SELECT count(*) FROM entry").fetchone()[0]
+        meta = {"format": FORMAT, "version": version, "issued_at": issued_at, "entries": str(count)}
+        db.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+        db.execute("COMMIT")
+        checked = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if checked != "ok":
+            raise sqlite3.DatabaseError(f"the new file failed its check: {checked}")
+
+
+def _changes(path: Path, new: Path) -> Diff:
+    with HotList.open(new) as after:
+        try:
+            before = HotList.open(path) if path.exists() else None
+        except HotListFileError as error:
+            logger.warning("%s; all of the new list counts as added", error)
+            before = None
+        if before is None:
+            return Diff(added=after.entries)
+        with before:
+            return diff(before.all_entries(), after.all_entries())
+
+
+def _row(entry: HotListEntry) -> tuple[str | int, ...]:
+    return (
+        entry.plate,
+        entry.state,
+        entry.alarm_class.value,
+        entry.reason,
+        entry.source,
+        entry.case_number,
+        entry.expiry,
+        entry.priority,
+        int(entry.partial),
+    )
+
+
+def _entry(row: Sequence[str | int]) -> HotListEntry:
+    plate, state, alarm_class, reason, source, case_number, expiry, priority, partial = row
+    return HotListEntry(
+        plate=str(plate),
+        state=str(state),
+        alarm_class=AlarmClass(str(alarm_class)),
+        reason=str(reason),
+        source=str(source),
+        case_number=str(case_number),
+        expiry=str(expiry),
+        priority=int(priority),
+        partial=bool(partial),
+    )
+
+
+def hit_of(match: Match, read: Read, *, at: str | None, version: str, age_s: float | None) -> Hit:
+    """The Hit that tells of a match: UNVERIFIED, with the list's version and age (430.3(f))."""
+    entry = match.entry
+    return Hit(
+        hit_id=str(uuid.uuid4()),
+        read_id=read.read_id,
+        read_revision=read.revision,
+        at=at,
+        kind=match.kind.value,
+        score=match.score,
+        entry_plate=entry.plate,
+        entry_state=entry.state,
+        alarm_class=entry.alarm_class.value,
+        reason=entry.reason,
+        source=entry.source,
+        case_number=entry.case_number,
+        expiry=entry.expiry,
+        priority=entry.priority,
+        state_agrees=match.state_agrees,
+        list_version=version,
+        list_age_s=age_s,
+    )

@@ -1,0 +1,87 @@
+"""How far a reading speaks for another text: the rule behind look-alike hits.
+
+Owns the weighing. Where entries are kept and looked up is `firmware.hotlist` on the unit and HQ's
+database at HQ.
+
+A look-alike hit is worth an officer's attention only where the camera itself was in doubt. In a state
+whose serials fill their space densely, nearly every plate has a listed neighbour one look-alike away;
+so the text with the other character is scored by what the OCR believed:
+
+- if it is among the OCR's candidates: its probability relative to the reading's own;
+- otherwise: the doubt that the OCR left at that character, times how strong the confusion is.
+
+The score of a text with several substitutions is the product. What scores below the configured least
+(`hotlist.lookalike_score`) is no match.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from plates.lookalike import CONFUSIONS
+from plates.words import HotListEntry, MatchKind
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """An entry that a reading matches, and how.
+
+    Attributes:
+        entry: the entry.
+        kind: exact, look-alike or partial.
+        score: 0..1. 1.0 for exact; the OCR's relative belief for a look-alike; the share of known
+            characters for a partial.
+        state_agrees: whether the reading's state is the entry's, None where either is unknown.
+    """
+
+    entry: HotListEntry
+    kind: MatchKind
+    score: float
+    state_agrees: bool | None
+
+
+def lookalikes(
+    text: str,
+    char_confidence: Sequence[float],
+    candidates: Mapping[str, float],
+    substitutions: int,
+    least: float,
+) -> dict[str, float]:
+    """The texts that a reading may really be, with their scores.
+
+    Args:
+        text: the reading, normalised.
+        char_confidence: one probability (0..1) per character; where it is shorter than `text`, the
+            characters beyond count as certain.
+        candidates: the OCR's candidates with their probabilities (0..1).
+        substitutions: how many characters may differ, each by a confusion of `plates.lookalike`.
+        least: scores below it are left out, 0 < least <= 1.
+
+    Returns:
+        Text to score, without `text` itself.
+    """
+    own = max(candidates.get(text, 0.0), 1e-6) if candidates else 1.0
+    found: dict[str, float] = {}
+    # What is left of the score after each substitution bounds the search, so that it ends early.
+    frontier = {text: (1.0, 0)}
+    for _ in range(substitutions):
+        after: dict[str, tuple[float, int]] = {}
+        for base, (score, start) in frontier.items():
+            for place in range(start, len(base)):
+                doubt = 1.0 - char_confidence[place] if place < len(char_confidence) else 0.0
+                for other, strong in CONFUSIONS.get(base[place], {}).items():
+                    changed = base[:place] + other + base[place + 1 :]
+                    value = score * doubt * strong
+                    if changed in candidates:
+                        value = max(value, min(1.0, candidates[changed] / own))
+                    if value >= least:
+                        after[changed] = (value, place + 1)
+                        found[changed] = max(value, found.get(changed, 0.0))
+        frontier = after
+    return found
+
+
+def state_agrees(read_state: str, entry_state: str) -> bool | None:
+    """Whether two state codes agree; None where either is unknown ("")."""
+    return read_state == entry_state if read_state and entry_state else None
