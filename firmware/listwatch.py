@@ -12,11 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from firmware.config import HotListSettings
-from firmware.errors import FirmwareError
-from firmware.hotlist import HotList
+from firmware.hotlist import HotList, HotListFileError, hit_of
 from hw.protocols import Clock
+from mqtt.fields import time_text
 from mqtt.records import Hit, Read
-from plates.errors import PlatesError
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +59,24 @@ class ListWatch:
         self._refresh()
         if self._list is None:
             return []
-        return []
+        wall = self._clock.now().wall
+        try:
+            matches = self._list.match(
+                read.plate,
+                char_confidence=read.char_confidence,
+                candidates={one.text: one.probability for one in read.candidates},
+                # The unit's own zone: an entry is good until the end of its last day where the unit stands.
+                today=None if wall is None else wall.astimezone().date(),
+                substitutions=self._settings.substitutions,
+                lookalike_score=self._settings.lookalike_score,
+            )
+        except HotListFileError as error:
+            # Reading and storing go on; HQ and the lamp are told that nothing alarms any more.
+            self._tell(str(error))
+            return []
+        age = None if wall is None else self._list.age_s(wall)
+        at = None if wall is None else time_text(wall)
+        return [hit_of(one, read, at=at, version=self._list.version, age_s=age) for one in matches]
 
     def state(self) -> ListState:
         """What the status tells of the list."""
@@ -89,13 +105,16 @@ class ListWatch:
         self._seen = seen
         try:
             opened = HotList.open(self._settings.file)
-        except (FirmwareError, PlatesError) as error:
-            if str(error) != self._fault:
-                logger.error("%s; the list before it stays in force", error)
-            self._fault = str(error)
+        except HotListFileError as error:
+            self._tell(str(error))
             return
         logger.info("hot list version %s with %d entries is in force", opened.version, opened.entries)
         self._use(opened, "")
+
+    def _tell(self, fault: str) -> None:
+        if fault != self._fault:
+            logger.error("%s", fault)
+        self._fault = fault
 
     def _use(self, opened: HotList | None, fault: str) -> None:
         if self._list is not None:

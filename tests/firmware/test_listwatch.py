@@ -1,0 +1,141 @@
+"""The hot list over a unit's run: swapped, damaged, expired, taken away."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from firmware import config
+from firmware.hotlist import build
+from firmware.listwatch import LOOK_S, ListState, ListWatch
+from hw.protocols import ClockQuality
+from mqtt.fields import time_text
+from mqtt.records import Hit, TextCandidate
+from plates.words import AlarmClass, HotListEntry
+from tests.firmware import store_samples as samples
+
+ISSUED = time_text(samples.NOON - timedelta(hours=2))
+
+
+def entry(plate: str, **changes: object) -> HotListEntry:
+    whole = HotListEntry(
+        plate=plate,
+        state="CA",
+        alarm_class=AlarmClass.STOLEN_VEHICLE,
+        reason="test",
+        source="manual",
+        case_number="T-1",
+        expiry="2026-12-31",
+    )
+    return replace(whole, **changes)  # type: ignore[arg-type]
+
+
+class Desk:
+    """One thread's list in a folder; the test moves the time."""
+
+    def __init__(self, folder: Path, *overrides: str) -> None:
+        self.file = folder / "hotlist.sqlite"
+        self.clock = samples.SetClock()
+        self.now = 0.0
+        settings = config.load(
+            [], environ={}, overrides=["unit.id=u", f"hotlist.file={self.file}", *overrides]
+        )
+        self.watch = ListWatch(settings.hotlist, self.clock, lambda: self.now)
+
+    def publish(self, version: str, *plates: str, **changes: object) -> None:
+        build(self.file, [entry(plate, **changes) for plate in plates], version=version, issued_at=ISSUED)
+        self.later()
+
+    def later(self) -> None:
+        self.now += LOOK_S
+
+    def hits(self, plate: str, **changes: object) -> list[Hit]:
+        return self.watch.match(samples.read(self.clock, plate, **changes))
+
+
+def test_a_hit_tells_the_lists_version_and_age_and_is_unverified(tmp_path: Path) -> None:
+    """430.3(f): a hit is a lead; the officer sees how old the list is."""
+    desk = Desk(tmp_path)
+    desk.publish("7", "TEST123")
+    (hit,) = desk.hits("TEST123")
+    assert (hit.kind, hit.status, hit.list_version, hit.list_age_s) == ("exact", "UNVERIFIED", "7", 7200.0)
+    assert hit.at == time_text(samples.NOON)
+    assert desk.watch.state() == ListState("7", 1, 7200.0, "")
+
+
+def test_no_file_is_no_list_and_no_fault(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    assert desk.hits("TEST123") == []
+    assert desk.watch.state() == ListState()
+
+
+def test_a_newer_file_is_in_force_within_a_second(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.publish("1", "TEST123")
+    assert len(desk.hits("TEST123")) == 1
+    desk.publish("2", "DEMO456")
+    assert desk.hits("TEST123") == []
+    assert [hit.list_version for hit in desk.hits("DEMO456")] == ["2"]
+
+
+def test_garbage_leaves_the_old_list_in_force_and_is_told(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.publish("1", "TEST123")
+    assert len(desk.hits("TEST123")) == 1
+    garbage = tmp_path / "garbage"
+    garbage.write_bytes(b"no database at all" * 100)
+    garbage.replace(desk.file)
+    desk.later()
+    assert len(desk.hits("TEST123")) == 1
+    assert "hotlist.sqlite" in desk.watch.state().fault
+    assert desk.watch.state().version == "1"
+    desk.publish("2", "DEMO456")
+    assert desk.watch.state() == ListState("2", 1, 7200.0, "")
+
+
+def test_a_unit_starts_with_a_list_of_garbage(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.file.write_bytes(b"")
+    assert desk.hits("TEST123") == []
+    assert desk.watch.state().fault
+
+
+def test_a_list_that_is_taken_away_no_longer_alarms(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.publish("1", "TEST123")
+    assert desk.hits("TEST123")
+    desk.file.unlink()
+    desk.later()
+    assert desk.hits("TEST123") == []
+
+
+def test_a_lookalike_needs_the_ocrs_own_doubt(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.publish("1", "TEST128")
+    sure = samples.read(desk.clock, "TEST12B", char_confidence=(1.0,) * 7)
+    assert desk.watch.match(sure) == []
+    candidates = (
+        TextCandidate(text="TEST12B", probability=0.6),
+        TextCandidate(text="TEST128", probability=0.3),
+    )
+    (hit,) = desk.hits("TEST12B", candidates=candidates)
+    assert (hit.kind, hit.score) == ("lookalike", 0.5)
+
+
+@pytest.mark.parametrize(("days", "hits"), [(0, 1), (1, 0)])
+def test_an_entry_matches_until_its_last_day(tmp_path: Path, days: int, hits: int) -> None:
+    desk = Desk(tmp_path)
+    desk.publish("1", "TEST123", expiry=f"{samples.NOON:%Y-%m-%d}")
+    desk.clock.advance(timedelta(days=days))
+    assert len(desk.hits("TEST123")) == hits
+
+
+def test_before_the_clock_is_set_everything_matches_and_no_age_is_told(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.publish("1", "TEST123", expiry="2026-01-01")
+    desk.clock.quality = ClockQuality.NONE
+    (hit,) = desk.hits("TEST123")
+    assert (hit.at, hit.list_age_s) == (None, None)
