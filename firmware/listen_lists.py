@@ -13,10 +13,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from firmware.hotlist import HotList
 from mqtt import hotlists, messages, topics
 from mqtt.errors import HotListError, MessageError
 from mqtt.fields import time_text
 from mqtt.records import ChunkHeader, ChunkRequest, ListEntry, Manifest
+from plates.parsers import BadLine, Defaults, decode_lines, parse_csv
+from plates.words import HotListEntry
 
 logger = logging.getLogger(__name__)
 
@@ -102,5 +105,40 @@ def _last(path: Path) -> Manifest | None:
     return manifest
 
 
-def read_entries(path: Path) -> list[ListEntry]:
-    raise HotListError(f"{path}: cannot be read yet")
+def read_entries(path: Path) -> Iterator[ListEntry]:
+    """The entries of a hot list file: one that `platewarden hotlist import` made (.sqlite), else CSV
+    whose first line names the columns, among them plate, class and expiry.
+
+    A bad line is logged with its reason and left out. Raises an OSError, PlatesError or StoreError for a
+    file that as a whole cannot be read.
+    """
+    without = 0
+    if path.suffix == ".sqlite":
+        with HotList.open(path) as built:
+            yield from map(_travelling, built.all_entries())
+        return
+    defaults = Defaults(source=path.stem, expiry="")
+    with path.open("rb") as lines:
+        for parsed in parse_csv(path.name, decode_lines(lines), {}, defaults):
+            if isinstance(parsed, BadLine):
+                logger.warning("%s", parsed)
+            elif not parsed.expiry:
+                without += 1
+            else:
+                yield _travelling(parsed)
+    if without:
+        logger.warning("%s: %d entries without an expiry were left out", path.name, without)
+
+
+def _travelling(entry: HotListEntry) -> ListEntry:
+    return ListEntry(
+        plate=entry.plate,
+        state=entry.state,
+        alarm_class=entry.alarm_class.value,
+        reason=entry.reason,
+        source=entry.source,
+        case_number=entry.case_number,
+        expiry=entry.expiry,
+        priority=entry.priority,
+        partial=entry.partial,
+    )

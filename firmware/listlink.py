@@ -23,6 +23,7 @@ from typing import Final
 
 from nacl.public import PrivateKey
 
+from firmware.errors import FirmwareError
 from mqtt import hotlists
 from mqtt.errors import HotListError
 from mqtt.records import ChunkHeader, ChunkRef, ChunkRequest, ListEntry, Manifest
@@ -37,7 +38,7 @@ _PATIENCE_MAX_S: Final = 600.0
 
 Build = Callable[[Iterator[HotListEntry], Manifest], None]
 """Builds the list's file from entries beside the old one and renames it over that; raises an
-OSError, PlatesError or HotListError if the old one stays."""
+OSError, PlatesError, HotListError or FirmwareError if the old one stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +195,7 @@ class ListLink:
     def _build_all(self, manifest: Manifest) -> None:
         try:
             self._build(self._entries(manifest), manifest)
-        except (OSError, PlatesError, HotListError) as error:
+        except Exception as error:  # `_finish` raises what is a defect, in the publisher's thread.
             self._built = error
 
     def _finish(self) -> None:
@@ -206,6 +207,8 @@ class ListLink:
         self._builder = None
         wanted = self._wanted
         if self._built is not None:
+            if not isinstance(self._built, OSError | PlatesError | HotListError | FirmwareError):
+                raise self._built
             self._refuse(f"hot list {wanted.list_id} version {wanted.version}: {self._built}")
             self._ask_after = self._clock() + self._patience
             self._patience = min(self._patience * 2, _PATIENCE_MAX_S)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from firmware import hotlist
 from firmware.config import Settings
 from firmware.homeassistant import HomeAssistant
 from firmware.listlink import ListLink
@@ -261,6 +262,4 @@ class Publisher:
 
 
 def _build(path: Path, entries: Iterator[HotListEntry], manifest: Manifest) -> None:
-    from firmware import hotlist
-
     hotlist.build(path, entries, version=manifest.version, issued_at=manifest.issued_at)

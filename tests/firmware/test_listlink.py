@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from datetime import timedelta
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from nacl.public import PrivateKey
 from nacl.signing import SigningKey
 
-from firmware.listen_lists import ListServer
+from firmware.hotlist import HotList, HotListFileError
+from firmware.listen_lists import ListServer, read_entries
+from firmware.listen_store import ListenStore
 from firmware.listlink import PIECES_PER_REQUEST, ListLink
 from mqtt import hotlists, messages
 from mqtt.errors import HotListError
 from mqtt.records import ChunkHeader, ChunkRequest, ListEntry, Manifest
-from plates.words import CLASS_RULES, HotListEntry
+from plates.words import CLASS_RULES, HotListEntry, MatchKind
+from tests.broker import Broker
+from tests.firmware.chain import Hq, Unit, wait_for
 from tests.firmware.store_samples import NOON
 
 NOW = "2026-03-04T12:00:00.00+00:00"
@@ -288,3 +293,63 @@ def test_a_server_with_a_broken_manifest_file_says_which(tmp_path: Path) -> None
     (tmp_path / "manifest.json").write_text("{")
     with pytest.raises(HotListError, match=r"manifest\.json"):
         ListServer(tmp_path, "all", "test", [entry("TST0001")], NOON)
+
+
+CSV = (
+    "plate,class,state,expiry,case_number\n"
+    "TST0001,stolen_vehicle,CA,2099-12-31,\n"
+    "TST0002,stolen_vehicle,CA,,\n"
+    "TST0003,nonsense,CA,2099-12-31,\n"
+    "TST00?4,major_incident_partial,CA,2099-12-31,T-1\n"
+)
+
+
+def test_a_csv_file_is_served_without_its_bad_lines(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text(CSV)
+    assert [(entry.plate, entry.partial) for entry in read_entries(path)] == [
+        ("TST0001", False),
+        ("TST00?4", True),
+    ]
+    assert "list.csv:4: unknown class" in caplog.text
+    assert "1 entries without an expiry" in caplog.text
+    assert "TST0" not in caplog.text
+
+
+def test_a_list_goes_from_a_file_at_hq_into_force_on_a_unit(tmp_path: Path) -> None:
+    source = tmp_path / "list.csv"
+    source.write_text(CSV)
+    hq, folder = tmp_path / "hq", tmp_path / "unit"
+    with Broker(tmp_path / "broker") as broker:
+        with closing(ListenStore(hq)):
+            lists = ListServer(hq, "all", "list", read_entries(source), datetime.now(UTC))
+        overrides = [f"mqtt.list_key_file={hq / 'hq.pub'}"]
+        with (
+            Hq(hq, broker.port, lists=lists) as listener,
+            Unit(folder, broker.port, overrides=overrides) as unit,
+        ):
+            wait_for(lambda: unit.publisher.status().list_version == lists.manifest.version)
+            with HotList.open(folder / "hotlist.sqlite") as built:
+                assert built.version == lists.manifest.version
+                assert [match.entry.plate for match in built.match("TST0001")] == ["TST0001"]
+                assert [match.kind for match in built.match("TST0014")] == [MatchKind.PARTIAL]
+            assert unit.publisher.status().faults == ()
+            assert any("was sent 1 pieces" in line for line in listener.lines)
+            assert "TST0" not in "".join(listener.lines)
+
+
+def test_a_list_of_garbage_leaves_the_old_one_in_force(bench: Bench) -> None:
+    manifest, pieces = bench.hq.publish("1", [entry("TST0001")])
+    bench.link.manifest(manifest)
+    bench.error = HotListFileError("the new list cannot be written")
+    bench.answer(manifest, pieces)
+    assert "cannot be written" in bench.link.fault
+    assert bench.link.version == ""
+
+
+def test_a_defect_in_the_building_ends_the_task(bench: Bench) -> None:
+    manifest, pieces = bench.hq.publish("1", [entry("TST0001")])
+    bench.link.manifest(manifest)
+    bench.error = ZeroDivisionError()
+    with pytest.raises(ZeroDivisionError):
+        bench.answer(manifest, pieces)
