@@ -71,7 +71,7 @@ class Listener:
         demo: bool = False,
         grant: Grant | None = None,
     ) -> None:
-        self._show = show
+        self._print = show
         self._store = store
         self._lists = lists
         self._demo = demo
@@ -111,6 +111,10 @@ class Listener:
         """End the wait for the network at once; any thread may call it."""
         self._link.wake()
 
+    def _show(self, line: str) -> None:
+        # What a message holds is the sender's text: no control character of it reaches a terminal.
+        self._print("".join(char if char.isprintable() else "?" for char in line))
+
     def _up(self) -> None:
         self._show("broker     connected")
         if self._lists is not None:
@@ -140,7 +144,7 @@ class Listener:
         if self._store is not None:
             self._send_receipts(self._news(envelopes))
         if self._grant is not None and self._shown:
-            self._grant.showing(self._shown)
+            self._grant.showing(list(dict.fromkeys(self._shown)))
             self._shown.clear()
         for line in lines:
             self._show(line)

@@ -30,7 +30,7 @@ from mqtt.messages import canonical, decode_json, encode_record
 from mqtt.records import ChunkRef, ListEntry, Manifest
 
 ENTRIES_PER_PIECE: Final = 2000
-"""Aimed at: about 40 kB packed."""
+"""Aimed at: about 10 kB packed."""
 
 MAX_PIECE: Final = 64 << 20
 """Longest piece in bytes after unpacking; a longer one is refused, not read."""

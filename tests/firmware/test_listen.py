@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import signal
 import subprocess
@@ -164,6 +165,15 @@ def test_lines_hold_counts_and_ids_but_no_plate(tmp_path: Path, broker: Broker) 
         assert read.read_id in text
         assert "exact stolen_vehicle UNVERIFIED" in text
         assert PLATE not in text
+        sender.link.close()
+
+
+def test_a_sender_s_text_does_not_reach_the_terminal_raw(tmp_path: Path, broker: Broker) -> None:
+    with Hq(tmp_path / "hq", broker.port) as hq:
+        sender = Sender(broker.port)
+        sender.send(dataclasses.replace(samples.loss(), reason="\x1b[2J\nread gone"), 1)
+        wait_for(lambda: any("read gone" in line for line in hq.lines))
+        assert all(line.isprintable() for line in hq.lines)
         sender.link.close()
 
 
