@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import logging
 import os
 import shutil
 import sqlite3
@@ -49,6 +50,8 @@ from mqtt.fields import time_text
 from mqtt.messages import encode_record
 from mqtt.outbox import Kind
 from mqtt.records import AccessRecord, Hit, Loss, PictureKind, Read
+
+logger = logging.getLogger(__name__)
 
 NO_PICTURES: Final[Mapping[PictureKind, bytes]] = MappingProxyType({})
 LOCK: Final = "unit.lock"
@@ -95,6 +98,7 @@ class Store:
         self._db = open_database(directory)
         self._files = PictureFiles(directory)
         self._lock: int | None = None
+        self._closed = False
         self._next_losses = 0.0
         self.store_id = outbox.store_id(self._db.conn)
 
@@ -122,11 +126,18 @@ class Store:
         return Store(self.directory, self._clock, self._min_free, self._ledger, self._free)
 
     def close(self) -> None:
-        """Close the connection, and let another unit have the store; may be called twice."""
-        self._db.close()
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        """Write the losses that wait, if there is room, and close; may be called twice."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self.write_losses()
+        finally:
+            self._db.close()
+            if waiting := self._ledger.counts():
+                logger.error("there was no room to write down what was lost: %s", waiting)
+            if self._lock is not None:
+                os.close(self._lock)
 
     # ---
 

@@ -213,6 +213,19 @@ def test_losses_in_memory_are_shared_by_the_threads_of_a_unit(tmp_path: Path, cl
         store.close()
 
 
+def test_a_stop_writes_the_losses_that_wait(tmp_path: Path, clock: SetClock) -> None:
+    free = 0
+    store = Store.open(tmp_path, clock, min_free=1000, free=lambda: free)
+    for _ in range(5):
+        store.add(read(clock))
+    assert sum(lost(store).values()) == 1
+    store.close()
+    store.close()
+    again = Store.open(tmp_path, clock)
+    assert again.figures().losses == {"read": 5}
+    again.close()
+
+
 def test_a_failing_fsync_gives_up_the_picture_not_the_read(
     tmp_path: Path, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,10 +3,12 @@ and nothing that HQ lacks is deleted."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import sqlite3
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,6 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 from unittest import mock
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -23,7 +26,7 @@ from firmware.store import Store
 from firmware.store_queries import ReadQuery
 from mqtt import outbox
 from mqtt.fields import time_value
-from mqtt.records import PictureKind, Read
+from mqtt.records import Hit, PictureKind, Read
 from tests.firmware.store_samples import SetClock, files, hit, jpeg, read, receipt, rows
 
 GRACE = timedelta(hours=1)
@@ -66,6 +69,7 @@ class Unit(RuleBasedStateMachine):
         self.clock = SetClock()
         self.store = Store.open(self.folder, self.clock)
         self.kept: dict[str, Read] = {}
+        self.numbers = itertools.count()
         for _ in range(3):
             self.add({PictureKind.PLATE: 1, PictureKind.SCENE: 2}, 1, None)
 
@@ -75,9 +79,9 @@ class Unit(RuleBasedStateMachine):
 
     @rule(shades=SHADES, hits=st.integers(0, 2), cut=st.none() | st.integers(0, 12))
     def add(self, shades: dict[PictureKind, int], hits: int, cut: int | None) -> None:
-        given = read(self.clock)
+        given = read(self.clock, read_id=self._new_id())
         pictures = {kind: jpeg(shade) for kind, shade in shades.items()}
-        self._write(lambda: self.store.add(given, [hit(given) for _ in range(hits)], pictures), cut)
+        self._write(lambda: self.store.add(given, self._hits(given, hits), pictures), cut)
 
     @precondition(lambda self: self.kept)
     @rule(data=st.data(), shades=SHADES, hits=st.integers(0, 1), cut=st.none() | st.integers(0, 12))
@@ -85,7 +89,7 @@ class Unit(RuleBasedStateMachine):
         old = self.kept[data.draw(st.sampled_from(sorted(self.kept)))]
         new = replace(old, looks=old.looks + 1)
         pictures = {kind: jpeg(shade) for kind, shade in shades.items()}
-        self._write(lambda: self.store.revise(new, [hit(new) for _ in range(hits)], pictures), cut)
+        self._write(lambda: self.store.revise(new, self._hits(new, hits), pictures), cut)
         kept = self.kept[old.read_id]
         assert kept.revision == old.revision + (kept.looks > old.looks)
 
@@ -136,6 +140,13 @@ class Unit(RuleBasedStateMachine):
         for kept in self.kept.values():
             assert any(ref == kept.read_id for ref, _ in told)
 
+    def _new_id(self) -> str:
+        """The same ids in every run of the same steps, or Hypothesis could not replay them."""
+        return str(uuid.uuid5(uuid.NAMESPACE_OID, str(next(self.numbers))))
+
+    def _hits(self, of: Read, count: int) -> list[Hit]:
+        return [hit(of, hit_id=self._new_id()) for _ in range(count)]
+
     def _write(self, write: Callable[[], Read | None], cut: int | None) -> None:
         stored = self._with_cut(write, cut)
         if isinstance(stored, Read):
@@ -165,7 +176,19 @@ class Unit(RuleBasedStateMachine):
         return may_go
 
 
-Unit.TestCase.settings = settings(
-    max_examples=25, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
-)
-TestUnit = Unit.TestCase
+def _size(examples: int, steps: int) -> settings:
+    return settings(
+        max_examples=examples,
+        stateful_step_count=steps,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+class TestUnit(Unit.TestCase):  # type: ignore[misc, name-defined]
+    settings = _size(12, 15)
+
+
+@pytest.mark.slow
+class TestUnitForLong(Unit.TestCase):  # type: ignore[misc, name-defined]
+    settings = _size(60, 30)
