@@ -6,6 +6,7 @@ Owns the confusions and how strong they are. What a confusion is worth in one pa
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -47,7 +48,7 @@ def _confusions() -> dict[str, dict[str, float]]:
     return found
 
 
-CONFUSIONS: Final = MappingProxyType({a: MappingProxyType(b) for a, b in _confusions().items()})
+CONFUSIONS: Final[Mapping[str, Mapping[str, float]]] = MappingProxyType(_confusions())
 """For each character that has any: its look-alikes with their strength, 0..1. Symmetric."""
 
 _FOLD: Final = str.maketrans({char: group[0] for group in CLASSES for char in group})
@@ -63,4 +64,4 @@ def fold(text: str) -> str:
 
 def strength(a: str, b: str) -> float:
     """How easily the characters `a` and `b` are taken for one another: 1.0 for the same, 0.0 for never."""
-    return 1.0 if a == b else CONFUSIONS.get(a, {}).get(b, 0.0)
+    return 1.0 if a == b else CONFUSIONS[a].get(b, 0.0) if a in CONFUSIONS else 0.0

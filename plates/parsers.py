@@ -63,6 +63,7 @@ FIELDS: Final = ("plate", "state", "class", "reason", "source", "case_number", "
 """The fields of an entry that a CSV column can be mapped to."""
 
 _LINE_LIMIT: Final = 4096
+_CLASS_NAMES: Final = frozenset(c.value for c in AlarmClass)
 _STATE: Final = re.compile(r"[A-Z]{2}|")
 
 CLEW_FILES: Final = MappingProxyType(
@@ -264,7 +265,7 @@ def _entry(cells: Mapping[str, str], defaults: Defaults) -> HotListEntry:
     if not _STATE.fullmatch(state):
         raise ValueError("the state is no code of two letters")
     name = cells.get("class", "").strip().casefold().replace(" ", "_")
-    if name and name not in AlarmClass:
+    if name and name not in _CLASS_NAMES:
         raise ValueError(f"unknown class {name[:40]!r}; classes are {', '.join(AlarmClass)}")
     alarm_class = AlarmClass(name) if name else defaults.alarm_class
     if alarm_class is None:

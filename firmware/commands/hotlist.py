@@ -1,0 +1,254 @@
+"""`platewarden hotlist`: bring a list in from files, say what is in force, or take it away.
+
+Owns the command line and its output. The files' layouts are `plates.parsers`, the list's own file is
+`firmware.hotlist`. A plate is printed only by `show`, to a named person with a purpose.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TextIO
+
+from firmware.access import add_options, check_demo, is_asked, open_access
+from firmware.config import Settings
+from firmware.errors import Exit, IoError, UsageError
+from firmware.hotlist import HotList, build, preview
+from firmware.store import Store
+from mqtt.fields import time_text
+from plates.errors import HotListFormatError
+from plates.parsers import (
+    FIELDS,
+    BadLine,
+    Defaults,
+    Parsed,
+    clew_class,
+    decode_lines,
+    parse_clew,
+    parse_csv,
+    parse_ncic,
+)
+from plates.words import CLASS_RULES, AlarmClass, HotListEntry
+
+HELP = "import a hot list from CSV, CLEW or NCIC files, show it, or clear it"
+NEEDS_CONFIG = True
+
+_SOURCES = {"csv": "manual", "clew": "CLEW", "ncic": "NCIC"}
+_STEP = 20_000  # lines between two updates of the progress
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="what", metavar="ACTION", required=True)
+    importing = actions.add_parser("import", help="replace the list by what these files hold")
+    importing.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    importing.add_argument("--format", choices=sorted(_SOURCES), default="csv", help="layout (default: csv)")
+    importing.add_argument(
+        "--map", default="", metavar="FIELD=COLUMN,...", help=f"CSV columns of the fields {', '.join(FIELDS)}"
+    )
+    importing.add_argument("--delimiter", default=",", help="between CSV cells (default: a comma)")
+    importing.add_argument(
+        "--class",
+        dest="alarm_class",
+        choices=[c.value for c in AlarmClass if CLASS_RULES[c].allowed],
+        metavar="CLASS",
+        help="alarm class of entries that name none",
+    )
+    importing.add_argument("--source", help="who keeps the list (default: the format's name)")
+    importing.add_argument("--case", default="", help="case number of entries that name none")
+    importing.add_argument(
+        "--expires",
+        type=_days,
+        default=1,
+        metavar="DAYS",
+        help="how long entries without a date of their own match, 1 to 30 (default: 1, for a list that is"
+        " refreshed daily)",
+    )
+    importing.add_argument("--version", help="of the list (default: the time now)")
+    importing.add_argument("--dry-run", action="store_true", help="say what would change, change nothing")
+    showing = actions.add_parser("show", help="the list in force; plates for a named person with a purpose")
+    showing.add_argument("--json", action="store_true", help="one JSON object a line")
+    add_options(showing)
+    actions.add_parser("clear", help="take the list away: nothing alarms until another is imported")
+
+
+def run(args: argparse.Namespace) -> int:
+    settings: Settings = args.settings
+    if args.what == "import":
+        return _import(args, settings)
+    if args.what == "show":
+        return _show(args, settings)
+    return _clear(settings)
+
+
+class Importing:
+    """The stream of entries out of files, with what was left out of it.
+
+    Attributes:
+        bad: lines that could not be used.
+        left_out: entries by class that the configuration does not load.
+        loaded: entries that went through.
+    """
+
+    def __init__(self, args: argparse.Namespace, classes: Sequence[str], now: datetime, err: TextIO) -> None:
+        self.bad = 0
+        self.left_out: Counter[str] = Counter()
+        self.loaded = 0
+        self._args = args
+        self._classes = {AlarmClass(name) for name in classes if CLASS_RULES[AlarmClass(name)].allowed}
+        self._now = now
+        self._err = err
+
+    def entries(self) -> Iterator[HotListEntry]:
+        """Every usable entry of the files in their order; bad lines are told as they are met.
+
+        Raises:
+            IoError: a file cannot be read.
+            HotListFormatError: a file is not of the format.
+        """
+        for file in self._args.files:
+            try:
+                with file.open("rb") as lines:
+                    yield from self._entries_of(file, lines)
+            except OSError as error:
+                raise IoError(f"{file}: {error.strerror or error}") from error
+        self._progress(done=True)
+
+    def _entries_of(self, file: Path, lines: Iterator[bytes]) -> Iterator[HotListEntry]:
+        for parsed in self._parse(file, lines):
+            if isinstance(parsed, BadLine):
+                self.bad += 1
+                self._progress(done=True)
+                print(f"platewarden: {parsed}", file=self._err)
+            elif parsed.alarm_class not in self._classes:
+                self.left_out[parsed.alarm_class.value] += 1
+            else:
+                self.loaded += 1
+                if self.loaded % _STEP == 0:
+                    self._progress()
+                yield parsed
+
+    def _parse(self, file: Path, lines: Iterator[bytes]) -> Parsed:
+        args = self._args
+        named = AlarmClass(args.alarm_class) if args.alarm_class else None
+        defaults = Defaults(
+            source=args.source or _SOURCES[args.format],
+            expiry=(self._now.date() + timedelta(days=args.expires)).isoformat(),
+            alarm_class=named or (clew_class(file.name) if args.format == "clew" else None),
+            case_number=args.case,
+        )
+        text = decode_lines(lines)
+        if args.format == "clew":
+            return parse_clew(str(file), text, defaults)
+        if args.format == "ncic":
+            return parse_ncic(str(file), text, defaults)
+        return parse_csv(str(file), text, _mapping(args.map), defaults, args.delimiter)
+
+    def _progress(self, *, done: bool = False) -> None:
+        if self._err.isatty():
+            print("\r\x1b[K" if done else f"\r{self.loaded} entries", end="", file=self._err, flush=True)
+
+
+def _import(args: argparse.Namespace, settings: Settings) -> int:
+    if len(args.delimiter) != 1:
+        raise UsageError("--delimiter takes one character")
+    now = datetime.now(UTC)
+    importing = Importing(args, settings.hotlist.classes, now, sys.stderr)
+    path = settings.hotlist.file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    issued = time_text(now)
+    version = args.version or issued
+    if args.dry_run:
+        changes = preview(path, importing.entries())
+    else:
+        changes = build(path, importing.entries(), version=version, issued_at=issued)
+    head = "would be" if args.dry_run else "are"
+    counts = f"{changes.changed} changed, {changes.removed} removed, {changes.same} same"
+    print(f"{changes.added} {head} added, {counts}")
+    for name, count in sorted(importing.left_out.items()):
+        why = (
+            "is never loaded" if not CLASS_RULES[AlarmClass(name)].allowed else "is not among hotlist.classes"
+        )
+        print(f"{count} left out: {name} {why} ({CLASS_RULES[AlarmClass(name)].clause})")
+    if not args.dry_run:
+        print(f"version {version} is in force")
+    if importing.bad:
+        print(f"platewarden: {importing.bad} bad lines were left out", file=sys.stderr)
+        return Exit.FAILED
+    return Exit.OK
+
+
+def _show(args: argparse.Namespace, settings: Settings) -> int:
+    check_demo(args, settings)
+    with HotList.open(settings.hotlist.file) as hot_list:
+        age = hot_list.age_s(datetime.now(UTC))
+        told = "of unknown age" if age is None else f"{age / 3600:.1f} hours old"
+        print(f"version {hot_list.version}, {hot_list.entries} entries, {told}")
+        for name, count in hot_list.counts().items():
+            print(f"{count:>9}  {name}")
+        if not is_asked(args) and not args.demo:
+            if hot_list.entries:
+                print("entries are shown to a named person with a purpose: --person, --purpose, --case")
+            return Exit.OK
+        # Restricted detail is for people whom HQ grants it (430.3(e), CJIS 4.2.2); a unit knows no grants.
+        shown = [e for e in hot_list.all_entries() if not CLASS_RULES[e.alarm_class].restricted]
+        if is_asked(args):
+            _record(args, settings, hot_list.version, len(shown))
+        for entry in shown:
+            print(json.dumps(asdict(entry)) if args.json else _line(entry))
+        if len(shown) < hot_list.entries:
+            print(
+                f"{hot_list.entries - len(shown)} entries of restricted classes are not shown: ask dispatch"
+            )
+    return Exit.OK
+
+
+def _record(args: argparse.Namespace, settings: Settings, version: str, count: int) -> None:
+    """Have the access granted and recorded before anything is shown, or raise."""
+    from hw import open_clock
+
+    clock = open_clock(settings.clock)
+    settings.store.directory.mkdir(parents=True, exist_ok=True)
+    with closing(Store.open(settings.store.directory, clock)) as store:
+        access = open_access(settings, clock, store.add_access)
+        query = f"hot list version {version}, {count} entries"
+        access.grant(args.person, args.purpose, args.case, "hotlist show", query, [])
+
+
+def _line(entry: HotListEntry) -> str:
+    what = f"{entry.plate:<10} {entry.state or '--'}  {entry.alarm_class.value}  until {entry.expiry}"
+    return f"{what}  {entry.source}  {entry.case_number or '-'}  {entry.reason}"
+
+
+def _clear(settings: Settings) -> int:
+    try:
+        settings.hotlist.file.unlink()
+    except FileNotFoundError:
+        print("there was no hot list")
+    except OSError as error:
+        raise IoError(f"{settings.hotlist.file}: {error.strerror or error}") from error
+    else:
+        print("the hot list is gone; nothing alarms until another is imported")
+    return Exit.OK
+
+
+def _mapping(text: str) -> dict[str, str]:
+    mapping = {}
+    for part in filter(None, text.split(",")):
+        field, found, column = part.partition("=")
+        if not found or not column.strip():
+            raise HotListFormatError(f"--map: {part!r} is not FIELD=COLUMN")
+        mapping[field.strip()] = column.strip()
+    return mapping
+
+
+def _days(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 30:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of days from 1 to 30")
+    return int(text)

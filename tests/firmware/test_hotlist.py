@@ -1,0 +1,209 @@
+"""The hot list in force: built, looked up, replaced, damaged."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from firmware.hotlist import HotList, HotListFileError, bench_hotlist, build, preview
+from plates.words import AlarmClass, HotListEntry, MatchKind
+
+
+def entry(plate: str, *, state: str = "CA", expiry: str = "2026-12-31", **rest: object) -> HotListEntry:
+    made: dict[str, object] = {
+        "plate": plate,
+        "state": state,
+        "alarm_class": AlarmClass.STOLEN_VEHICLE,
+        "reason": "taken from a car park",
+        "source": "test",
+        "case_number": "26-0001",
+        "expiry": expiry,
+        **rest,
+    }
+    return HotListEntry(**made)  # type: ignore[arg-type]
+
+
+ENTRIES = [
+    entry("8ABC123"),
+    entry("0OPS77"),
+    entry("8ABC123", state="NV", priority=90),
+    entry("7X?Z*", partial=True, alarm_class=AlarmClass.MAJOR_INCIDENT_PARTIAL),
+    entry("OLD123", expiry="2026-11-01"),
+]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    file = tmp_path / "hotlist.sqlite"
+    build(file, ENTRIES, version="1", issued_at="2026-11-24T00:00:00.00+00:00")
+    return file
+
+
+def test_exact_match_says_so_and_prefers_the_reading_s_state(path: Path) -> None:
+    with HotList.open(path) as hot_list:
+        found = hot_list.match("8ABC123", state="NV", today=date(2026, 11, 24))
+    assert [(m.kind, m.entry.state, m.state_agrees) for m in found] == [
+        (MatchKind.EXACT, "NV", True),
+        (MatchKind.EXACT, "CA", False),
+    ]
+    assert all(m.score == 1.0 for m in found)
+
+
+def test_look_alike_needs_the_ocr_s_own_doubt(path: Path) -> None:
+    sure, unsure = [0.999] * 6, [0.6, 0.999, 0.999, 0.999, 0.999, 0.999]
+    with HotList.open(path) as hot_list:
+        assert hot_list.match("OOPS77", char_confidence=sure) == []
+        (found,) = hot_list.match("OOPS77", char_confidence=unsure)
+        assert hot_list.match("OOPS77", char_confidence=unsure, substitutions=0) == []
+    assert (found.kind, found.entry.plate) == (MatchKind.LOOKALIKE, "0OPS77")
+    assert 0.05 <= found.score < 1.0
+
+
+def test_partial_plate_matches_and_is_never_called_exact(path: Path) -> None:
+    """430.3(c): a partial plate is matched, scored and shown as partial."""
+    with HotList.open(path) as hot_list:
+        (found,) = hot_list.match("7XYZ123")
+    assert found.kind is MatchKind.PARTIAL
+    assert found.score < 1.0
+
+
+def test_expired_entry_no_longer_matches_once_the_date_is_known(path: Path) -> None:
+    with HotList.open(path) as hot_list:
+        assert hot_list.match("OLD123", today=date(2026, 11, 24)) == []
+        assert len(hot_list.match("OLD123", today=date(2026, 11, 1))) == 1
+        assert len(hot_list.match("OLD123", today=None)) == 1
+
+
+def test_age_is_told_from_the_time_of_issue(path: Path) -> None:
+    """430.3(f): an alarm says how old its list is."""
+    with HotList.open(path) as hot_list:
+        assert hot_list.age_s(datetime(2026, 11, 24, 1, tzinfo=UTC)) == 3600.0
+        assert (hot_list.version, hot_list.entries) == ("1", 5)
+
+
+def test_new_list_tells_what_changed_and_twice_the_same_changes_nothing(path: Path) -> None:
+    new = [*ENTRIES[1:], entry("NEW1"), entry("0OPS77", reason="another reason")]
+    told = preview(path, new)
+    assert (told.added, told.changed, told.removed, told.same) == (1, 1, 1, 3)
+    assert build(path, new, version="2", issued_at="") == told
+    assert build(path, new, version="2", issued_at="").same == 5
+
+
+def test_open_list_stays_in_force_while_another_takes_its_place(path: Path) -> None:
+    with HotList.open(path) as hot_list:
+        build(path, [entry("NEW1")], version="2", issued_at="")
+        assert hot_list.match("8ABC123")
+    with HotList.open(path) as hot_list:
+        assert not hot_list.match("8ABC123")
+
+
+def test_failing_import_leaves_the_old_list_and_no_litter(path: Path) -> None:
+    def breaks() -> Iterator[HotListEntry]:
+        yield entry("NEW1")
+        raise OSError("the stick was pulled out")
+
+    with pytest.raises((HotListFileError, OSError), match="pulled out"):
+        build(path, breaks(), version="2", issued_at="")
+    with HotList.open(path) as hot_list:
+        assert hot_list.version == "1"
+    assert os.listdir(path.parent) == [path.name]
+
+
+@pytest.mark.parametrize("damage", ["garbage", "empty", "cut", "missing", "other"])
+def test_damaged_list_is_one_clear_error_that_names_the_file(path: Path, damage: str) -> None:
+    whole = path.read_bytes()
+    if damage == "garbage":
+        path.write_bytes(b"\x00garbage" * 1000)
+    elif damage == "empty":
+        path.write_bytes(b"")
+    elif damage == "cut":
+        path.write_bytes(whole[: len(whole) // 2])
+    elif damage == "missing":
+        path.unlink()
+    else:
+        path.write_text("plate,state\nABC123,CA\n")
+    with pytest.raises(HotListFileError, match=r"hotlist\.sqlite") as caught:
+        HotList.open(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_new_list_replaces_a_damaged_one(path: Path) -> None:
+    path.write_bytes(b"garbage")
+    assert build(path, ENTRIES, version="2", issued_at="").added == 5
+
+
+def test_bench_measures_what_it_says() -> None:
+    figures = bench_hotlist(entries=2000, patterns=10, looks=20)
+    assert figures["match_patterns_ms"] > 0
+    assert set(figures) == {"build_s", "file_mb", "open_ms", "match_ms", "match_patterns_ms", "rss_mb"}
+
+
+def platewarden(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    settings = [f"hotlist.file={tmp_path / 'hotlist.sqlite'}", f"store.directory={tmp_path / 'store'}"]
+    config = tmp_path / "unit.toml"
+    config.write_text('[unit]\nid = "test-1"\n')
+    sets = [word for setting in settings for word in ("--set", setting)]
+    return subprocess.run(
+        [sys.executable, "-m", "firmware.cli", "--config", str(config), *sets, *words],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_import_reports_bad_lines_and_loads_the_rest(tmp_path: Path) -> None:
+    """SB 54: a class that may never be on is left out and counted, whatever the file says."""
+    file = tmp_path / "list.csv"
+    file.write_text(
+        "LPN,class,expiry\n8ABC123,stolen_vehicle,2099-01-01\n??,stolen_vehicle,2099-01-01\n"
+        "7XYZ001,immigration_violator,2099-01-01\n7XYZ002,sex_offender,2099-01-01\n"
+    )
+    done = platewarden(tmp_path, "hotlist", "import", str(file), "--map", "plate=LPN", "--version", "v1")
+    assert done.returncode == 1
+    assert f"{file}:3: " in done.stderr
+    assert "1 are added" in done.stdout
+    assert "1 left out: immigration_violator is never loaded (SB 54)" in done.stdout
+    assert "1 left out: sex_offender is not among hotlist.classes" in done.stdout
+    assert "8ABC123" not in done.stdout + done.stderr
+    with HotList.open(tmp_path / "hotlist.sqlite") as hot_list:
+        assert hot_list.match("8ABC123")
+        assert not hot_list.match("7XYZ001")
+
+
+def test_show_gives_counts_only_without_a_person_and_a_purpose(tmp_path: Path) -> None:
+    """430.5(a): no plate without a named person."""
+    build(tmp_path / "hotlist.sqlite", ENTRIES, version="v7", issued_at="")
+    done = platewarden(tmp_path, "hotlist", "show")
+    assert done.returncode == 0
+    assert "version v7, 5 entries" in done.stdout
+    assert "8ABC123" not in done.stdout + done.stderr
+
+
+def test_clear_takes_the_list_away(tmp_path: Path) -> None:
+    build(tmp_path / "hotlist.sqlite", ENTRIES, version="v7", issued_at="")
+    assert platewarden(tmp_path, "hotlist", "clear").returncode == 0
+    assert not (tmp_path / "hotlist.sqlite").exists()
+    assert platewarden(tmp_path, "hotlist", "clear").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["missing.csv"], "missing.csv"),
+        (["empty.csv"], "names no columns"),
+        (["empty.csv", "--map", "plate"], "FIELD=COLUMN"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_one_line(tmp_path: Path, words: list[str], told: str) -> None:
+    (tmp_path / "empty.csv").touch()
+    done = platewarden(tmp_path, "hotlist", "import", str(tmp_path / words[0]), *words[1:])
+    assert done.returncode not in (0, 1) or "Traceback" not in done.stderr
+    assert done.returncode != 0
+    assert told in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -1,0 +1,187 @@
+"""Hot list files as agencies have them, and as they break them."""
+
+from __future__ import annotations
+
+import io
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plates.diff import diff, key_of
+from plates.errors import HotListFormatError
+from plates.parsers import (
+    BadLine,
+    Defaults,
+    Parsed,
+    clew_class,
+    decode_lines,
+    parse_clew,
+    parse_csv,
+    parse_ncic,
+)
+from plates.words import AlarmClass, HotListEntry
+
+DEFAULTS = Defaults(source="test", expiry="2026-12-01", alarm_class=AlarmClass.STOLEN_VEHICLE)
+
+
+def split(parsed: Parsed) -> tuple[list[HotListEntry], list[BadLine]]:
+    good, bad = [], []
+    for item in parsed:
+        (bad if isinstance(item, BadLine) else good).append(item)
+    return good, bad  # type: ignore[return-value]
+
+
+def lines(text: str, encoding: str = "utf-8") -> list[str]:
+    return list(decode_lines(io.BytesIO(text.encode(encoding))))
+
+
+def test_csv_columns_are_mapped_and_a_bad_line_leaves_the_rest() -> None:
+    text = (
+        "LPN,State,Why,Until,Prio\r\n"
+        "abc 123,CA,taken from a car park,2026-12-24,80\r\n"
+        ",CA,no plate,2026-12-24,80\r\n"
+        "XYZ987,California,long state,2026-12-24,80\r\n"
+        "XYZ987,NV,bad date,24.12.2026,80\r\n"
+        "XYZ987,NV,bad priority,2026-12-24,101\r\n"
+        "XYZ987,NV,one,too,many,cells\r\n"
+        "\r\n"
+        "XYZ987,us-nv,good,,\r\n"
+    )
+    mapping = {"plate": "LPN", "reason": "why", "expiry": "Until", "priority": "Prio"}
+    good, bad = split(parse_csv("list.csv", lines(text), mapping, DEFAULTS))
+    assert [(e.plate, e.state, e.expiry, e.priority) for e in good] == [
+        ("ABC123", "CA", "2026-12-24", 80),
+        ("XYZ987", "NV", "2026-12-01", 50),
+    ]
+    assert [b.line for b in bad] == [3, 4, 5, 6, 7]
+    assert str(bad[0]) == "list.csv:3: the plate is empty"
+    assert not any("XYZ987" in str(b) for b in bad)
+
+
+@pytest.mark.parametrize(
+    ("header", "mapping", "told"),
+    [
+        ("number,state", {}, "no column holds the plate"),
+        ("plate,state", {"plate": "LPN"}, "no column 'LPN'"),
+        ("plate,state", {"colour": "state"}, "no field 'colour'"),
+        ("", {}, "names no columns"),
+    ],
+)
+def test_csv_that_cannot_be_mapped_says_what_is_missing(
+    header: str, mapping: dict[str, str], told: str
+) -> None:
+    with pytest.raises(HotListFormatError, match=told):
+        list(parse_csv("list.csv", [header, "ABC123,CA"], mapping, DEFAULTS))
+
+
+def test_csv_with_a_mark_and_old_encodings_reads_the_same() -> None:
+    text = "plate,reason\nABC123,Peña\n"
+    for encoding in ("utf-8", "utf-8-sig", "latin-1"):
+        good, bad = split(parse_csv("f", lines(text, encoding), {}, DEFAULTS))
+        assert not bad
+        assert good[0].reason == "Peña"
+
+
+def test_partial_plates_need_their_incident() -> None:
+    """430.3(c): a partial plate is tied to an incident."""
+    text = ["plate,case_number", "7AB*,26-0001", "7AB*,", "?,26-0002"]
+    good, bad = split(parse_csv("f", text, {}, DEFAULTS))
+    assert [(e.plate, e.partial) for e in good] == [("7AB*", True)]
+    assert "430.3(c)" in bad[0].reason
+    assert "known characters" in bad[1].reason
+
+
+def test_clew_file_gives_its_class_and_complains_when_cut_short() -> None:
+    whole = ["SVS 20190601", "ABC1234 CA1220190515", "XYZ98   NV  20190101", "TOTAL RECORD 2"]
+    good, bad = split(parse_clew("svs.tbl", whole, DEFAULTS))
+    assert [(e.plate, e.state) for e in good] == [("ABC1234", "CA"), ("XYZ98", "NV")]
+    assert "2019-05-15, county 12" in good[0].reason
+    assert not bad
+    good, bad = split(parse_clew("svs.tbl", whole[:-1], DEFAULTS))
+    assert len(good) == 2
+    assert "cut short" in bad[0].reason
+    assert clew_class("SFR.TBL") is AlarmClass.FELONY_VEHICLE
+    assert clew_class("other.tbl") is None
+    with pytest.raises(HotListFormatError, match="which class"):
+        list(parse_clew("other.tbl", whole, Defaults(source="CLEW", expiry="2026-12-01")))
+
+
+def test_ncic_line_is_read_by_its_columns() -> None:
+    text = [
+        "HEADER",
+        "V123456789LA057020020190509AB123456  CA2009MC2009YAMACYLMCBLK",
+        "P123456789LA057020020190509AB123456  C02009MC",
+        "Z123456789LA057020020190509AB123456  CA",
+        "V123456789LA0570200",
+        "V123456789LA057020020199909AB123456  CA",
+    ]
+    good, bad = split(parse_ncic("VEHEXTRT.txt", text, DEFAULTS))
+    assert [(e.plate, e.state, e.alarm_class, e.case_number) for e in good] == [
+        ("AB123456", "CA", AlarmClass.STOLEN_VEHICLE, "123456789"),
+        ("AB123456", "CO", AlarmClass.STOLEN_PLATE, "123456789"),
+    ]
+    assert [b.line for b in bad] == [4, 5, 6]
+
+
+@given(st.binary(max_size=400), st.sampled_from(["csv", "clew", "ncic"]))
+def test_no_bytes_break_a_parser(data: bytes, kind: str) -> None:
+    """A list of garbage ends in bad lines or in one clear error, never in a crash."""
+    text = decode_lines(io.BytesIO(data))
+    try:
+        if kind == "csv":
+            _, bad = split(parse_csv("f", text, {}, DEFAULTS))
+        elif kind == "clew":
+            _, bad = split(parse_clew("f", text, DEFAULTS))
+        else:
+            _, bad = split(parse_ncic("f", text, DEFAULTS))
+    except HotListFormatError as error:
+        assert str(error).startswith("f: ")
+        return
+    assert all(line.reason and "\n" not in line.reason for line in bad)
+
+
+entries = st.builds(
+    HotListEntry,
+    plate=st.text("ABC123", min_size=2, max_size=3),
+    state=st.sampled_from(["", "CA"]),
+    alarm_class=st.sampled_from([AlarmClass.STOLEN_PLATE, AlarmClass.AMBER_ALERT]),
+    reason=st.sampled_from(["a", "b"]),
+    source=st.just("test"),
+    case_number=st.just(""),
+    expiry=st.just(date(2026, 12, 1).isoformat()),
+)
+lists = st.lists(entries, unique_by=key_of).map(lambda found: sorted(found, key=key_of))
+
+
+@given(lists, lists)
+def test_diff_counts_every_entry_once(old: list[HotListEntry], new: list[HotListEntry]) -> None:
+    found = diff(old, new)
+    before, after = {key_of(e): e for e in old}, {key_of(e): e for e in new}
+    assert found.removed == len(before.keys() - after.keys())
+    assert found.added == len(after.keys() - before.keys())
+    assert found.same == sum(before[k] == after[k] for k in before.keys() & after.keys())
+    assert found.changed + found.same == len(before.keys() & after.keys())
+
+
+def test_diff_refuses_lists_out_of_order() -> None:
+    a, b = _two()
+    with pytest.raises(ValueError, match="sorted"):
+        diff([b, a], [])
+
+
+def _two() -> tuple[HotListEntry, HotListEntry]:
+    made = [
+        HotListEntry(
+            plate=plate,
+            state="",
+            alarm_class=AlarmClass.STOLEN_PLATE,
+            reason="",
+            source="",
+            case_number="",
+            expiry="2026-12-01",
+        )
+        for plate in ("A1", "B1")
+    ]
+    return made[0], made[1]

@@ -1,0 +1,103 @@
+"""Normalisation, look-alikes and patterns: what two readings, or two people, mean by the same plate."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plates.errors import PatternError, TextError
+from plates.formats import rank, states_of
+from plates.lookalike import CLASSES, CONFUSIONS, fold, strength
+from plates.pattern import compile_pattern, matching
+from plates.text import ALPHABET, normalise
+
+texts = st.text(sorted(ALPHABET), min_size=1, max_size=10)
+
+
+@pytest.mark.parametrize(
+    ("raw", "plain"),
+    [
+        ("abc 123", "ABC123"),
+        ("AB-12–CD", "AB12CD"),
+        ("ＡＢＣ１２３", "ABC123"),
+        ("7·XYZ.001 ", "7XYZ001"),
+    ],
+)
+def test_one_plate_written_in_several_ways_is_one_text(raw: str, plain: str) -> None:
+    assert normalise(raw) == plain
+
+
+@pytest.mark.parametrize("raw", ["", " - ", "ÄBC123", "ABC123456789", "АВС123"])
+def test_what_is_no_plate_is_refused_without_repeating_it(raw: str) -> None:
+    with pytest.raises(TextError) as caught:
+        normalise(raw)
+    assert not raw.strip(" -") or raw not in str(caught.value)
+
+
+@given(texts)
+def test_normalising_again_changes_nothing(text: str) -> None:
+    assert normalise(normalise(text)) == text
+
+
+@given(st.text(max_size=30))
+def test_any_text_gives_a_plate_or_an_error(raw: str) -> None:
+    try:
+        assert set(normalise(raw)) <= ALPHABET
+    except TextError as error:
+        assert "\n" not in str(error)
+
+
+@given(texts)
+def test_swapping_characters_of_a_class_keeps_the_folded_form(text: str) -> None:
+    other = "".join(next((group[-1] for group in CLASSES if char in group), char) for char in text)
+    assert fold(other) == fold(text)
+
+
+def test_confusions_are_mutual_and_never_of_a_character_with_itself() -> None:
+    for a, others in CONFUSIONS.items():
+        for b, strong in others.items():
+            assert a != b
+            assert strength(b, a) == strong
+    assert strength("A", "A") == 1.0
+    assert strength("A", "X") == 0.0
+
+
+@given(texts, st.data())
+def test_a_plate_fits_every_pattern_made_from_it(text: str, data: st.DataObject) -> None:
+    """430.3(c): what a witness remembers of a plate matches that plate."""
+    keep = data.draw(st.lists(st.booleans(), min_size=len(text), max_size=len(text)))
+    kept = [char if known else "?" for char, known in zip(text, keep, strict=True)]
+    tail = data.draw(st.sampled_from(["", "*"]))
+    raw = "".join(kept) + tail
+    if sum(keep) < 2 or (all(keep) and not tail):
+        with pytest.raises(PatternError):
+            compile_pattern(raw)
+        return
+    if len(raw) <= 10:
+        pattern = compile_pattern(raw)
+        assert matching([pattern], text) == [pattern]
+        assert 0.0 < pattern.score(text) <= 1.0
+
+
+def test_a_question_mark_is_one_character_and_a_star_any_number() -> None:
+    assert compile_pattern("7A?C*").matches("7ABC12")
+    assert compile_pattern("7A?C*").matches("7ABC")
+    assert not compile_pattern("7A?C").matches("7AC")
+    assert not compile_pattern("7A?C").matches("7ABBC")
+
+
+def test_width_falls_with_every_character_that_is_known() -> None:
+    widths = [compile_pattern(raw).width() for raw in ("AB*", "ABC*", "ABC1*")]
+    assert widths == sorted(widths, reverse=True)
+    assert all(0 < width <= 1 for width in widths)
+
+
+def test_formats_rank_candidates_and_never_change_one() -> None:
+    """A seven-digit plate stays what was read, although a serial with a letter would fit a format."""
+    read = ["1291164", "1Z91164", "8ABC234"]
+    ranked = rank(read, "CA")
+    assert sorted(ranked) == sorted(read)
+    assert ranked[0] == "8ABC234"
+    assert "CA" in states_of("8ABC234")
+    assert "CA" not in states_of("1Z91164")
