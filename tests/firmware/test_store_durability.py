@@ -7,19 +7,22 @@ names, before the commit; the commit itself syncs SQLite's log.
 from __future__ import annotations
 
 import ast
+import gc
 import os
 import re
 import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from firmware import store_db
+from firmware import hotlist, store_db
 from firmware.store import Store
 from mqtt import outbox
+from plates.words import AlarmClass, HotListEntry
 from tests.firmware.store_samples import SetClock
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,6 +33,8 @@ FULL = 2
 CONNECTIONS = {
     ("mqtt/outbox.py", "open_database"): "the unit's store; asserts FULL itself",
     ("firmware/store_db.py", "open_database"): "wraps the connection of mqtt.outbox",
+    ("firmware/hotlist.py", "open"): "a hot list, read only",
+    ("firmware/hotlist.py", "_write"): "a hot list that nobody reads before it is whole and renamed",
 }
 """Every place where the software opens a database, and what it is."""
 
@@ -94,6 +99,45 @@ def test_every_connection_of_the_unit_syncs_each_commit(tmp_path: Path) -> None:
         assert connection.execute("PRAGMA foreign_keys").fetchone() == (1,)
     for thing in (store, other, raw, again):
         thing.close()
+
+
+def test_the_connections_of_a_hot_list_sync_too(tmp_path: Path) -> None:
+    """Asked of the one that writes while it writes, and of the one that reads."""
+    asked = []
+    others = open_connections()
+
+    def entries() -> Iterator[HotListEntry]:
+        for connection in open_connections(others):
+            asked.append(connection.execute("PRAGMA synchronous").fetchone())
+        yield HotListEntry(
+            plate="TEST123",
+            state="CA",
+            alarm_class=AlarmClass.STOLEN_VEHICLE,
+            reason="test",
+            source="manual",
+            case_number="",
+            expiry="2030-01-01",
+        )
+
+    hotlist.build(tmp_path / "list.sqlite", entries(), version="1", issued_at="")
+    assert asked == [(FULL,)]
+    with hotlist.HotList.open(tmp_path / "list.sqlite"):
+        (reading,) = open_connections(others)
+        assert reading.execute("PRAGMA synchronous").fetchone() == (FULL,)
+
+
+def open_connections(others: Sequence[sqlite3.Connection] = ()) -> list[sqlite3.Connection]:
+    """Every database connection that is open in this process, `others` left out."""
+    gc.collect()
+    found = []
+    for connection in gc.get_objects():
+        if isinstance(connection, sqlite3.Connection) and connection not in others:
+            try:
+                connection.execute("SELECT 1")
+            except sqlite3.ProgrammingError:
+                continue  # It is closed, or another thread's.
+            found.append(connection)
+    return found
 
 
 def test_no_other_place_opens_a_database() -> None:
