@@ -204,7 +204,7 @@ def _broker(bench: Bench) -> str:
         while not link.connected and time.monotonic() < end:
             link.step(0.2)
         if not link.connected:
-            raise PartFailed(f"{mqtt.host}:{mqtt.port}: {link.fault}")
+            raise PartFailed(link.fault)
     finally:
         link.close()
     return f"{mqtt.host}:{mqtt.port} accepts the unit"

@@ -13,7 +13,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from firmware.commands.reads import existing_store
@@ -94,7 +94,7 @@ def report(settings: Settings, clock: Clock) -> Report:
         store=figures,
         disk_free_bytes=usage.free,
         disk_total_bytes=usage.total,
-        hotlist=_hot_list(settings.hotlist.file),
+        hotlist=_hot_list(settings.hotlist.file, clock),
     )
 
 
@@ -126,14 +126,15 @@ def _age(last: Status | None, clock: Clock) -> float | None:
     return max(0.0, (now.wall - datetime.fromisoformat(last.at)).total_seconds())
 
 
-def _hot_list(file: Path) -> HotListState | None:
+def _hot_list(file: Path, clock: Clock) -> HotListState | None:
     if not file.exists():
         return None
     from firmware.hotlist import HotList
 
     try:
         with HotList.open(file) as hot_list:
-            age = hot_list.age_s(datetime.now(UTC))
+            wall = clock.now().wall
+            age = None if wall is None else hot_list.age_s(wall)
             return HotListState(version=hot_list.version, entries=hot_list.entries, age_s=age, fault="")
     except FirmwareError as error:
         return HotListState(version="", entries=0, age_s=None, fault=str(error))

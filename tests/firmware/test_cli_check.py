@@ -6,6 +6,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ import pytest
 from firmware import config
 from firmware.commands.check import Finding, Outcome, check
 from firmware.config import Settings
+from firmware.hotlist import build
+from mqtt.fields import time_text
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -89,6 +92,16 @@ def test_a_hot_list_of_garbage_is_a_problem_and_none_a_note(tmp_path: Path) -> N
     finding = about("hotlist.file", found)
     assert finding.outcome is Outcome.PROBLEM
     assert str(found.hotlist.file) in finding.text
+
+
+def test_an_old_hot_list_is_a_note(tmp_path: Path) -> None:
+    found = settings(tmp_path)
+    build(found.hotlist.file, [], version="7", issued_at=time_text(datetime.now(UTC)))
+    finding = about("hotlist.file", found)
+    assert (finding.outcome, finding.text) == (Outcome.OK, "version 7, 0 entries")
+    build(found.hotlist.file, [], version="8", issued_at=time_text(datetime.now(UTC) - timedelta(days=5)))
+    finding = about("hotlist.file", found)
+    assert (finding.outcome, finding.text) == (Outcome.NOTE, "version 8, 0 entries, 120 hours old")
 
 
 def test_every_mistake_of_the_people_file_is_told(tmp_path: Path) -> None:

@@ -13,12 +13,24 @@ from firmware import config
 from firmware.commands import status
 from firmware.config import Settings
 from firmware.errors import StoreError
+from firmware.hotlist import build
 from firmware.status_file import read_status, write_status
 from firmware.store import Store
 from hw.protocols import ClockQuality
 from mqtt.fields import time_text
 from mqtt.records import ClockState, Loss, Status
-from tests.firmware.store_samples import SetClock, pair, read
+from plates.words import AlarmClass, HotListEntry
+from tests.firmware.store_samples import NOON, SetClock, pair, read
+
+ENTRY = HotListEntry(
+    plate="TEST123",
+    state="CA",
+    alarm_class=AlarmClass.STOLEN_VEHICLE,
+    reason="test",
+    source="manual",
+    case_number="T-1",
+    expiry="2026-12-31",
+)
 
 
 @pytest.fixture
@@ -86,6 +98,15 @@ def test_the_age_of_a_status_from_an_earlier_boot_is_by_the_wall_clock(
     found = status.report(settings, clock)
     assert found.last_age_s is None
     assert rows(found)["state"] == "ready, told an unknown time ago"
+
+
+def test_the_hot_list_in_force_is_told(settings: Settings, clock: SetClock) -> None:
+    Store.open(settings.store.directory, clock).close()
+    build(settings.hotlist.file, [ENTRY], version="2026-03-04.1", issued_at=time_text(NOON))
+    clock.advance(timedelta(hours=3))
+    assert rows(status.report(settings, clock))["hot list"] == "version 2026-03-04.1, 1 entries, 3 hours old"
+    settings.hotlist.file.write_bytes(b"garbage" * 100)
+    assert rows(status.report(settings, clock))["hot list"].startswith("cannot be used: ")
 
 
 def test_a_running_unit_is_seen_by_its_hold_on_the_store(settings: Settings, clock: SetClock) -> None:
