@@ -18,11 +18,14 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFilter
 
 from firmware.commands.status import is_running
 from firmware.config import Settings
 from firmware.errors import Exit, FirmwareError, IoError
+from hw import sim
 from hw.protocols import Alarm, ClockQuality, Hardware, HwError, UnitState
+from plates.draw import PlateDesign, draw_plate
 from plates.words import AlarmClass, MatchKind
 
 HELP = "try every part of the unit in turn: lamps, camera, GPS, models, disk, broker"
@@ -32,6 +35,7 @@ LOOK_S: Final = 1.5
 """How long each signal of a real board is shown, so that a person can see and hear it."""
 TRIGGER_S: Final = 2.0
 GPS_S: Final = 15.0
+FONT: Final = Path(sim.__path__[0], "fonts", "BarlowSemiCondensed-Medium.ttf")
 PLATE: Final = "7SLF193"
 """The invented serial of the rendered plate."""
 
@@ -173,7 +177,20 @@ def _models(bench: Bench) -> str:
 
 def rendered_plate() -> NDArray[np.uint8]:
     """A plate with the text PLATE at the rear of a drawn car: uint8 (360, 640, 3) RGB."""
-    raise NotImplementedError
+    design = PlateDesign(font=FONT, border=(24, 32, 84))
+    plate = Image.fromarray(draw_plate(PLATE, design, 4 * 150)).resize((150, 75), Image.Resampling.LANCZOS)
+    picture = Image.new("RGB", (640, 360), (126, 128, 128))
+    draw = ImageDraw.Draw(picture)
+    draw.rectangle((0, 0, 640, 130), fill=(168, 178, 190))
+    draw.ellipse((140, 285, 220, 350), fill=(24, 24, 26))
+    draw.ellipse((420, 285, 500, 350), fill=(24, 24, 26))
+    draw.rounded_rectangle((130, 130, 510, 320), 26, fill=(120, 30, 34))
+    draw.polygon(((180, 132), (210, 50), (430, 50), (460, 132)), fill=(44, 52, 60))
+    draw.rounded_rectangle((140, 160, 200, 200), 8, fill=(190, 40, 36))
+    draw.rounded_rectangle((440, 160, 500, 200), 8, fill=(190, 40, 36))
+    draw.rectangle((130, 285, 510, 305), fill=(40, 40, 44))
+    picture.paste(plate, (245, 190))
+    return np.asarray(picture.filter(ImageFilter.GaussianBlur(0.6)))
 
 
 def _store(bench: Bench) -> str:
