@@ -13,15 +13,26 @@ import socket
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from firmware import loop
+from firmware.alarms import Alarms
+from firmware.config import Settings
 from firmware.errors import IoError
+from firmware.listwatch import ListWatch
+from firmware.loop import PlateReader
+from firmware.passage import Passages
+from firmware.reading import Scribe
+from firmware.store import Store
+from firmware.vitals import Vitals
+from hw.protocols import EndOfFrames, Frame, Hardware, Preview
 
 STAGES: Final = ("trigger", "locate", "read", "passage", "match", "pictures", "store", "signal")
 """In the order of the loop."""
@@ -44,14 +55,14 @@ class Machine:
     @classmethod
     def this(cls) -> Machine:
         """This machine, with its load over the last minute."""
-        from detector.runtime import runtime_name
+        from detector.runtime import find_runtime
 
         return cls(
             processor=_processor(),
             cores=len(os.sched_getaffinity(0)),
             system=platform.platform(terse=True),
             python=platform.python_version(),
-            runtime=runtime_name(),
+            runtime=find_runtime()[0],
             load=round(os.getloadavg()[0], 2),
         )
 
@@ -183,3 +194,109 @@ def _await_ready(manager: socket.socket, child: subprocess.Popen[bytes], began: 
     child.kill()
     _, words = child.communicate()
     raise IoError(f"the unit did not become ready: {words.decode(errors='replace').strip()[-300:]}")
+
+
+class Replay:
+    """A camera that delivers frames that were drawn before, as fast as they are taken.
+
+    Its clock is the machine's, but the frames keep the times that they were drawn with.
+    """
+
+    def __init__(self, frames: Sequence[Frame], previews: Sequence[Preview]) -> None:
+        self.name = frames[0].camera
+        self._frames = frames
+        self._previews = previews
+        self._next = 0
+
+    def preview(self, timeout: float) -> Preview:
+        """The next frame's small picture."""
+        if self._next >= len(self._frames):
+            raise EndOfFrames("the frames are over")
+        self._next += 1
+        return self._previews[self._next - 1]
+
+    def frame(self, timeout: float) -> Frame:
+        """The frame of the last preview."""
+        return self._frames[self._next - 1]
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """The loop over a number of frames.
+
+    Attributes:
+        frames: how many passed the trigger's eye.
+        opened: how many of them it let through.
+        reads: stored.
+        watch: the stopwatch with every stage.
+        cpu_ms, wall_ms: of all of it, milliseconds.
+    """
+
+    frames: int
+    opened: int
+    reads: int
+    watch: Stopwatch
+    cpu_ms: float
+    wall_ms: float
+
+    @property
+    def overhead(self) -> float:
+        """The share (0..1) of the CPU time that no stage accounts for: the loop's own."""
+        staged = sum(sum(values) for values in self.watch.cpu.values())
+        return max(1.0 - staged / self.cpu_ms, 0.0) if self.cpu_ms else 0.0
+
+    @property
+    def frames_s(self) -> float:
+        """Frames a second, by the wall clock."""
+        return 1e3 * self.frames / self.wall_ms if self.wall_ms else 0.0
+
+
+def run_pipeline(settings: Settings, hardware: Hardware, reader: PlateReader, frames: int) -> Pipeline:
+    """Run the loop over `hardware` until its source ends, every stage timed.
+
+    Args:
+        settings: where the store and the hot list are, and how passages are made.
+        hardware: its camera is a Replay; its trigger draws on that.
+        reader: the models.
+        frames: how many the Replay has.
+    """
+    watch, vitals = Stopwatch(), Vitals()
+    store = Store.open(settings.store.directory, hardware.clock)
+    lists = ListWatch(settings.hotlist, hardware.clock)
+    min_confidence = settings.detector.min_confidence or 0.5
+    scribe = Scribe(
+        settings,
+        model_hashes=("0" * 64, "0" * 64),
+        software="bench",
+        min_confidence=min_confidence,
+        fix=hardware.gps.fix,
+    )
+    timed: Any = Timed
+    parts = loop.Parts(
+        hardware=replace(
+            hardware,
+            trigger=timed(hardware.trigger, watch, {"wait": "trigger"}),
+            signals=timed(hardware.signals, watch, {"hit": "signal"}),
+        ),
+        reader=timed(reader, watch, {"locate": "locate", "read": "read"}),
+        passages=timed(
+            Passages(settings.passage, min_confidence), watch, {"add": "passage", "tick": "passage"}
+        ),
+        scribe=timed(scribe, watch, {"pictures": "pictures"}),
+        alarms=Alarms(watch.wrap("match", lists.match), hardware.signals),
+        store=timed(store, watch, {"add": "store", "revise": "store"}),
+        vitals=vitals,
+        camera_timeout_s=1.0,
+        wake=lambda: None,
+        ping=lambda: None,
+    )
+    cpu, wall = time.process_time(), time.perf_counter()
+    try:
+        loop.run(parts, threading.Event())
+        cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+        return Pipeline(frames, vitals.frames, store.figures().reads, watch, 1e3 * cpu, 1e3 * wall)
+    finally:
+        store.close()
