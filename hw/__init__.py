@@ -1,0 +1,52 @@
+"""The board: one call opens a complete set of camera, trigger, signals, GPS and clock.
+
+Owns the choice between the sets. `hw.pi` is a Raspberry Pi, `hw.sim` needs no board at all; the protocols
+that both fulfil are `hw.protocols`. Only `hw.pi` imports picamera2, gpiozero and pyserial, and only when
+it is opened, so that everything else runs on any machine.
+"""
+
+from __future__ import annotations
+
+from hw.clock import SystemClock
+from hw.protocols import Clock, Hardware
+from hw.settings import (
+    CameraSettings,
+    ClockSettings,
+    GpsSettings,
+    HardwareKind,
+    SignalSettings,
+    TriggerSettings,
+)
+
+
+def open_clock(settings: ClockSettings) -> Clock:
+    """This machine's clock, without the rest of the board: for commands that run beside the unit."""
+    return SystemClock(settings)
+
+
+def open_hardware(
+    kind: HardwareKind,
+    *,
+    camera: CameraSettings,
+    trigger: TriggerSettings,
+    signals: SignalSettings,
+    gps: GpsSettings,
+    clock: ClockSettings,
+) -> Hardware:
+    """Open one complete set.
+
+    Args:
+        kind: "pi" for the board, "sim" for the simulated camera that `camera.source` names.
+        camera, trigger, signals, gps, clock: the settings of each part.
+
+    Raises:
+        HwError: the camera or the trigger cannot be opened; the line names it. A lamp, a buzzer or a GPS
+            receiver that fails is told by its own part instead, for the unit reads plates without them.
+    """
+    if kind == "pi":
+        from hw.pi import open_pi
+
+        return open_pi(camera, trigger, signals, gps, clock)
+    from hw.sim import open_sim
+
+    return open_sim(camera, trigger, signals, gps, clock)

@@ -1,0 +1,118 @@
+"""What a plate says: a picture and a Detection in, a PlateText out.
+
+Owns the reading of one plate: the crop, the decoding, the flags, and the calibrated confidence. Where
+plates are is `detector.locate`; the search through the network's columns is `detector.ctc`.
+
+The model's output is chars (1, T, len(alphabet) + 1): for each of T columns of the crop, from left to
+right, a logit for each character and, last, for the CTC blank. Logits, for a byte's 256 steps would leave
+a softmax no difference between sure and very sure.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector import ctc
+from detector.errors import ModelError
+from detector.image import Picture, crop_quad
+from detector.runtime import Model
+from detector.types import CANDIDATES, Candidate, Detection, Flag, PlateText
+
+WEAK_CHAR = 0.7
+"""Below this a character is called weak."""
+USUAL = range(4, 9)
+"""Lengths of plate texts that are not called unusual."""
+TWO_LINE_ASPECT = 0.5
+"""A plate at least this high for its width, in which no line of text is read, is taken for two lines."""
+TWO_LINE_CERTAIN = 1.0
+"""No one-line plate is as high as it is wide, even in a squeezed picture."""
+
+_EDGE_PX = 1.0
+
+
+class Ocr:
+    """A plate reader: `read` gives the text in one Detection."""
+
+    def __init__(self, path: Path | str, threads: int = 1, runtime: str | None = None) -> None:
+        """Load the model `path` (.tflite with its sidecar).
+
+        Raises:
+            ModelError: the model cannot be used, or is no OCR.
+        """
+        self.model = Model(path, threads, runtime)
+        sidecar = self.model.sidecar
+        if sidecar.ocr is None or sidecar.input.channels != 1:
+            raise ModelError(f"{path}: a {sidecar.kind} model of {sidecar.input.channels} channels is no OCR")
+        self.spec = sidecar.ocr
+        shapes = [output.shape for output in sidecar.outputs]
+        classes = len(self.spec.alphabet) + 1
+        if len(shapes) != 1 or len(shapes[0]) != 3 or shapes[0][2] != classes:
+            raise ModelError(f"{sidecar.path}: an OCR gives chars (1, T, {classes}), not {shapes}")
+        if len(self.spec.calibration) != len(features([("", 1.0)], ())):
+            raise ModelError(f"{sidecar.path}: ocr.calibration: {len(self.spec.calibration)} numbers are too few")
+
+    def read(self, image: Picture, detection: Detection) -> PlateText:
+        """Read the plate of `detection` in `image`.
+
+        Args:
+            image: uint8 (height, width, 3), RGB: the picture that the detection was made in.
+            detection: its corners are where the plate is cut out.
+
+        Returns:
+            The text with its candidates and flags; text "" where nothing, or a plate of two lines, is
+            there. `confidence` is calibrated for plates like those of the validation photographs.
+
+        Raises:
+            ImageError: `image` is no picture, or the corners span no area.
+        """
+        crop = crop_quad(image, detection.corners, self.spec.margin, self.model.sidecar.input.size, grey=True)
+        found = ctc.decode(_softmax(self.model.run(crop)[0][0]), self.spec.alphabet)
+        flags = set()
+        if _at_edge(detection, image):
+            flags.add(Flag.EDGE)
+        _, _, width, height = detection.box
+        if height >= TWO_LINE_CERTAIN * width or (not found[0][0] and height >= TWO_LINE_ASPECT * width):
+            return PlateText("", 0.0, flags=frozenset(flags | {Flag.TWO_LINES}))
+        chars = ctc.char_confidence(found)
+        text = found[0][0]
+        if len(text) not in USUAL:
+            flags.add(Flag.LENGTH)
+        if chars and min(chars) < WEAK_CHAR:
+            flags.add(Flag.WEAK)
+        confidence = calibrated(self.spec.calibration, features(found, chars)) if text else 0.0
+        candidates = tuple(Candidate(t, p) for t, p in found if t)[:CANDIDATES]
+        return PlateText(text, confidence, chars, candidates if text else (), frozenset(flags))
+
+
+def features(found: list[tuple[str, float]], chars: tuple[float, ...]) -> tuple[float, ...]:
+    """What the confidence is made from: 1, the log-odds of the whole text's probability and of its
+    weakest character, and whether the text is shorter than the usual ones."""
+    text, probability = found[0]
+    return (1.0, _logit(probability), _logit(min(chars, default=0.0)), float(len(text) < USUAL.start))
+
+
+def calibrated(weights: tuple[float, ...], values: tuple[float, ...]) -> float:
+    """The logistic function of the weighted sum: a probability, 0..1."""
+    total = sum(weight * value for weight, value in zip(weights, values, strict=True))
+    return 1.0 / (1.0 + math.exp(-max(-50.0, min(50.0, total))))
+
+
+def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    shares: NDArray[np.float32] = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    return shares
+
+
+def _logit(probability: float) -> float:
+    bounded = min(max(probability, 1e-4), 1.0 - 1e-4)
+    return math.log(bounded / (1.0 - bounded))
+
+
+def _at_edge(detection: Detection, image: Picture) -> bool:
+    x, y, width, height = detection.box
+    right, bottom = image.shape[1] - _EDGE_PX, image.shape[0] - _EDGE_PX
+    return x <= _EDGE_PX or y <= _EDGE_PX or x + width >= right or y + height >= bottom

@@ -1,0 +1,76 @@
+"""A folder of pictures as a camera: each picture once, each a passage of its own.
+
+Owns the order (by name) and what happens to a file that is no picture: it is told by name, skipped, and
+counted by the gap in the frames' numbers.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from hw.masks import Masks
+from hw.protocols import EndOfFrames, Frame, HwError, Preview
+from hw.settings import CameraSettings
+from hw.sim.clock import SimClock
+from hw.sim.picture import preview_of
+
+logger = logging.getLogger(__name__)
+
+SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+
+
+class FolderCamera:
+    """The pictures of a folder, in the order of their names, in their own sizes. One thread uses it."""
+
+    def __init__(self, settings: CameraSettings, clock: SimClock, folder: Path) -> None:
+        """Raises HwError where `folder` is none or holds no picture."""
+        self.name = settings.name
+        self._preview_width = settings.preview_width
+        self._clock = clock
+        self._masks = Masks(settings.masks)
+        try:
+            files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+        except OSError as error:
+            raise HwError(f"camera {self.name}: {folder}: {error.strerror or error}") from error
+        if not files:
+            raise HwError(f"camera {self.name}: {folder}: holds no pictures ({', '.join(sorted(SUFFIXES))})")
+        self._files: Iterator[tuple[int, Path]] = enumerate(files)
+        self._frame: Frame | None = None
+
+    def preview(self, timeout: float) -> Preview:
+        """The next picture's luminance; see `hw.protocols.Camera`."""
+        self._frame = self._next()
+        luma = preview_of(self._frame.image, self._preview_width)
+        return Preview(luma, self._frame.time, self._frame.sequence)
+
+    def frame(self, timeout: float) -> Frame:
+        """The picture of the last preview, or the next one; see `hw.protocols.Camera`."""
+        frame, self._frame = self._frame or self._next(), None
+        return frame
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+    def _next(self) -> Frame:
+        for number, file in self._files:
+            try:
+                with Image.open(file) as opened:
+                    image = np.array(opened.convert("RGB"))
+            except (
+                OSError,
+                ValueError,
+                SyntaxError,
+                UnidentifiedImageError,
+                Image.DecompressionBombError,
+            ) as error:
+                logger.warning("camera %s: %s is skipped: %s", self.name, file, error)
+                continue
+            image = self._masks.apply(image)
+            return Frame(image, self._clock.now(), number, self.name, source=str(file))
+        raise EndOfFrames(f"camera {self.name}: the folder has no further picture")

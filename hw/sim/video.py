@@ -1,0 +1,110 @@
+"""A video file as a camera, by PyAV (extra [video]), and the demonstration clip, by Pillow alone.
+
+Owns the frames' times: those of the file, from the moment it was opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from PIL import Image, ImageSequence
+
+from hw.masks import Masks
+from hw.protocols import CameraError, EndOfFrames, Frame, HwError, Pixels, Preview
+from hw.settings import CameraSettings
+from hw.sim.clock import SimClock
+from hw.sim.picture import preview_of
+
+CLIP: Final = Path(__file__).with_name("data") / "clip.webp"
+"""The clip that `python -m hw.sim.clip` renders."""
+
+
+class _Player:
+    """Frames of an iterator of (seconds, picture), each once. One thread uses it."""
+
+    def __init__(
+        self, settings: CameraSettings, clock: SimClock, file: Path, frames: Iterator[tuple[float, Pixels]]
+    ) -> None:
+        self.name = settings.name
+        self._preview_width = settings.preview_width
+        self._clock = clock
+        self._masks = Masks(settings.masks)
+        self._file = file
+        self._frames = enumerate(frames)
+        self._start = clock.now().boottime
+        self._frame: Frame | None = None
+
+    def preview(self, timeout: float) -> Preview:
+        """The next frame's luminance; see `hw.protocols.Camera`."""
+        self._frame = self._next()
+        luma = preview_of(self._frame.image, self._preview_width)
+        return Preview(luma, self._frame.time, self._frame.sequence)
+
+    def frame(self, timeout: float) -> Frame:
+        """The frame of the last preview, or the next one; see `hw.protocols.Camera`."""
+        frame, self._frame = self._frame or self._next(), None
+        return frame
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+    def _next(self) -> Frame:
+        try:
+            number, (seconds, image) = next(self._frames)
+        except StopIteration:
+            raise EndOfFrames(f"camera {self.name}: {self._file} has ended") from None
+        moment = self._clock.simulated(self._start + seconds)
+        return Frame(self._masks.apply(image), moment, number, self.name)
+
+
+class VideoCamera(_Player):
+    """A video file, as fast as it is taken."""
+
+    def __init__(self, settings: CameraSettings, clock: SimClock, file: Path) -> None:
+        """Raises HwError where PyAV is not installed or the file cannot be opened."""
+        try:
+            import av
+        except ImportError as error:
+            raise HwError("video:FILE needs PyAV: pip install 'platewarden[video]'") from error
+        try:
+            self._container: Any = av.open(str(file))
+        except (av.FFmpegError, OSError) as error:
+            raise HwError(f"camera {settings.name}: {file}: cannot be opened as a video: {error}") from error
+        if not self._container.streams.video:
+            self._container.close()
+            raise HwError(f"camera {settings.name}: {file}: holds no video")
+        super().__init__(settings, clock, file, self._decoded(file, av.FFmpegError))
+
+    def _decoded(self, file: Path, failure: type[Exception]) -> Iterator[tuple[float, Pixels]]:
+        try:
+            for picture in self._container.decode(video=0):
+                yield float(picture.time or 0.0), picture.to_ndarray(format="rgb24")
+        except failure as error:
+            raise CameraError(f"camera {self.name}: {file}: is damaged: {error}") from error
+
+    def close(self) -> None:
+        self._container.close()
+
+
+class ClipCamera(_Player):
+    """The demonstration clip of the rendered street, as fast as it is taken."""
+
+    def __init__(self, settings: CameraSettings, clock: SimClock, file: Path = CLIP) -> None:
+        """Raises HwError where the clip is missing or damaged."""
+        try:
+            self._image = Image.open(file)
+        except OSError as error:
+            raise HwError(f"camera {settings.name}: {file}: cannot be opened: {error}") from error
+        super().__init__(settings, clock, file, self._decoded())
+
+    def _decoded(self) -> Iterator[tuple[float, Pixels]]:
+        seconds = 0.0
+        for picture in ImageSequence.Iterator(self._image):
+            yield seconds, np.array(picture.convert("RGB"))
+            seconds += picture.info.get("duration", 67) / 1000
+
+    def close(self) -> None:
+        self._image.close()

@@ -1,0 +1,162 @@
+"""What a camera and a locator do to a plate before the OCR sees it, as 64 x 160 grey crops.
+
+Owns placing (a box that is too tight, too loose, tilted, seen from the side) and degrading (light, blur,
+low resolution, noise, compression). What a plate itself looks like is `train.synth`'s, or a photograph's.
+Everything follows from the generator given; `hardness` (0..1) is the share of the full spread, for CTC
+takes off only on easy pictures.
+"""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from train.ocr_net import HEIGHT, WIDTH
+
+Grey = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+Box = tuple[float, float, float, float]
+"""(x, y, w, h) of a plate in pixels of the picture that it is cut from."""
+
+MARGIN = 0.08
+"""What inference takes around a Detection, as a share of its width and height: the middle of the jitter."""
+
+
+def place(picture: Grey, box: Box, hardness: float, rng: np.random.Generator) -> Grey:
+    """Cut the plate at `box` out of `picture` as a locator would deliver it: uint8 (64, 160).
+
+    What lies outside the picture repeats its edge. With `hardness` 0 the box is taken as it is.
+    """
+    x, y, w, h = box
+    left, right = (x - w * (MARGIN + jitter) for jitter in rng.normal(0, 0.035 * hardness, 2))
+    right = 2 * x + w - right
+    top, bottom = (y - h * (MARGIN + jitter) for jitter in rng.normal(0, 0.07 * hardness, 2))
+    bottom = 2 * y + h - bottom
+    if rng.random() < 0.12 * hardness:  # far too loose, as around a frame
+        looser = rng.uniform(0, 0.2)
+        left, right = left - w * looser * rng.random(), right + w * looser * rng.random()
+        top, bottom = top - 2 * h * looser * rng.random(), bottom + 2 * h * looser * rng.random()
+    quad = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
+    angle = rng.normal(0, 2.5 * hardness)
+    if rng.random() < 0.15 * hardness:
+        angle += rng.normal(0, 6)
+    c, s = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+    middle = quad.mean(axis=0)
+    quad = (quad - middle) @ np.array([[c, s], [-s, c]]) + middle
+    shear = rng.normal(0, 0.06 * hardness) * (bottom - top)
+    quad[:2, 0] += shear
+    quad[2:, 0] -= shear
+    quad += rng.normal(0, 0.018 * hardness, (4, 2)) * np.array([right - left, bottom - top])
+    shrink = (right - left) / WIDTH
+    if shrink > 1.5:  # the warp looks at neighbours alone, so a large plate is reduced first
+        factor = 1.3 / shrink
+        picture = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        quad *= factor
+    target = np.array([[0, 0], [WIDTH, 0], [WIDTH, HEIGHT], [0, HEIGHT]], np.float32)
+    warp = cv2.getPerspectiveTransform(quad.astype(np.float32), target)
+    out: Grey = cv2.warpPerspective(
+        picture, warp, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    return out
+
+
+def surround(plate: Grey, rng: np.random.Generator) -> tuple[Grey, Box]:
+    """A plate without a photograph around it, set into an invented bumper: the picture and the box."""
+    h, w = plate.shape
+    side, above = int(0.35 * w), int(0.6 * h)
+    size = (h + 2 * above, w + 2 * side)
+    out = np.full(size, rng.integers(0, 256), np.float32)
+    if rng.random() < 0.7:
+        coarse = rng.normal(0, rng.uniform(5, 45), tuple(rng.integers(2, 9, 2))).astype(np.float32)
+        out += cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_CUBIC)
+    if rng.random() < 0.4:
+        for _ in range(rng.integers(1, 5)):
+            y = int(rng.integers(0, size[0]))
+            end = (size[1], y + int(rng.integers(-20, 20)))
+            cv2.line(out, (0, y), end, float(rng.integers(0, 256)), int(rng.integers(1, 9)))
+    whole = np.clip(out, 0, 255).astype(np.uint8)
+    whole[above : above + h, side : side + w] = plate
+    return whole, (float(side), float(above), float(w), float(h))
+
+
+def degrade(crop: Grey, hardness: float, rng: np.random.Generator) -> Grey:
+    """Light, blur, distance, noise and compression on a crop, uint8 (64, 160)."""
+    x = crop.astype(np.float32)
+    if rng.random() < 0.35 * hardness:
+        x = _shadow(x, rng)
+    if rng.random() < 0.07 * hardness:
+        x = x + _glare(rng)
+    if rng.random() < 0.5:
+        contrast = rng.uniform(0.35 if hardness > 0.5 else 0.6, 1.3)
+        x = (x - 128) * contrast + 128 + rng.uniform(-50, 50)
+    if rng.random() < 0.3:
+        x = 255 * np.power(np.clip(x / 255, 1e-3, 1), rng.uniform(0.5, 2))
+    if rng.random() < 0.25 * hardness:
+        x = _motion(x, rng)
+    if rng.random() < 0.75 * hardness:
+        x = _distance(x, rng)
+    elif rng.random() < 0.5:
+        x = x + rng.normal(0, rng.uniform(1, 12), x.shape).astype(np.float32)
+    if rng.random() < 0.02 * hardness:
+        x = 255 - x
+    return np.clip(x, 0, 255).astype(np.uint8)
+
+
+def _grid() -> tuple[Floats, Floats]:
+    y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
+    return x, y
+
+
+def _shadow(x: Floats, rng: np.random.Generator) -> Floats:
+    """A straight edge of shade, sharp or soft, at any angle."""
+    across, down = _grid()
+    angle = rng.uniform(0, 2 * math.pi)
+    side = (across / WIDTH - 0.5) * math.cos(angle) + (down / HEIGHT - 0.5) * math.sin(angle)
+    edge = 1 / (1 + np.exp(-(side + rng.uniform(-0.3, 0.3)) * rng.uniform(3, 60)))
+    shaded: Floats = (x * (1 - rng.uniform(0.2, 0.6) * edge)).astype(np.float32)
+    return shaded
+
+
+def _glare(rng: np.random.Generator) -> Floats:
+    """A bright blob, as of the sun or a lamp in the plate's film."""
+    across, down = _grid()
+    dx = (across - rng.uniform(0, WIDTH)) / rng.uniform(10, 50)
+    dy = (down - rng.uniform(0, HEIGHT)) / rng.uniform(8, 30)
+    blob: Floats = (rng.uniform(60, 220) * np.exp(-(dx**2 + dy**2))).astype(np.float32)
+    return blob
+
+
+def _motion(x: Floats, rng: np.random.Generator) -> Floats:
+    """A straight smear, along the road as often as in any direction."""
+    length = int(rng.integers(3, 12))
+    kernel = np.zeros((length, length), np.float32)
+    angle = rng.uniform(0, math.pi) if rng.random() < 0.5 else 0.0
+    middle = (length - 1) / 2
+    dx, dy = middle * math.cos(angle), middle * math.sin(angle)
+    start = (round(middle - dx), round(middle - dy))
+    cv2.line(kernel, start, (round(middle + dx), round(middle + dy)), 1.0, 1)
+    smeared: Floats = cv2.filter2D(x, -1, kernel / kernel.sum())
+    return smeared
+
+
+def _distance(x: Floats, rng: np.random.Generator) -> Floats:
+    """The plate as 30 to 150 sensor pixels saw it: optics, noise, sharpening and JPEG at that size."""
+    share = float(np.exp(rng.uniform(math.log(30), math.log(150)))) / WIDTH
+    size = (max(int(WIDTH * share), 26), max(int(HEIGHT * share * rng.uniform(0.6, 1.0)), 9))
+    if rng.random() < 0.5:
+        x = cv2.GaussianBlur(x, (0, 0), rng.uniform(0.3, 0.8) / share)
+    small = cv2.resize(x, size, interpolation=cv2.INTER_AREA)
+    if rng.random() < 0.6:
+        small = small + rng.normal(0, rng.uniform(1, 14), small.shape).astype(np.float32)
+    if rng.random() < 0.2:
+        small = small + rng.uniform(0.3, 1.5) * (small - cv2.GaussianBlur(small, (0, 0), 1.2))
+    if rng.random() < 0.4:
+        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 92))]
+        packed = cv2.imencode(".jpg", np.clip(small, 0, 255).astype(np.uint8), quality)[1]
+        small = cv2.imdecode(packed, cv2.IMREAD_GRAYSCALE).astype(np.float32)
+    how = cv2.INTER_LINEAR if rng.random() < 0.5 else cv2.INTER_CUBIC
+    large: Floats = cv2.resize(small.astype(np.float32), (WIDTH, HEIGHT), interpolation=how)
+    return large
