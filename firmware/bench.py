@@ -17,22 +17,27 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from firmware import loop
 from firmware.alarms import Alarms
-from firmware.config import Settings
+from firmware.config import PassageSettings, Settings
 from firmware.errors import IoError
 from firmware.listwatch import ListWatch
 from firmware.loop import PlateReader
-from firmware.passage import Passages
+from firmware.passage import Event, Passages
 from firmware.reading import Scribe
 from firmware.store import Store
 from firmware.vitals import Vitals
+from hw import open_hardware
 from hw.protocols import EndOfFrames, Frame, Hardware, Preview
+from hw.sim.clock import SimClock
+from hw.sim.street import living_street
+from hw.trigger import MotionTrigger
+from mqtt.records import Hit, Read
 
 STAGES: Final = ("trigger", "locate", "read", "passage", "match", "pictures", "store", "signal")
 """In the order of the loop."""
@@ -293,10 +298,107 @@ def run_pipeline(settings: Settings, hardware: Hardware, reader: PlateReader, fr
         wake=lambda: None,
         ping=lambda: None,
     )
-    cpu, wall = time.process_time(), time.perf_counter()
     try:
+        cpu, wall = time.process_time(), time.perf_counter()
         loop.run(parts, threading.Event())
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
         return Pipeline(frames, vitals.frames, store.figures().reads, watch, 1e3 * cpu, 1e3 * wall)
     finally:
         store.close()
+
+
+def draw_frames(settings: Settings, count: int, light: str) -> tuple[list[Frame], list[Preview]]:
+    """So many frames of the living street with their previews, drawn as fast as may be."""
+    street = living_street(replace(settings.camera, fps=0.0), SimClock(), light)
+    frames, previews = [], []
+    for _ in range(count):
+        previews.append(street.preview(1.0))
+        frames.append(street.frame(1.0))
+    return frames, previews
+
+
+def replay_hardware(settings: Settings, frames: Sequence[Frame], previews: Sequence[Preview]) -> Hardware:
+    """The simulated set with a Replay for its camera and the motion trigger on it."""
+    hardware = open_hardware(
+        "sim",
+        camera=settings.camera,
+        trigger=settings.trigger,
+        signals=settings.signals,
+        gps=settings.gps,
+        clock=settings.clock,
+    )
+    camera = Replay(frames, previews)
+    return replace(hardware, camera=camera, trigger=MotionTrigger(camera, settings.trigger))
+
+
+def one_plate(reader: PlateReader, frames: Sequence[Frame]) -> dict[str, dict[str, float]]:
+    """CPU and wall milliseconds of locating in each frame, and of reading the best plate found."""
+    watch = Stopwatch()
+    locate, read = watch.wrap("locate", reader.locate), watch.wrap("read", reader.read)
+    for frame in frames:
+        found = locate(frame.image)
+        if found:
+            read(frame.image, found[0])
+    return {
+        f"{stage}_{kind}_ms": spread(times[stage])
+        for stage in ("locate", "read")
+        for kind, times in (("cpu", watch.cpu), ("wall", watch.wall))
+    }
+
+
+def alarm_delays(settings: Settings, reader: PlateReader, seconds: float) -> list[float]:
+    """Seconds from the first readable look (by the sensor's time) until after the alarm of each read, on the
+    living street in real time."""
+    hardware = open_hardware(
+        "sim",
+        camera=settings.camera,
+        trigger=settings.trigger,
+        signals=settings.signals,
+        gps=settings.gps,
+        clock=settings.clock,
+    )
+    min_confidence = settings.detector.min_confidence or 0.0
+    passages = _Noted(settings.passage, min_confidence)
+    store = Store.open(settings.store.directory, hardware.clock)
+    delays = []
+
+    def kept(read: Read, _: Sequence[Hit]) -> None:
+        if read.revision == 1:
+            delays.append(hardware.clock.now().boottime - passages.readable[read.read_id])
+
+    parts = loop.Parts(
+        hardware=hardware,
+        reader=reader,
+        passages=passages,
+        scribe=Scribe(
+            settings,
+            model_hashes=("0" * 64, "0" * 64),
+            software="bench",
+            min_confidence=min_confidence,
+            fix=hardware.gps.fix,
+        ),
+        alarms=Alarms(ListWatch(settings.hotlist, hardware.clock).match, hardware.signals),
+        store=store,
+        vitals=Vitals(),
+        camera_timeout_s=settings.camera.timeout_s,
+        wake=lambda: None,
+        ping=lambda: None,
+        kept=kept,
+    )
+    end = time.monotonic() + seconds
+    with closing(hardware), closing(store):
+        loop.run(parts, threading.Event(), lambda: time.monotonic() >= end)
+    return delays
+
+
+class _Noted(Passages):
+    """Passages that remember when each read became readable."""
+
+    def __init__(self, settings: PassageSettings, min_confidence: float) -> None:
+        super().__init__(settings, min_confidence)
+        self.readable: dict[str, float] = {}
+
+    def _settle(self, now: float, ending: bool = False) -> list[Event]:
+        events = super()._settle(now, ending)
+        self.readable.update((event.read_id, event.readable_at) for event in events)
+        return events

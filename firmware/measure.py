@@ -10,14 +10,24 @@ plate is false. A passage with two reads is counted twice in "duplicates", once 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from random import Random
 from typing import Final
 
+from firmware.config import Settings
+from firmware.hotlist import build
+from firmware.listwatch import ListWatch
 from firmware.loop import PlateReader
-from firmware.passage import Event
+from firmware.passage import Event, Passages
+from firmware.reading import Scribe
 from firmware.track import Box, Look
-from hw.protocols import Frame, Pixels
+from hw.protocols import Camera, EndOfFrames, Frame, Pixels
+from hw.sim import traffic
+from hw.sim.clock import SimClock
+from hw.sim.street import measuring_street
+from plates.words import AlarmClass, HotListEntry, MatchKind
 
 WIDTHS: Final = (25, 40, 60, 80, 110)
 """Lower ends of the width classes, pixels of plate width at the closest look."""
@@ -180,3 +190,115 @@ def _width_name(low: int) -> str:
     if place < 0:
         return f"under {WIDTHS[0]}"
     return f"{low}-{WIDTHS[place + 1]}" if place + 1 < len(WIDTHS) else f"{low} and more"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreetResult:
+    """What `measure_street` found.
+
+    Attributes:
+        fingerprint: SHA-256 of the street's definition.
+        frames: rendered and looked at.
+        all: the figures of all passages.
+        by_width, by_light: the same by plate width at the closest look and by light.
+        false_reads: reads that show no plate.
+        list_entries: random plates in the hot list.
+        false_hits: passages with a hit although their plate is not listed, by kind of match.
+    """
+
+    fingerprint: str
+    frames: int
+    all: Counts
+    by_width: dict[str, Counts]
+    by_light: dict[str, Counts]
+    false_reads: int
+    list_entries: int
+    false_hits: dict[str, int]
+
+
+def measure_street(
+    settings: Settings,
+    reader: PlateReader,
+    passages: int,
+    hot_list: ListWatch,
+    progress: Callable[[int], None],
+) -> StreetResult:
+    """Let the measuring street pass before the reader, as fast as it is rendered.
+
+    Args:
+        settings: how passages are made; `detector.min_confidence` must be set.
+        reader: the models.
+        passages: of the street's fixed ones, from the first.
+        hot_list: a list that names none of the street's plates on purpose.
+        progress: told how many passages have begun.
+    """
+    street = measuring_street(replace(settings.camera, fps=0.0), SimClock(), passages)
+    min_confidence = settings.detector.min_confidence or 0.0
+    unit = Passages(settings.passage, min_confidence)
+    scribe = Scribe(
+        settings,
+        model_hashes=("0" * 64, "0" * 64),
+        software="measure",
+        min_confidence=min_confidence,
+        fix=lambda: None,
+    )
+    tally, frames = Tally(), 0
+    hits: dict[str, set[tuple[int, str]]] = defaultdict(set)
+
+    def keep(events: Sequence[Event]) -> None:
+        for event in events:
+            owner = tally.kept(event)
+            for hit in hot_list.match(scribe.read(event)):
+                if owner is None or hit.entry_plate != tally.passed[owner].text:
+                    hits[hit.kind].add((-1 if owner is None else owner, hit.entry_plate))
+
+    for frame in frames_of(street):
+        frames += 1
+        looks = looks_at(reader, frame)
+        tally.saw(frame, looks, street.light)
+        keep(unit.add(frame, looks))
+        progress(len(tally.passed))
+    keep(unit.finish())
+    return StreetResult(
+        fingerprint=traffic.fingerprint(traffic.measuring()),
+        frames=frames,
+        all=tally.counts(),
+        by_width=tally.by_width(),
+        by_light=tally.by_light(),
+        false_reads=len(tally.false_reads),
+        list_entries=hot_list.state().entries,
+        false_hits={kind.value: len(hits[kind.value]) for kind in MatchKind},
+    )
+
+
+def frames_of(camera: Camera) -> Iterator[Frame]:
+    """Every frame of a finite camera."""
+    while True:
+        try:
+            frame = camera.frame(1.0)
+        except EndOfFrames:
+            return
+        yield frame
+
+
+def random_list(path: Path, entries: int, seed: int = 1) -> None:
+    """Write a hot list of random plates of the street's own serial forms to `path`.
+
+    The forms are the dense ones of real states, for a list of random letters would hardly ever have a
+    neighbour to confuse a plate with.
+    """
+    random = Random(seed)
+
+    def some() -> Iterator[HotListEntry]:
+        for _ in range(entries):
+            yield HotListEntry(
+                plate=traffic.serial(random),
+                state="",
+                alarm_class=AlarmClass.STOLEN_VEHICLE,
+                reason="random",
+                source="random",
+                case_number="",
+                expiry="9999-12-31",
+            )
+
+    build(path, some(), version="random", issued_at="")
