@@ -79,11 +79,11 @@ def run(args: argparse.Namespace) -> int:
 
     hardware = open_hardware(
         settings.camera.kind,
-        settings.camera,
-        settings.trigger,
-        settings.signals,
-        settings.gps,
-        settings.clock,
+        camera=settings.camera,
+        trigger=settings.trigger,
+        signals=settings.signals,
+        gps=settings.gps,
+        clock=settings.clock,
     )
     try:
         results = []

@@ -151,7 +151,12 @@ def test_gps_is_given_time_for_a_fix(bench: Bench) -> None:
     settings = config.load(
         [],
         environ={},
-        overrides=["unit.id=unit-7", f"store.directory={bench.settings.store.directory}", "gps.enabled=true"],
+        overrides=[
+            "unit.id=unit-7",
+            f"store.directory={bench.settings.store.directory}",
+            "gps.enabled=true",
+            "mqtt.enabled=false",
+        ],
     )
     with_fix = replace(bench, settings=settings, hardware=replace(bench.hardware, gps=Gps(5)))
     assert outcomes(with_fix)["gps"] == ("ok", "34.11000, -118.15000, 7 satellites")
