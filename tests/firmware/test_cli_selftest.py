@@ -96,6 +96,7 @@ def bench(tmp_path: Path) -> Bench:
         "camera.source=street",
     ]
     settings = config.load([], environ={}, overrides=overrides)
+    settings.store.directory.mkdir()
     hardware = Hardware(Camera(), Trigger(), Signals(), Gps(None), SetClock())
     return Bench(settings, hardware, lambda seconds: None)
 
@@ -164,6 +165,9 @@ def test_gps_is_given_time_for_a_fix(bench: Bench) -> None:
 
 
 def test_a_disk_that_takes_no_write_fails(bench: Bench) -> None:
+    bench.settings.store.directory.rmdir()
+    assert outcomes(bench)["store"][0] == "skipped"
+    assert not bench.settings.store.directory.exists()
     bench.settings.store.directory.write_text("a file in the place of the folder")
     outcome, text = outcomes(bench)["store"]
     assert outcome == "failed"
