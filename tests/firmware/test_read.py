@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,8 @@ import pytest
 from PIL import Image
 
 from detector.types import Candidate, Detection, Flag, PlateText
-from firmware.commands import read
+from firmware.commands import read, selftest
+from firmware.config import default_models
 
 RED = (255, 0, 0)
 
@@ -197,3 +200,26 @@ def test_a_terminal_sees_how_far_a_folder_is(tmp_path: Path) -> None:
         MarkReader(), [tmp_path], as_json=True, min_confidence=None, keep_all=False, out=file, err=quiet
     )
     assert quiet.getvalue() == ""
+
+
+def test_the_shipped_models_read_a_rendered_plate(tmp_path: Path) -> None:
+    if not (default_models() / "ocr.tflite").exists():
+        pytest.skip("no model is in models/ yet")
+    file = tmp_path / "car.png"
+    Image.fromarray(selftest.rendered_plate()).save(file)
+    found = subprocess.run(
+        [sys.executable, "-m", "firmware.cli", "read", "--json", str(file), str(tmp_path / "none.png")],
+        cwd=Path(__file__).resolve().parents[2],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (found.returncode, found.stderr.count("\n")) == (1, 1)
+    assert str(tmp_path / "none.png") in found.stderr
+    (line,) = found.stdout.splitlines()
+    best = json.loads(line)["plates"][0]
+    assert best["text"] == selftest.PLATE
+    x, y, w, h = best["box"]
+    assert abs(x + w / 2 - 320) < 20
+    assert abs(y + h / 2 - 227) < 20
