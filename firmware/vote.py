@@ -4,26 +4,39 @@ Owns the weighing, the alignment of texts of unequal length, and the confidence 
 is pure: it knows no frame, no time and no vehicle; `firmware.passage` decides which looks belong
 together.
 
-Method: every look spreads its weight over the texts that its OCR held possible. First the length is
-elected, then each position. A look whose every candidate has another length still votes: its best
-text is aligned (Needleman-Wunsch with unit costs) to the heaviest text of the elected length and
-only the characters that find a place count.
+Method: first the length is elected, by weight. Then, at each position, each look adds the logarithm of
+how much likelier it makes a character than one that it did not see at all (a weighted log-linear pool:
+Genest and Zidek, "Combining probability distributions", Statistical Science 1, 1986). A sum of logarithms
+lets two fair looks outvote one poor one, and one clear look many poor ones, which a mean does not. A look
+whose every candidate has another length still votes: its best text is aligned (Needleman-Wunsch with unit
+costs) to the heaviest text of the elected length and the characters that find a place count.
 """
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from detector.types import CANDIDATES, Candidate, Flag, PlateText
+from detector.types import ALPHABET, CANDIDATES, Candidate, Flag, PlateText
 
 EDGE_WEIGHT = 0.2
 """A reading that touches the frame's edge may lack characters, so it says little about the length."""
 
 ALIGNED_WEIGHT = 0.5
 """What a look of another length is worth at the positions where it could be aligned."""
+
+ALIGNED_BELIEF = 0.5
+"""How far such a look is believed at such a position: it has shown that it is wrong somewhere."""
+
+POOL_POWER = 0.4
+"""A look's weight in the pool is its confidence to this power: between 0 (errors are independent from
+look to look) and 1 (a poor look's errors are shared by the others)."""
+
+SUREST = 0.995
+"""No look is believed further than this about one character: OCR is sure of some mistakes."""
 
 AGREEMENT = 0.5
 """How far a further agreeing look counts as independent of the best: looks at one plate share its
@@ -33,6 +46,9 @@ independent one would."""
 AGREEING = 4
 """The most further looks that raise the confidence; more of the same is no new evidence."""
 
+_OTHERS = len(ALPHABET) - 1
+_Ballot = tuple[float, PlateText]
+
 
 @dataclass(frozen=True, slots=True)
 class Vote:
@@ -41,8 +57,8 @@ class Vote:
     Attributes:
         text: the elected text, "" where no look read anything.
         confidence: estimated probability (0..1) that all of it is right.
-        char_confidence: for each character its share (0..1) of the votes at its position.
-        candidates: at most CANDIDATES texts by their share of the votes, the elected first.
+        char_confidence: for each character its share (0..1) of the pool at its position.
+        candidates: at most CANDIDATES texts by their share of the pool, the elected first.
         agreeing: how many looks read exactly `text`.
         looks: how many looks read anything.
     """
@@ -59,8 +75,8 @@ NOTHING = Vote("", 0.0, (), (), 0, 0)
 
 
 def weight(reading: PlateText) -> float:
-    """How much a reading counts: its confidence squared, so that one clear look outweighs several
-    guesses from afar, and never nothing, so that guesses alone can still agree."""
+    """How much a reading counts for the length: its confidence squared, so that one clear look outweighs
+    several guesses from afar, and never nothing, so that guesses alone can still agree."""
     squared = max(reading.confidence, 0.05) ** 2
     return squared * EDGE_WEIGHT if Flag.EDGE in reading.flags else squared
 
@@ -74,19 +90,19 @@ def elect(readings: Sequence[PlateText]) -> Vote:
     if not cast:
         return NOTHING
     whole = _whole_texts(cast)
-    length = _longest_share(whole)
+    length = _heaviest_length(whole)
     reference = min((text for text in whole if len(text) == length), key=lambda text: (-whole[text], text))
-    tables = _positions(cast, length, reference)
+    pools = [_shares(scores) for scores in _pool(cast, length, reference)]
     text = "".join(
-        max(sorted(table), key=lambda char: (round(table[char], 9), char == likely))
-        for (table, _), likely in zip(tables, reference, strict=True)
+        max(sorted(pool), key=lambda char: (round(pool[char], 9), char == likely))
+        for pool, likely in zip(pools, reference, strict=True)
     )
-    shares = tuple(min(table[char] / total, 1.0) for (table, total), char in zip(tables, text, strict=True))
+    shares = tuple(pool[char] for pool, char in zip(pools, text, strict=True))
     return Vote(
         text,
         _confidence(cast, text, shares),
         shares,
-        _candidates(whole, text, shares, sum(ballot for ballot, _ in cast)),
+        _candidates(whole, pools, text, sum(ballot for ballot, _ in cast)),
         sum(reading.text == text for _, reading in cast),
         len(cast),
     )
@@ -101,7 +117,7 @@ def _beliefs(reading: PlateText) -> Iterable[tuple[str, float]]:
     return ((text, probability / total) for text, probability in listed)
 
 
-def _whole_texts(cast: Sequence[tuple[float, PlateText]]) -> dict[str, float]:
+def _whole_texts(cast: Sequence[_Ballot]) -> dict[str, float]:
     """The weight behind each text that any look held possible."""
     whole: dict[str, float] = defaultdict(float)
     for ballot, reading in cast:
@@ -110,7 +126,7 @@ def _whole_texts(cast: Sequence[tuple[float, PlateText]]) -> dict[str, float]:
     return dict(whole)
 
 
-def _longest_share(whole: dict[str, float]) -> int:
+def _heaviest_length(whole: dict[str, float]) -> int:
     """The length with most weight; of two alike the longer, since a look loses characters more
     easily than it invents them."""
     lengths: dict[int, float] = defaultdict(float)
@@ -119,50 +135,57 @@ def _longest_share(whole: dict[str, float]) -> int:
     return max(lengths, key=lambda length: (round(lengths[length], 9), length))
 
 
-def _positions(
-    cast: Sequence[tuple[float, PlateText]], length: int, reference: str
-) -> list[tuple[dict[str, float], float]]:
-    """For each position of the elected length the weight behind each character, and all weight cast.
-
-    A look's own character there gets no more than the OCR's confidence in it; what that leaves over
-    is doubt and goes to nobody.
-    """
-    tables: list[dict[str, float]] = [defaultdict(float) for _ in range(length)]
-    totals = [0.0] * length
-    for ballot, reading in cast:
+def _pool(cast: Sequence[_Ballot], length: int, reference: str) -> list[dict[str, float]]:
+    """For each position the summed logarithms, by character, of how much likelier the looks make it than a
+    character that none of them saw."""
+    pools: list[dict[str, float]] = [defaultdict(float) for _ in range(length)]
+    for _, reading in cast:
+        power = max(reading.confidence, 0.02) ** POOL_POWER
+        power *= EDGE_WEIGHT if Flag.EDGE in reading.flags else 1.0
         fitting = [(text, share) for text, share in _beliefs(reading) if len(text) == length]
         if not fitting:
-            for place, char in enumerate(align(reading.text, reference)):
+            lift = power * ALIGNED_WEIGHT * _lift(ALIGNED_BELIEF, ALIGNED_BELIEF)
+            for pool, char in zip(pools, align(reading.text, reference), strict=True):
                 if char is not None:
-                    tables[place][char] += ballot * ALIGNED_WEIGHT
-                    totals[place] += ballot * ALIGNED_WEIGHT
+                    pool[char] += lift
             continue
-        own = len(reading.text) == length == len(reading.char_confidence)
-        for place, table in enumerate(tables):
+        own = reading.text if len(reading.text) == length == len(reading.char_confidence) else ""
+        for place, pool in enumerate(pools):
             believed: dict[str, float] = defaultdict(float)
             for text, share in fitting:
                 believed[text[place]] += share
             if own:
-                char = reading.text[place]
-                believed[char] = min(believed[char], reading.char_confidence[place])
+                believed[own[place]] = min(believed[own[place]], reading.char_confidence[place])
+            surest = min(max(believed.values()), SUREST)
             for char, share in believed.items():
-                table[char] += ballot * share
-            totals[place] += ballot
-    return list(zip(tables, totals, strict=True))
+                pool[char] += power * _lift(min(share, SUREST), surest)
+    return pools
 
 
-def _confidence(cast: Sequence[tuple[float, PlateText]], text: str, shares: Sequence[float]) -> float:
+def _lift(share: float, surest: float) -> float:
+    """Logarithm of `share` over what is left for each character that was not seen."""
+    return math.log(max(share, 1e-3) * _OTHERS / (1.0 - surest))
+
+
+def _shares(scores: dict[str, float]) -> dict[str, float]:
+    """Scores as shares of all characters; one that nobody saw has score 0."""
+    raised = {char: math.exp(min(score, 300.0)) for char, score in scores.items()}
+    total = sum(raised.values()) + len(ALPHABET) - len(raised)
+    return {char: one / total for char, one in raised.items()}
+
+
+def _confidence(cast: Sequence[_Ballot], text: str, shares: Sequence[float]) -> float:
     """Estimated probability that `text` is right.
 
     The best agreeing look's calibrated confidence is the base. Further agreeing looks take away a
     part of the remaining doubt (see AGREEMENT); looks that read something else scale it by the
     agreeing looks' share of the weight, mildly, for far looks are often wrong and weigh little. A
-    text that no look read as a whole has the weakest character's share of the best look.
+    text that no look read as a whole is believed as far as the pool is, and half at most.
     """
     agreeing = sorted((one.confidence for _, one in cast if one.text == text), reverse=True)
     everything = sum(ballot for ballot, _ in cast)
     if not agreeing:
-        return max(one.confidence for _, one in cast) * min(shares, default=0.0) * 0.5
+        return 0.5 * math.prod(shares)
     doubt = 1.0 - agreeing[0]
     for other in agreeing[1 : 1 + AGREEING]:
         doubt *= 1.0 - AGREEMENT * other
@@ -171,26 +194,33 @@ def _confidence(cast: Sequence[tuple[float, PlateText]], text: str, shares: Sequ
 
 
 def _candidates(
-    whole: dict[str, float], text: str, shares: Sequence[float], everything: float
+    whole: dict[str, float], pools: Sequence[dict[str, float]], text: str, everything: float
 ) -> tuple[Candidate, ...]:
-    together = 1.0
-    for share in shares:
-        together *= share
-    first = min(max(whole.get(text, 0.0) / everything, together), 1.0)
-    others = sorted(
-        ((one, min(share / everything, first)) for one, share in whole.items() if one != text),
+    """The elected text, those that looks held possible, and those with the runner-up at one position."""
+    first = math.prod(pool[char] for pool, char in zip(pools, text, strict=True))
+    others = {}
+    for one, share in whole.items():
+        if len(one) == len(text):
+            others[one] = math.prod(pool.get(char, 0.0) for pool, char in zip(pools, one, strict=True))
+        else:
+            others[one] = (1.0 - first) * share / everything
+    for place, pool in enumerate(pools):
+        for char in sorted(pool, key=pool.__getitem__)[-2:]:
+            changed = text[:place] + char + text[place + 1 :]
+            others[changed] = first * pool[char] / pool[text[place]]
+    ranked = sorted(
+        ((one, min(share, first)) for one, share in others.items() if one != text and share > 0),
         key=lambda pair: (-pair[1], pair[0]),
     )
-    return (Candidate(text, first), *(Candidate(*pair) for pair in others[: CANDIDATES - 1]))
+    return (Candidate(text, first), *(Candidate(*pair) for pair in ranked[: CANDIDATES - 1]))
 
 
 @lru_cache(maxsize=4096)
 def align(text: str, reference: str) -> tuple[str | None, ...]:
     """For each position of `reference` the character of `text` that stands there, None for a gap."""
-    rows, columns = len(text) + 1, len(reference) + 1
     cost = _edit_table(text, reference)
     placed: list[str | None] = [None] * len(reference)
-    row, column = rows - 1, columns - 1
+    row, column = len(text), len(reference)
     while row > 0 and column > 0:
         same = text[row - 1] == reference[column - 1]
         if cost[row][column] == cost[row - 1][column - 1] + (not same):
