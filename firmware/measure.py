@@ -281,24 +281,25 @@ def frames_of(camera: Camera) -> Iterator[Frame]:
         yield frame
 
 
-def random_list(path: Path, entries: int, seed: int = 1) -> None:
-    """Write a hot list of random plates of the street's own serial forms to `path`.
+def random_entries(entries: int, seed: int = 1) -> Iterator[HotListEntry]:
+    """Random plates of the street's own serial forms, as hot list entries.
 
     The forms are the dense ones of real states, for a list of random letters would hardly ever have a
     neighbour to confuse a plate with.
     """
     random = Random(seed)
+    for _ in range(entries):
+        yield HotListEntry(
+            plate=traffic.serial(random),
+            state="",
+            alarm_class=AlarmClass.STOLEN_VEHICLE,
+            reason="random",
+            source="random",
+            case_number="",
+            expiry="9999-12-31",
+        )
 
-    def some() -> Iterator[HotListEntry]:
-        for _ in range(entries):
-            yield HotListEntry(
-                plate=traffic.serial(random),
-                state="",
-                alarm_class=AlarmClass.STOLEN_VEHICLE,
-                reason="random",
-                source="random",
-                case_number="",
-                expiry="9999-12-31",
-            )
 
-    build(path, some(), version="random", issued_at="")
+def random_list(path: Path, entries: int) -> None:
+    """Write a hot list of random plates to `path`."""
+    build(path, random_entries(entries), version="random", issued_at="")
