@@ -18,7 +18,10 @@ import pytest
 from tests.broker import Broker, Proxy
 from tests.system.faultsite import ROOT, Site
 
-FOREVER = "street:day"
+Road = Callable[[int], str]
+
+MANY = 3000
+"""More cars than a test waits for."""
 
 
 @contextmanager
@@ -64,16 +67,16 @@ def test_a_unit_killed_at_3_random_moments_loses_no_committed_read(tmp_path: Pat
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_a_unit_killed_at_50_random_moments_loses_no_committed_read(tmp_path: Path) -> None:
+def test_a_unit_killed_at_50_random_moments_loses_no_committed_read(tmp_path: Path, road: Road) -> None:
     """430.4-b: SIGKILL amid camera, detector, store and link; each read reaches HQ once."""
-    kill_unit_at_random_moments(Site(tmp_path, FOREVER), 50, seed=2)
+    kill_unit_at_random_moments(Site(tmp_path, road(MANY)), 50, seed=2)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("persistence", [True, False], ids=["persistent", "forgetful"])
-def test_a_broker_killed_ten_times_loses_nothing(tmp_path: Path, persistence: bool) -> None:
+def test_a_broker_killed_ten_times_loses_nothing(tmp_path: Path, persistence: bool, road: Road) -> None:
     """430.4-b: a PUBACK is not a receipt; what the broker forgot is sent again."""
-    with running(Site(tmp_path, FOREVER, persistence=persistence)) as site:
+    with running(Site(tmp_path, road(MANY), persistence=persistence)) as site:
         site.wait_for_reads(1)
         for _ in range(10):
             site.broker.restart()
@@ -84,8 +87,8 @@ def test_a_broker_killed_ten_times_loses_nothing(tmp_path: Path, persistence: bo
 
 @pytest.mark.slow
 @pytest.mark.parametrize("persistence", [True, False], ids=["persistent", "forgetful"])
-def test_a_subscriber_that_was_away_gets_everything(tmp_path: Path, persistence: bool) -> None:
-    with running(Site(tmp_path, FOREVER, persistence=persistence)) as site:
+def test_a_subscriber_that_was_away_gets_everything(tmp_path: Path, persistence: bool, road: Road) -> None:
+    with running(Site(tmp_path, road(MANY), persistence=persistence)) as site:
         site.wait_for_reads(1)
         site.kill("hq")
         site.wait_for_reads(3)
@@ -95,12 +98,12 @@ def test_a_subscriber_that_was_away_gets_everything(tmp_path: Path, persistence:
 
 
 @pytest.mark.slow
-def test_a_stalled_network_stops_nothing(tmp_path: Path) -> None:
+def test_a_stalled_network_stops_nothing(tmp_path: Path, road: Road) -> None:
     """The connection is open, and nothing comes through; reads go on and arrive afterwards."""
     broker = Broker(tmp_path / "broker", persistence=True)
     with (
         Proxy(broker.port) as proxy,
-        running(Site(tmp_path, FOREVER, port=proxy.port, broker=broker)) as site,
+        running(Site(tmp_path, road(MANY), port=proxy.port, broker=broker)) as site,
     ):
         site.wait_for_reads(1)
         proxy.stalled = True
@@ -111,10 +114,12 @@ def test_a_stalled_network_stops_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_full_disk_is_told_and_survived(tmp_path: Path, small_disk: Callable[[int], Path]) -> None:
+def test_a_full_disk_is_told_and_survived(
+    tmp_path: Path, small_disk: Callable[[int], Path], road: Road
+) -> None:
     """430.4-b: pictures are given up first, then reads; each is counted, and HQ hears of it."""
     disk = small_disk(48)
-    site = Site(tmp_path, FOREVER, store=disk / "unit", options={"store.min_free_mb": 32})
+    site = Site(tmp_path, road(MANY), store=disk / "unit", options={"store.min_free_mb": 32})
     with running(site):
         site.wait_for_reads(2)
         ballast = disk / "log"
@@ -132,8 +137,8 @@ def test_a_full_disk_is_told_and_survived(tmp_path: Path, small_disk: Callable[[
 
 
 @pytest.mark.slow
-def test_a_damaged_picture_is_a_loss_under_its_own_number(tmp_path: Path) -> None:
-    with Site(tmp_path, FOREVER) as site:
+def test_a_damaged_picture_is_a_loss_under_its_own_number(tmp_path: Path, road: Road) -> None:
+    with Site(tmp_path, road(MANY)) as site:
         site.start_unit()
         site.wait_for_reads(2)
         pictures = sorted((site.store / "pictures").rglob("*.jpg"))
@@ -165,7 +170,7 @@ def test_a_camera_that_fails_hangs_and_comes_back(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["locator.tflite", "ocr.tflite", "locator.toml", "ocr.toml"])
-def test_a_corrupt_model_is_one_line_and_an_exit_code(tmp_path: Path, name: str) -> None:
+def test_a_corrupt_model_is_one_line_and_an_exit_code(tmp_path: Path, name: str, road: Road) -> None:
     models = tmp_path / "models"
     models.mkdir()
     for file in (ROOT / "models").glob("*.t*"):
@@ -173,7 +178,7 @@ def test_a_corrupt_model_is_one_line_and_an_exit_code(tmp_path: Path, name: str)
     damaged = bytearray((models / name).read_bytes())
     damaged[len(damaged) // 2] ^= 0xFF
     (models / name).write_bytes(damaged)
-    with Site(tmp_path, FOREVER, options={"detector.models": str(models)}) as site:
+    with Site(tmp_path, road(MANY), options={"detector.models": str(models)}) as site:
         site.start_unit()
         assert site.wait("unit") in (3, 4)
     told = site.log("unit").strip().splitlines()
@@ -183,9 +188,9 @@ def test_a_corrupt_model_is_one_line_and_an_exit_code(tmp_path: Path, name: str)
 
 
 @pytest.mark.slow
-def test_a_hot_list_of_garbage_stops_no_read(tmp_path: Path) -> None:
+def test_a_hot_list_of_garbage_stops_no_read(tmp_path: Path, road: Road) -> None:
     """The list in force cannot be used: that is told, and reads are still kept and sent."""
     (tmp_path / "hotlist.sqlite").write_bytes(random.Random(3).randbytes(50_000))
-    with running(Site(tmp_path, FOREVER)) as site:
+    with running(Site(tmp_path, road(MANY))) as site:
         site.wait_for_reads(2)
         site.wait_for(lambda: "hot list" in " ".join(site.status().get("faults", ())), "the fault is told")
