@@ -35,7 +35,7 @@ def decode(columns: NDArray[np.float32], alphabet: str, beam: int = 16) -> list[
         blank = float(row[blank_at])
         likely = [(alphabet[k], float(row[k])) for k in np.nonzero(row[:blank_at] > LEAST)[0]]
         after: defaultdict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
-        index = {char: probability for char, probability in likely}
+        index = dict(likely)
         for text, (ended, open_) in beams.items():
             both = ended + open_
             stays = after[text]

@@ -53,7 +53,7 @@ class Ocr:
         if len(shapes) != 1 or len(shapes[0]) != 3 or shapes[0][2] != classes:
             raise ModelError(f"{sidecar.path}: an OCR gives chars (1, T, {classes}), not {shapes}")
         if len(self.spec.calibration) != len(features([("", 1.0)], ())):
-            raise ModelError(f"{sidecar.path}: ocr.calibration: {len(self.spec.calibration)} numbers are too few")
+            raise ModelError(f"{sidecar.path}: ocr.calibration: not 4 numbers")
 
     def read(self, image: Picture, detection: Detection) -> PlateText:
         """Read the plate of `detection` in `image`.

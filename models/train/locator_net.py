@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
+
+from train.keras_layers import add, conv, relu6
 
 STRIDE = 8
 STEM = 16
@@ -109,7 +110,9 @@ class LocatorNet(nn.Module):
 
 def save_weights(path: Path, state: Mapping[str, Tensor]) -> None:
     """Write a state as a .npz of float32 arrays, without the counters that only training needs."""
-    arrays = {k: v.detach().float().numpy() for k, v in state.items() if not k.endswith("num_batches_tracked")}
+    arrays = {
+        k: v.detach().float().numpy() for k, v in state.items() if not k.endswith("num_batches_tracked")
+    }
     np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
 
 
@@ -136,8 +139,8 @@ def keras_twin(net: LocatorNet, height: int, width: int) -> Any:
     import keras
 
     x = inputs = keras.Input((height, width, 3), batch_size=1)
-    x = _conv(x, net.stem, net.stem_norm, 2)
-    x = _relu6(x)
+    x = conv(x, net.stem, net.stem_norm)
+    x = relu6(x)
     for block in net.stages[0]:  # type: ignore[union-attr]
         x = _block(x, block)
     taps = []
@@ -146,61 +149,19 @@ def keras_twin(net: LocatorNet, height: int, width: int) -> Any:
             x = _block(x, block)
         taps.append(x)
     at8, at16, at32 = taps
-    at16 = _block(_relu6(_add(at16, _twice(_conv(at32, net.lateral32.conv, net.lateral32.norm)))), net.fuse16)
-    at8 = _relu6(_add(at8, _twice(_conv(at16, net.lateral16.conv, net.lateral16.norm))))
+    at16 = _block(relu6(add(at16, _twice(conv(at32, net.lateral32.conv, net.lateral32.norm)))), net.fuse16)
+    at8 = relu6(add(at8, _twice(conv(at16, net.lateral16.conv, net.lateral16.norm))))
     for block in net.fuse8:
         at8 = _block(at8, block)  # type: ignore[arg-type]
-    heat = keras.layers.Activation("sigmoid")(_conv(_block(at8, net.heat_block), net.heat, None))
-    box = _conv(_block(at8, net.box_block), net.box, None)
+    heat = keras.layers.Activation("sigmoid")(conv(_block(at8, net.heat_block), net.heat, None))
+    box = conv(_block(at8, net.box_block), net.box, None)
     return keras.Model(inputs, [heat, box])
 
 
 def _block(x: Any, block: Block) -> Any:
-    y = _relu6(_conv(x, block.depth, block.depth_norm, block.stride))
-    y = _relu6(_conv(y, block.point, block.point_norm))
-    return _add(x, y) if block.residual else y
-
-
-def _conv(x: Any, conv: nn.Conv2d, norm: nn.BatchNorm2d | None, stride: int = 1) -> Any:
-    """One convolution with its normalisation folded in; depthwise where torch's has as many groups."""
-    import keras
-
-    weight = conv.weight.detach().double().numpy()
-    bias = np.zeros(weight.shape[0]) if conv.bias is None else conv.bias.detach().double().numpy()
-    if norm is not None:
-        weight, bias = _fold(weight, bias, norm)
-    kernel = weight.shape[2]
-    if conv.groups > 1:
-        layer = keras.layers.DepthwiseConv2D(kernel, strides=stride, padding="same")
-        arrays = [weight.transpose(2, 3, 0, 1), bias]
-    else:
-        layer = keras.layers.Conv2D(weight.shape[0], kernel, strides=stride, padding="same")
-        arrays = [weight.transpose(2, 3, 1, 0), bias]
-    y = layer(x)
-    layer.set_weights([a.astype(np.float32) for a in arrays])
-    return y
-
-
-def _fold(
-    weight: NDArray[np.float64], bias: NDArray[np.float64], norm: nn.BatchNorm2d
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """norm(conv(x)) as one convolution: each output channel is scaled and moved."""
-    assert norm.running_mean is not None and norm.running_var is not None
-    factor = norm.weight.detach().double().numpy() / np.sqrt(norm.running_var.double().numpy() + norm.eps)
-    moved = norm.bias.detach().double().numpy() + (bias - norm.running_mean.double().numpy()) * factor
-    return weight * factor[:, None, None, None], moved
-
-
-def _relu6(x: Any) -> Any:
-    import keras
-
-    return keras.layers.ReLU(6.0)(x)
-
-
-def _add(x: Any, y: Any) -> Any:
-    import keras
-
-    return keras.layers.Add()([x, y])
+    y = relu6(conv(x, block.depth, block.depth_norm))
+    y = relu6(conv(y, block.point, block.point_norm))
+    return add(x, y) if block.residual else y
 
 
 def _twice(x: Any) -> Any:

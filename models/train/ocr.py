@@ -63,7 +63,9 @@ def load_crops(data: Path) -> list[tuple[Crop, int]]:
         text = record["text"]
         if not text or set(text) - set(ALPHABET):
             continue
-        boxes = [p["box"] for p in scenes.get(record.get("scene"), {"plates": []})["plates"] if p["text"] == text]
+        boxes = [
+            p["box"] for p in scenes.get(record.get("scene"), {"plates": []})["plates"] if p["text"] == text
+        ]
         if len(boxes) == 1:
             picture, box = _around(_grey(data / record["scene"]), boxes[0])
         else:
@@ -100,7 +102,9 @@ class Samples:
         """`size` crops as float (size, 1, 64, 160) in -1..1, and their texts ("" for two lines)."""
         made, texts = [], []
         for number in range(size):
-            picture, box, text = self._real() if self._crops and number % 2 == 0 else self._synthetic(hardness)
+            picture, box, text = (
+                self._real() if self._crops and number % 2 == 0 else self._synthetic(hardness)
+            )
             made.append(degrade(place(picture, box, hardness, self._rng), hardness, self._rng))
             texts.append(text)
         return to_tensor(np.stack(made)), texts
@@ -192,7 +196,9 @@ class State:
         self.steps, self.seconds, self.hardness = kept["rest"]
 
 
-def train(samples: Samples, checkpoint: Path, minutes: float, start: OcrNet | None, held_out: list[Crop]) -> OcrNet:
+def train(
+    samples: Samples, checkpoint: Path, minutes: float, start: OcrNet | None, held_out: list[Crop]
+) -> OcrNet:
     """One stage of the training, from `start` or from nothing, or on from `checkpoint`.
 
     A stage from nothing begins with easy pictures and hardens them as it learns to read; one from a trained
@@ -325,11 +331,15 @@ def _told(counts: dict[str, tuple[int, int]]) -> str:
 
 
 def main(args: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="train.ocr", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="train.ocr", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--data", type=Path, help="folder with crops.jsonl and scenes.jsonl")
     parser.add_argument("--out", type=Path, default=Path("models"), help="folder for ocr.tflite, .toml, .npz")
     parser.add_argument("--name", default="ocr", help="name of the files (default: ocr)")
-    parser.add_argument("--fold", type=int, default=VALIDATION, help="the fold held out (default: 0)")
+    parser.add_argument(
+        "--fold", type=int, nargs="+", default=[VALIDATION], help="folds held out (default: 0)"
+    )
     parser.add_argument("--minutes", type=float, default=20, help="of each stage (default: 20)")
     parser.add_argument("--runs", type=Path, default=Path("runs/ocr"), help="folder for checkpoints")
     given = parser.parse_args(args)
@@ -337,9 +347,10 @@ def main(args: list[str] | None = None) -> int:
     torch.set_flush_denormal(True)
     cv2.setNumThreads(0)
     given.runs.mkdir(parents=True, exist_ok=True)
+    held = "".join(map(str, given.fold))
     labelled = load_crops(given.data) if given.data else []
-    seen = [crop for crop, fold in labelled if fold != given.fold]
-    held_out = [crop for crop, fold in labelled if fold == given.fold]
+    seen = [crop for crop, fold in labelled if fold not in given.fold]
+    held_out = [crop for crop, fold in labelled if fold in given.fold]
     pretrained = given.runs / "pretrained.npz"
     if not pretrained.exists():
         torch.manual_seed(0)
@@ -347,8 +358,8 @@ def main(args: list[str] | None = None) -> int:
         save_weights(pretrained, net.state_dict())
     net = load_weights(pretrained)
     if seen:
-        torch.manual_seed(given.fold)
-        net = train(Samples(seen, given.fold), given.runs / f"fold{given.fold}.pt", given.minutes, net, held_out)
+        torch.manual_seed(given.fold[0])
+        net = train(Samples(seen, given.fold[0]), given.runs / f"fold{held}.pt", given.minutes, net, held_out)
     calibration = calibrate(net, held_out) if held_out else (0.0, 1.0, 0.0, 0.0)
     export(net, seen, calibration, given.out / f"{given.name}.tflite")
     print(f"wrote {given.out / given.name}.tflite; held out: {_told(exact_by_set(net, held_out))}")

@@ -90,13 +90,13 @@ def degrade(crop: Grey, hardness: float, rng: np.random.Generator) -> Grey:
     if rng.random() < 0.07 * hardness:
         x = x + _glare(rng)
     if rng.random() < 0.5:
-        contrast = rng.uniform(0.35 if hardness > 0.5 else 0.6, 1.3)
-        x = (x - 128) * contrast + 128 + rng.uniform(-50, 50)
+        contrast = rng.uniform(0.45 if hardness > 0.5 else 0.6, 1.3)
+        x = (x - 128) * contrast + 128 + rng.uniform(-40, 40)
     if rng.random() < 0.3:
         x = 255 * np.power(np.clip(x / 255, 1e-3, 1), rng.uniform(0.5, 2))
-    if rng.random() < 0.25 * hardness:
+    if rng.random() < 0.15 * hardness:
         x = _motion(x, rng)
-    if rng.random() < 0.75 * hardness:
+    if rng.random() < 0.55 * hardness:
         x = _distance(x, rng)
     elif rng.random() < 0.5:
         x = x + rng.normal(0, rng.uniform(1, 12), x.shape).astype(np.float32)
@@ -116,7 +116,7 @@ def _shadow(x: Floats, rng: np.random.Generator) -> Floats:
     angle = rng.uniform(0, 2 * math.pi)
     side = (across / WIDTH - 0.5) * math.cos(angle) + (down / HEIGHT - 0.5) * math.sin(angle)
     edge = 1 / (1 + np.exp(-(side + rng.uniform(-0.3, 0.3)) * rng.uniform(3, 60)))
-    shaded: Floats = (x * (1 - rng.uniform(0.2, 0.6) * edge)).astype(np.float32)
+    shaded: Floats = (x * (1 - rng.uniform(0.15, 0.5) * edge)).astype(np.float32)
     return shaded
 
 
@@ -131,7 +131,7 @@ def _glare(rng: np.random.Generator) -> Floats:
 
 def _motion(x: Floats, rng: np.random.Generator) -> Floats:
     """A straight smear, along the road as often as in any direction."""
-    length = int(rng.integers(3, 12))
+    length = int(rng.integers(3, 9))
     kernel = np.zeros((length, length), np.float32)
     angle = rng.uniform(0, math.pi) if rng.random() < 0.5 else 0.0
     middle = (length - 1) / 2
@@ -143,18 +143,18 @@ def _motion(x: Floats, rng: np.random.Generator) -> Floats:
 
 
 def _distance(x: Floats, rng: np.random.Generator) -> Floats:
-    """The plate as 30 to 150 sensor pixels saw it: optics, noise, sharpening and JPEG at that size."""
-    share = float(np.exp(rng.uniform(math.log(30), math.log(150)))) / WIDTH
+    """The plate as 44 to 180 sensor pixels saw it: optics, noise, sharpening and JPEG at that size."""
+    share = float(np.exp(rng.uniform(math.log(44), math.log(180)))) / WIDTH
     size = (max(int(WIDTH * share), 26), max(int(HEIGHT * share * rng.uniform(0.6, 1.0)), 9))
     if rng.random() < 0.5:
-        x = cv2.GaussianBlur(x, (0, 0), rng.uniform(0.3, 0.8) / share)
+        x = cv2.GaussianBlur(x, (0, 0), rng.uniform(0.2, 0.6) / share)
     small = cv2.resize(x, size, interpolation=cv2.INTER_AREA)
     if rng.random() < 0.6:
-        small = small + rng.normal(0, rng.uniform(1, 14), small.shape).astype(np.float32)
+        small = small + rng.normal(0, rng.uniform(1, 10), small.shape).astype(np.float32)
     if rng.random() < 0.2:
         small = small + rng.uniform(0.3, 1.5) * (small - cv2.GaussianBlur(small, (0, 0), 1.2))
     if rng.random() < 0.4:
-        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 92))]
+        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(35, 92))]
         packed = cv2.imencode(".jpg", np.clip(small, 0, 255).astype(np.uint8), quality)[1]
         small = cv2.imdecode(packed, cv2.IMREAD_GRAYSCALE).astype(np.float32)
     how = cv2.INTER_LINEAR if rng.random() < 0.5 else cv2.INTER_CUBIC

@@ -73,7 +73,9 @@ class OcrNet(nn.Module):
 
 def save_weights(path: Path, state: Mapping[str, Tensor]) -> None:
     """Write a state as a .npz of float32 arrays, without the counters that only training needs."""
-    arrays = {k: v.detach().float().numpy() for k, v in state.items() if not k.endswith("num_batches_tracked")}
+    arrays = {
+        k: v.detach().float().numpy() for k, v in state.items() if not k.endswith("num_batches_tracked")
+    }
     np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
 
 

@@ -93,9 +93,23 @@ def _american(rng: np.random.Generator) -> Plate:
     _write(plate, tokens, cap, (left, right), centre, ink, base, rng)
     label_ink = _ink(base, rng)
     if rng.random() < 0.9:
-        _letter(plate, _choice(_WORDS, rng), (0.5, rng.uniform(0.09, 0.14)), rng.uniform(0.11, 0.2), label_ink, rng)
+        _letter(
+            plate,
+            _choice(_WORDS, rng),
+            (0.5, rng.uniform(0.09, 0.14)),
+            rng.uniform(0.11, 0.2),
+            label_ink,
+            rng,
+        )
     if rng.random() < 0.75:
-        _letter(plate, _choice(_SLOGANS, rng), (0.5, rng.uniform(0.88, 0.93)), rng.uniform(0.07, 0.14), label_ink, rng)
+        _letter(
+            plate,
+            _choice(_SLOGANS, rng),
+            (0.5, rng.uniform(0.88, 0.93)),
+            rng.uniform(0.07, 0.14),
+            label_ink,
+            rng,
+        )
     for x, y in ((0.1, 0.11), (0.9, 0.11), (0.1, 0.88), (0.9, 0.88)):
         if rng.random() < 0.3:
             _sticker(plate, x + float(rng.uniform(-0.03, 0.03)), y, rng)
@@ -206,7 +220,9 @@ def _write(
         elif token.kind is Kind.STACK:
             part = round(cap * (0.49 if len(token.text) == 2 else 0.31))
             step = cap - part if len(token.text) == 2 else (cap - part) // 2
-            letters = [serial_mask(face, c, part, stretch * 1.1, gap, min(weight, 0), False) for c in token.text]
+            letters = [
+                serial_mask(face, c, part, stretch * 1.1, gap, min(weight, 0), False) for c in token.text
+            ]
             stack = np.zeros((cap, max(letter.shape[1] for letter in letters)), np.uint8)
             for row, letter in enumerate(letters):
                 x = (stack.shape[1] - letter.shape[1]) // 2
@@ -235,7 +251,9 @@ def _write(
     fit = min(room / total, 1.0)
     if fit == 1.0 and rng.random() < 0.5:
         fit = min(room / total, float(rng.uniform(1.0, 1.25)))
-    mask = np.asarray(cv2.resize(mask, (max(int(total * fit), 1), cap), interpolation=cv2.INTER_AREA), np.uint8)
+    mask = np.asarray(
+        cv2.resize(mask, (max(int(total * fit), 1), cap), interpolation=cv2.INTER_AREA), np.uint8
+    )
     slack = room - mask.shape[1]
     left = int(span[0] + slack * (0.5 if rng.random() < 0.7 else rng.random()))
     top = int(np.clip(centre - cap / 2, 0, plate.shape[0] - cap))
@@ -273,7 +291,9 @@ def _letter(
     """Print `text` centred at `place` (shares of width and height), `share` of the plate high."""
     mask = printed(text, rng)
     rows = max(int(plate.shape[0] * share), 5)
-    columns = min(round(mask.shape[1] * rows / mask.shape[0] * float(rng.uniform(0.8, 1.25))), int(plate.shape[1] * 0.9))
+    columns = min(
+        round(mask.shape[1] * rows / mask.shape[0] * float(rng.uniform(0.8, 1.25))), int(plate.shape[1] * 0.9)
+    )
     mask = np.asarray(cv2.resize(mask, (max(columns, 3), rows), interpolation=cv2.INTER_AREA), np.uint8)
     left = int(place[0] * plate.shape[1] - mask.shape[1] / 2)
     top = int(place[1] * plate.shape[0] - rows / 2)
@@ -354,7 +374,9 @@ def _country_band(plate: NDArray[np.float32], left: int, right: int, rng: np.ran
     for angle in np.linspace(0, 2 * np.pi, 12, endpoint=False):
         x, y = centre + 0.3 * width * np.cos(angle), plate.shape[0] * 0.3 + 0.3 * width * np.sin(angle)
         plate[int(np.clip(y, 0, plate.shape[0] - 1)), int(np.clip(x, 0, plate.shape[1] - 1))] = light
-    mask = printed(_choice(("D", "F", "I", "NL", "B", "PL", "CZ", "E", "P", "RO", "GB", "IND", "S"), rng), rng)
+    mask = printed(
+        _choice(("D", "F", "I", "NL", "B", "PL", "CZ", "E", "P", "RO", "GB", "IND", "S"), rng), rng
+    )
     size = (max(int(width * 0.55), 2), max(int(plate.shape[0] * 0.22), 4))
     mask = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_AREA), np.uint8)
     _stamp(plate, mask, int(centre - size[0] / 2), int(plate.shape[0] * 0.66), light, relief=0.0)
@@ -398,7 +420,8 @@ def _frame(plate: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.f
     """A dealer's frame: it stands around the plate, hides its edges, and carries lettering."""
     height, width = plate.shape
     side, top, bottom = (
-        max(int(height * rng.uniform(low, high)), 2) for low, high in ((0.03, 0.09), (0.05, 0.16), (0.08, 0.22))
+        max(int(height * rng.uniform(low, high)), 2)
+        for low, high in ((0.03, 0.09), (0.05, 0.16), (0.08, 0.22))
     )
     level = float(rng.choice([rng.uniform(5, 60), rng.uniform(150, 240)]))
     over = float(rng.uniform(0.4, 0.8))
@@ -423,7 +446,9 @@ def _ground(height: int, width: int, rng: np.random.Generator) -> NDArray[np.flo
     ramp = np.linspace(-1, 1, height, dtype=np.float32)[:, None] * float(rng.uniform(-1, 1))
     ramp = ramp + np.linspace(-1, 1, width, dtype=np.float32)[None] * float(rng.uniform(-0.5, 0.5))
     coarse = rng.standard_normal((4, 8)).astype(np.float32)
-    return np.asarray(ramp + 0.4 * cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
+    return np.asarray(
+        ramp + 0.4 * cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC), np.float32
+    )
 
 
 def _base(rng: np.random.Generator, light: bool) -> float:

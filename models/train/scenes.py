@@ -1,0 +1,243 @@
+"""Photographs with boxed plates as training samples of the locator: square cuts with targets.
+
+Owns reading scenes.jsonl, the cutting and the augmentation of pictures with their boxes, and the targets of
+a cut. The network is `train.locator_net`'s, the course of training `train.locator`'s. Without photographs
+it cuts synthetic plates set into invented pictures.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from train.folds import fold_of
+from train.synth import render
+
+Picture = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+SIDE = 256
+"""Side of a cut in pixels: small ones train faster, and a fully convolutional network does not mind."""
+STRIDE = 8
+CELLS = SIDE // STRIDE
+SET_WEIGHTS = {"ro_lucian": 0.4}
+"""How often a picture of a set is drawn against one of another; frames of one ride resemble each other."""
+SMALLEST = 10.0
+"""A plate narrower than this, or cut off by more than a quarter, is neither right nor wrong to find."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One photograph: its file, its fold, its plates' boxes (n, 4) as x, y, w, h, and its set."""
+
+    file: Path
+    fold: int
+    boxes: Floats
+    set: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """One training sample.
+
+    Attributes:
+        picture: uint8 (256, 256, 3), RGB.
+        box: (4, 32, 32), left, top, right and bottom in pixels of the plate that a cell belongs to.
+        positive: (32, 32), 1 in the middle of plates.
+        ignored: (32, 32), 1 where neither finding nor missing counts.
+    """
+
+    picture: Picture
+    box: Floats
+    positive: Floats
+    ignored: Floats
+
+
+def load_scenes(data: Path) -> list[Scene]:
+    """The photographs of DIR/scenes.jsonl."""
+    found = []
+    for line in (data / "scenes.jsonl").read_text().splitlines():
+        record = json.loads(line)
+        boxes = np.array([plate["box"] for plate in record["plates"]], np.float32).reshape(-1, 4)
+        found.append(Scene(data / record["image"], fold_of(record), boxes, record["set"]))
+    return found
+
+
+class Cutter:
+    """An endless stream of augmented cuts. Keeps decoded photographs in memory (about 1 MB each)."""
+
+    def __init__(self, scenes: list[Scene], seed: int) -> None:
+        self._scenes = scenes
+        self._rng = np.random.default_rng(seed)
+        weights = np.array([SET_WEIGHTS.get(s.set, 1.0) * (1.0 if len(s.boxes) else 0.5) for s in scenes])
+        self._weights = weights / weights.sum() if scenes else weights
+        self._decoded: dict[int, Picture] = {}
+
+    def cut(self) -> Cut:
+        """The next sample."""
+        if not self._scenes:
+            picture, boxes, squashed = *invented(self._rng), False
+        else:
+            number = int(self._rng.choice(len(self._scenes), p=self._weights))
+            scene = self._scenes[number]
+            if number not in self._decoded:
+                self._decoded[number] = _decode(scene.file)
+            picture, boxes = self._decoded[number], scene.boxes
+            # These came squashed to a square; the factor back is not known.
+            squashed = scene.set == "us_vanity_web" and abs(picture.shape[1] / picture.shape[0] - 1) < 0.05
+        moved, placed = _place(picture, boxes, squashed, self._rng)
+        box, positive, ignored = targets(placed)
+        return Cut(_light(moved, self._rng), box, positive, ignored)
+
+
+def _decode(file: Path) -> Picture:
+    picture = cv2.imread(str(file), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise SystemExit(f"train.locator: {file}: cannot read the picture")
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB).astype(np.uint8)
+
+
+def invented(rng: np.random.Generator) -> tuple[Picture, Floats]:
+    """A picture of rectangles and gradients with one to three synthetic plates in it, and their boxes."""
+    h, w = 480, 640
+    coarse = rng.integers(0, 256, (*rng.integers(2, 8, 2), 3)).astype(np.uint8)
+    picture = cv2.resize(coarse, (w, h), interpolation=cv2.INTER_CUBIC)
+    for _ in range(rng.integers(3, 14)):
+        x, y = int(rng.integers(0, w)), int(rng.integers(0, h))
+        end = (x + int(rng.integers(10, 260)), y + int(rng.integers(6, 160)))
+        colour = tuple(int(c) for c in rng.integers(0, 256, 3))
+        cv2.rectangle(picture, (x, y), end, colour, -1 if rng.random() < 0.7 else 2)
+    boxes = []
+    for number in range(rng.integers(1, 4)):
+        plate = render(rng).image
+        wide = int(rng.integers(30, 190))
+        tall = max(wide * plate.shape[0] // plate.shape[1], 8)
+        x, y = int(rng.integers(0, w - wide)), number * 160 + int(rng.integers(0, 160 - min(tall, 120)))
+        if y + tall > h:
+            continue
+        small = cv2.resize(plate, (wide, tall), interpolation=cv2.INTER_AREA)
+        tint = rng.uniform(0.8, 1.0, 3)
+        picture[y : y + tall, x : x + wide] = (small[:, :, None] * tint).astype(np.uint8)
+        boxes.append((x, y, wide, tall))
+    return picture, np.array(boxes, np.float32).reshape(-1, 4)
+
+
+def _place(
+    picture: Picture, boxes: Floats, squashed: bool, rng: np.random.Generator
+) -> tuple[Picture, list[tuple[float, float, float, float, bool]]]:
+    """Scale, stretch, turn, mirror and cut; the boxes move along (left, top, right, bottom, counts)."""
+    h, w = picture.shape[:2]
+    stretch = rng.uniform(1.0, 1.75) if squashed else rng.uniform(0.88, 1.14)
+    chosen = boxes[rng.integers(len(boxes))] if len(boxes) else None
+    kind = rng.random()
+    if chosen is not None and kind < 0.5:  # a plate 15 to 190 pixels wide, all widths alike
+        wide = math.exp(rng.uniform(math.log(15), math.log(190)))
+        scale = float(np.clip(wide / max(chosen[2] * stretch, 4), 0.2, 2.5))
+    elif kind < 0.75:  # most of the picture
+        scale = SIDE / max(w * stretch, h) * math.exp(rng.uniform(-0.1, 0.9))
+        chosen = chosen if rng.random() < 0.5 else None
+    else:
+        # any part at about the size that the deployed input shows it in: what is no plate
+        scale, chosen = 640 / max(w * stretch, h) * math.exp(rng.uniform(-0.5, 0.4)), None
+    sx, sy = scale * stretch, scale
+    if chosen is not None:
+        cx, cy = chosen[0] + chosen[2] / 2, chosen[1] + chosen[3] / 2
+    else:
+        cx, cy = w * rng.random(), h * rng.random()
+    left, top = rng.uniform(0.08, 0.92, 2) * SIDE - np.array([cx * sx, cy * sy])
+    if rng.random() < 0.9:  # keep the cut within the picture, or the picture within the cut
+        left = min(max(left, SIDE - w * sx), 0.0) if w * sx >= SIDE else rng.uniform(0, SIDE - w * sx)
+        top = min(max(top, SIDE - h * sy), 0.0) if h * sy >= SIDE else rng.uniform(0, SIDE - h * sy)
+    angle = math.radians(rng.normal(0, 2.5))
+    c, s = math.cos(angle), math.sin(angle)
+    turn = np.array([[c, -s], [s, c]]) @ np.diag([sx, sy])
+    middle = np.array([SIDE / 2, SIDE / 2])
+    move = middle - turn @ ((middle - [left, top]) / [sx, sy])
+    matrix = np.concatenate([turn, move[:, None]], axis=1)
+    if rng.random() < 0.5:
+        matrix[0] *= -1
+        matrix[0, 2] += SIDE
+    fill = 114 if rng.random() < 0.5 else int(rng.integers(256))
+    shown, warp = picture, matrix.copy()
+    if scale < 0.75:  # the warp looks at neighbours alone, so reduce first
+        factor = scale * 1.15
+        shown = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        warp[:, :2] /= factor
+    moved = cv2.warpAffine(shown, warp, (SIDE, SIDE), flags=cv2.INTER_LINEAR, borderValue=(fill,) * 3)
+    placed = []
+    for x, y, bw, bh in boxes:
+        mx, my = matrix[:, :2] @ [x + bw / 2, y + bh / 2] + matrix[:, 2]
+        # The label's upright box of a turned plate grows less than the turned box's own.
+        wide, tall = bw * sx * c + abs(s) * bh * sy * 0.4, bh * sy * c + abs(s) * bw * sx * 0.4
+        edges = (mx - wide / 2, my - tall / 2, mx + wide / 2, my + tall / 2)
+        inside = [min(max(edge, 0.0), float(SIDE)) for edge in edges]
+        seen_w, seen_h = inside[2] - inside[0], inside[3] - inside[1]
+        if seen_w < 2 or seen_h < 2:
+            continue
+        counts = seen_w * seen_h > 0.75 * wide * tall and seen_w >= SMALLEST
+        placed.append((*inside, bool(counts)))
+    return moved.astype(np.uint8), placed
+
+
+def _light(picture: Picture, rng: np.random.Generator) -> Picture:
+    x = picture.astype(np.float32)
+    if rng.random() < 0.5:
+        x = x * rng.uniform(0.6, 1.35) + rng.uniform(-25, 25)
+        if rng.random() < 0.3:
+            x = 255 * np.power(np.clip(x / 255, 0, 1), rng.uniform(0.6, 2.4))
+    kind = rng.random()
+    if kind < 0.15:
+        x = np.repeat(x.mean(axis=2, keepdims=True), 3, axis=2)
+    elif kind < 0.4:
+        x = x * rng.uniform(0.82, 1.18, 3).astype(np.float32)
+    kind = rng.random()
+    if kind < 0.1:
+        x = cv2.GaussianBlur(x, (3, 3), 0)
+    elif kind < 0.2:
+        x = cv2.blur(x, (int(rng.choice([3, 5, 7])), 1))
+    if rng.random() < 0.25:
+        x = x + rng.standard_normal((SIDE, SIDE, 1), np.float32) * rng.uniform(2, 14)
+    out = np.clip(x, 0, 255).astype(np.uint8)
+    if rng.random() < 0.15:
+        packed = cv2.imencode(".jpg", out, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(30, 90))])[1]
+        out = cv2.imdecode(packed, cv2.IMREAD_COLOR).astype(np.uint8)
+    return out
+
+
+def targets(placed: list[tuple[float, float, float, float, bool]]) -> tuple[Floats, Floats, Floats]:
+    """Box, positive and ignored of a Cut: the cells in the middle half of each plate are its own, and the
+    smaller of two plates takes what both claim."""
+    y, x = np.mgrid[0:CELLS, 0:CELLS].astype(np.float32) * STRIDE + STRIDE / 2
+    box = np.zeros((4, CELLS, CELLS), np.float32)
+    positive, ignored = np.zeros((2, CELLS, CELLS), np.float32)
+    for left, top, right, bottom, counts in sorted(placed, key=lambda p: -(p[2] - p[0]) * (p[3] - p[1])):
+        if not counts:
+            near = (x > left - 6) & (x < right + 6) & (y > top - 6) & (y < bottom + 6)
+            ignored[near] = 1
+            continue
+        cx, cy = (left + right) / 2, (top + bottom) / 2
+        mine = np.abs(x - cx) < max((right - left) / 4, 5)
+        mine &= np.abs(y - cy) < max((bottom - top) / 4, 5)
+        mine[min(int(cy / STRIDE), CELLS - 1), min(int(cx / STRIDE), CELLS - 1)] = True
+        positive[mine] = 1
+        for channel, value in enumerate((left, top, right, bottom)):
+            box[channel][mine] = value
+    return box, positive, ignored
+
+
+def letterbox(picture: Picture, size: tuple[int, int]) -> Picture:
+    """`picture` as `detector.image.resize_for` fits it: for the ranges of the int8 model."""
+    from detector.image import resize_for
+
+    return resize_for(picture, size)[0]
+
+
+def decoded(scene: Scene) -> Picture:
+    """The photograph itself, uint8 (h, w, 3), RGB."""
+    return _decode(scene.file)
