@@ -23,14 +23,23 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import IO, Final
 
+from firmware import hotlist
 from firmware.errors import Exit, FirmwareError, IoError
+from hw.sim import street, traffic
+from mqtt.fields import time_text
 from mqtt.records import Hit, Read
+from plates.words import AlarmClass, HotListEntry
 
 SITE: Final = Path(".demo")
-SEED: Final = 7
+SEED: Final = 1
+AHEAD: Final = 400
+"""Passages of the street, from its first, whose plates may be on the hot list: about half an hour."""
+LEGIBLE: Final = 60.0
+"""Plate width at the closest look, pixels, of the plates that are listed."""
 START_S: Final = 10.0
 """How long the broker may take to listen."""
 END_S: Final = 10.0
@@ -183,8 +192,43 @@ def prepare(folder: Path, port: int) -> None:
     _write_hot_list(folder / "hotlist.sqlite")
 
 
-def _write_hot_list(path: Path) -> None: ...
+def _write_hot_list(path: Path) -> None:
+    """A list of some of the plates that the street will show: exact ones, one of them under an amber
+    alert, and a partial one of a major incident."""
+    now = datetime.now(UTC)
+    shown = [
+        one.text
+        for one in islice(traffic.passages(SEED, frames=street._FRAMES), AHEAD)
+        if one.width >= LEGIBLE
+    ]
+    entries = [
+        _entry(text, *_REASONS[number % len(_REASONS)], expiry=f"{now + timedelta(days=1):%Y-%m-%d}")
+        for number, text in enumerate(shown[1::3])
+    ]
+    hotlist.build(path, entries, version=f"{now:%Y%m%dT%H%M%S}", issued_at=time_text(now))
 
+
+def _entry(text: str, alarm_class: AlarmClass, reason: str, *, expiry: str) -> HotListEntry:
+    partial = alarm_class is AlarmClass.MAJOR_INCIDENT_PARTIAL
+    return HotListEntry(
+        plate=f"{text[:2]}??{text[4:]}" if partial else text,
+        state="",
+        alarm_class=alarm_class,
+        reason=reason,
+        source="demonstration",
+        case_number="DEMO-1",
+        expiry=expiry,
+        priority=100 if alarm_class is AlarmClass.AMBER_ALERT else 50,
+        partial=partial,
+    )
+
+
+_REASONS: Final = (
+    (AlarmClass.STOLEN_VEHICLE, "demonstration: stolen on Monday"),
+    (AlarmClass.AMBER_ALERT, "demonstration: child last seen in it"),
+    (AlarmClass.MAJOR_INCIDENT_PARTIAL, "demonstration: a witness saw a part of it"),
+    (AlarmClass.WANTED_PERSON_VEHICLE, "demonstration: its owner is wanted"),
+)
 
 _CONFIG = """\
 # A demonstration: the street is rendered, its plates are invented.

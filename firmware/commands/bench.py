@@ -181,8 +181,8 @@ def _speed_lines(result: Mapping[str, Any]) -> list[str]:
         )
     lines += [
         "",
-        f"pipeline         {pipeline['frames_s']:.1f} frames/s, {pipeline['cpu_ms_a_frame']:.1f} ms CPU each; "
-        f"{pipeline['opened']} of {pipeline['frames']} frames opened, {pipeline['reads']} reads",
+        f"pipeline         {pipeline['frames_s']:.1f} frames/s, {pipeline['cpu_ms_a_frame']:.1f} ms CPU each;"
+        f" {pipeline['opened']} of {pipeline['frames']} frames opened, {pipeline['reads']} reads",
         f"loop's own part  {100 * pipeline['overhead']:.1f} % of the CPU time",
         f"start-up         {process['ready_s']:.2f} s until ready",
         f"memory           {process['peak_mb']:.0f} MB resident at the peak",
