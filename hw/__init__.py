@@ -40,8 +40,9 @@ def open_hardware(
         camera, trigger, signals, gps, clock: the settings of each part.
 
     Raises:
-        HwError: the camera or the trigger cannot be opened; the line names it. A lamp, a buzzer or a GPS
-            receiver that fails is told by its own part instead, for the unit reads plates without them.
+        HwError: a simulated source or a trigger input cannot be opened, or a library is missing; the line
+            names it. The board's camera, a lamp, a buzzer or a GPS receiver that fails is told by its own
+            part instead: what was read before still goes to HQ.
     """
     if kind == "pi":
         from hw.pi import open_pi

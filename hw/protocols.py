@@ -7,6 +7,7 @@ nothing here imports a driver, so that every import works on a machine with no b
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -151,7 +152,7 @@ class Camera(Protocol):
         ...
 
     def frame(self, timeout: float) -> Frame:
-        """Return an image no older than the last preview: that one (sim) or the next one (pi).
+        """Return the image of the last preview, or the next one where that was returned before.
 
         Raises CameraError on failure or timeout, EndOfFrames after the last image.
         """
@@ -226,6 +227,7 @@ class Hardware:
     clock: Clock
 
     def close(self) -> None:
-        """Close all of it, whatever one of them says."""
-        for part in (self.trigger, self.camera, self.signals, self.gps):
-            part.close()
+        """Close all of it; what a part raises comes after the others are closed."""
+        with ExitStack() as stack:
+            for part in (self.gps, self.signals, self.camera, self.trigger):
+                stack.callback(part.close)

@@ -56,17 +56,24 @@ class Motion:
 class MotionTrigger:
     """A trigger on the camera's own previews; stays open for `hold_s` after the last motion."""
 
-    def __init__(self, camera: Camera, settings: TriggerSettings) -> None:
+    def __init__(self, camera: Camera, settings: TriggerSettings, *, patience: float = 5.0) -> None:
+        """`patience` is how long a preview may take, in seconds: a camera is not broken because a wait ends
+        between two of its images."""
         self._camera = camera
+        self._patience = patience
         self._hold = settings.hold_s
         self._motion = Motion(settings)
         self._moved_at: float | None = None
 
     def wait(self, timeout: float) -> bool:
-        """Take previews until one moves or `timeout` seconds have gone; raises what the camera raises."""
+        """Take previews until one moves or `timeout` seconds have gone; raises what the camera raises.
+
+        The wait ends with the preview that was due: about one image later, by `patience` where the camera
+        fails.
+        """
         end = time.monotonic() + timeout
         while True:
-            preview = self._camera.preview(max(end - time.monotonic(), 0.001))
+            preview = self._camera.preview(self._patience)
             # By the pictures' own time: a source that runs faster than life holds for as many pictures.
             taken = preview.time.boottime
             if self._motion.moves(preview.luma):
@@ -83,13 +90,9 @@ class MotionTrigger:
 class AlwaysTrigger:
     """Every image is worth a look."""
 
-    def __init__(self, camera: Camera) -> None:
-        self._camera = camera
-
     def wait(self, timeout: float) -> bool:
-        """True with the next preview; raises what the camera raises."""
-        self._camera.preview(timeout)
+        """True at once: the wait is that for the image."""
         return True
 
     def close(self) -> None:
-        """Nothing to release: the camera is closed by its owner."""
+        """Nothing to release."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hw.absent import NoGps
 from hw.protocols import Camera, Hardware, HwError, Trigger
 from hw.settings import CameraSettings, ClockSettings, GpsSettings, SignalSettings, TriggerSettings
 from hw.sim.clock import SimClock
 from hw.sim.folder import FolderCamera
-from hw.sim.parts import NoGps, SimSignals
+from hw.sim.parts import SimSignals
 from hw.sim.street import living_street, measuring_street
 from hw.sim.traffic import LIGHTS
 from hw.trigger import AlwaysTrigger, MotionTrigger
@@ -58,5 +59,5 @@ def _trigger(source: Camera, camera: CameraSettings, settings: TriggerSettings) 
     # Pictures of a folder do not move, and of the measuring street every frame counts.
     still = camera.source.startswith("folder:") or camera.source == "street:measure"
     if settings.kind == "motion" and not still:
-        return MotionTrigger(source, settings)
-    return AlwaysTrigger(source)
+        return MotionTrigger(source, settings, patience=camera.timeout_s)
+    return AlwaysTrigger()

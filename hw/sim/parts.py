@@ -55,16 +55,6 @@ class SimSignals:
         """Nothing to release."""
 
 
-class NoGps:
-    """No receiver is fitted."""
-
-    def fix(self) -> Fix | None:
-        return None
-
-    def close(self) -> None:
-        """Nothing to release."""
-
-
 class SetGps:
     """A receiver whose fix is set by hand."""
 
