@@ -27,6 +27,9 @@ BALLOTS = 24
 SAME_PLACE_BALLOTS = 3
 """Of looks from one place (a vehicle that stands) only the best few vote: they are no new evidence."""
 
+TEXTS = 32
+"""Different texts of one passage whose looks are counted."""
+
 KEPT_FRAMES = 3
 """Frames that a track holds for the picture: one for each of the likeliest texts. Pixels are large."""
 
@@ -118,6 +121,8 @@ class Track:
     _place_box: Box = (0.0, 0.0, 0.0, 0.0)
     _ballots: list[tuple[int, PlateText]] = field(default_factory=list)
     _kept: dict[str, Look] = field(default_factory=dict)
+    _looks: int = 0
+    _texts: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def begin(cls, number: int, look: Look, now: float, min_confidence: float) -> Track:
@@ -159,6 +164,8 @@ class Track:
         self._place += other._place
         self._place_box = other._place_box
         self._thin()
+        for text, looks in other._texts.items():
+            self._count(text, looks)
         for look in other._kept.values():
             self._keep(look)
         self._elect(min_confidence, looks=2)
@@ -207,23 +214,40 @@ class Track:
         if not self._ballots or _moved(look.detection.box, self._place_box):
             self._place += 1
             self._place_box = look.detection.box
-        self._ballots.append((self._place, look.text))
+        self._count(look.text.text, 1)
+        ballot = (self._place, look.text)
+        self._ballots.append(ballot)
         self._thin()
-        self._elect(min_confidence, looks=1)
+        if any(one is ballot for one in self._ballots):
+            self._elect(min_confidence, looks=1)
+        else:
+            self._note_counts()
         self._keep(look)
 
     def _elect(self, min_confidence: float, looks: int) -> None:
         self.vote = elect([reading for _, reading in self._ballots])
+        self._note_counts()
         self.changed_looks = self.changed_looks + looks if self.vote.text != self.told.text else 0
         if self.readable_at is None and self.acceptable(min_confidence):
             self.readable_at = self.seen_at
+
+    def _count(self, text: str, looks: int) -> None:
+        """Counts every look, also those that no longer vote; rare texts of a long stay are forgotten."""
+        self._looks += looks
+        self._texts[text] = self._texts.get(text, 0) + looks
+        if len(self._texts) > TEXTS:
+            del self._texts[min(self._texts, key=self._texts.__getitem__)]
+
+    def _note_counts(self) -> None:
+        self.vote = replace(self.vote, looks=self._looks, agreeing=self._texts.get(self.vote.text, 0))
 
     def _thin(self) -> None:
         """Keeps the best looks of the newest place and the heaviest of all, in their order."""
         ballots = self._ballots
         here = [index for index, one in enumerate(ballots) if one[0] == self._place]
         if len(here) > SAME_PLACE_BALLOTS:
-            del ballots[min(here, key=lambda index: weight(ballots[index][1]))]
+            # Of equals the newest goes: then nothing has changed, and nothing is elected anew.
+            del ballots[min(reversed(here), key=lambda index: weight(ballots[index][1]))]
         while len(ballots) > BALLOTS:
             del ballots[min(range(len(ballots)), key=lambda index: weight(ballots[index][1]))]
 

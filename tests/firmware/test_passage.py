@@ -118,6 +118,7 @@ def test_a_parked_car_is_one_read_however_long_it_stands() -> None:
     assert lane.texts == ["TEST123"]
 
 
+@settings(max_examples=30)
 @given(gap=st.floats(0.1, 12 * 3600), text=st.sampled_from(["TEST123", "TEST1Z3", "TST123", ""]))
 def test_a_parked_car_stays_one_read_through_a_trigger_that_slept(gap: float, text: str) -> None:
     """No frame was looked at in the gap, so nobody saw the place empty."""
@@ -132,6 +133,7 @@ def test_a_parked_car_stays_one_read_through_a_trigger_that_slept(gap: float, te
     assert lane.texts == ["TEST123"]
 
 
+@settings(max_examples=30)
 @given(hidden=st.floats(0.5, OCCLUDED_S - 10))
 def test_a_parked_car_stays_one_read_behind_a_bus(hidden: float) -> None:
     lane = Lane()
@@ -145,6 +147,16 @@ def test_a_parked_car_stays_one_read_behind_a_bus(hidden: float) -> None:
         lane.add(at + tenth / 10, look(at + tenth / 10, "TEST123", 0.9))
     lane.finish()
     assert lane.texts == ["TEST123"]
+
+
+def test_every_look_is_counted_however_long_the_car_stands() -> None:
+    lane = Lane()
+    for tenth in range(400):
+        lane.add(tenth / 10, look(tenth / 10, "TEST123" if tenth % 4 else "TEST128", 0.9))
+    parked = lane.events[-1]
+    assert parked.parked
+    assert parked.vote.looks == 201
+    assert parked.vote.agreeing == 150
 
 
 def test_a_parked_car_that_drives_off_adds_no_read() -> None:
