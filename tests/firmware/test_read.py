@@ -204,7 +204,7 @@ def test_a_terminal_sees_how_far_a_folder_is(tmp_path: Path) -> None:
 
 def test_the_shipped_models_read_a_rendered_plate(tmp_path: Path) -> None:
     if not (default_models() / "ocr.tflite").exists():
-        pytest.skip("no model is in models/ yet")
+        pytest.skip("models/ does not hold both models yet")
     file = tmp_path / "car.png"
     Image.fromarray(selftest.rendered_plate()).save(file)
     found = subprocess.run(
