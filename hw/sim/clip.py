@@ -15,7 +15,7 @@ from PIL import Image
 from hw.settings import CameraSettings
 from hw.sim import traffic
 from hw.sim.clock import SimClock
-from hw.sim.street import Street
+from hw.sim.street import Street, one_by_one
 from hw.sim.video import CLIP
 
 SEED: Final = 7
@@ -27,7 +27,7 @@ def render(out: Path) -> None:
     """Write the clip as an animated WebP of FRAMES frames."""
     settings = CameraSettings(source="street:day", fps=0, seed=SEED)
     wide = (one for one in traffic.passages(SEED, frames=(16, 24), light="day") if one.width >= 80)
-    street = Street(settings, SimClock(), islice(wide, 20), measuring=True)
+    street = Street(settings, SimClock(), one_by_one(islice(wide, 20)))
     frames = [Image.fromarray(street.frame(1.0).image) for _ in range(FRAMES * EVERY)][::EVERY]
     out.parent.mkdir(parents=True, exist_ok=True)
     duration = round(1000 * EVERY / traffic.FPS)

@@ -18,17 +18,15 @@ import numpy.typing as npt
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from hw.protocols import Pixels
-from hw.sim.traffic import Passage
+from hw.sim import bodies
+from hw.sim.traffic import TRUCK, Passage
 from plates.draw import Colour, PlateDesign, draw_plate
 
 FONTS: Final = Path(__file__).with_name("fonts")
+BACKGROUNDS: Final = 6
+"""How many streets there are."""
 PLATE_SHARE: Final = 0.168
 """A US plate (12 inches) against the width of a car."""
-
-_SPRITE: Final = (
-    900  # width of a vehicle's picture, pixels; the plate in it is 151 px, the most that is shown
-)
-_BACKGROUNDS: Final = 6
 
 
 def _design(font: str, background: Colour, foreground: Colour, **rest: object) -> PlateDesign:
@@ -50,11 +48,6 @@ DESIGNS: Final = (
 )
 """Invented states' plates."""
 
-_PAINTS: Final = (
-    *((196, 198, 202), (28, 30, 34), (228, 228, 226), (120, 24, 28), (36, 60, 110), (88, 92, 98)),
-    *((150, 140, 118), (40, 74, 58), (170, 172, 176), (66, 34, 40)),
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Light:
@@ -74,7 +67,7 @@ LIGHT: Final = {
 }
 
 
-@lru_cache(maxsize=_BACKGROUNDS * 3)
+@lru_cache(maxsize=BACKGROUNDS * 3)
 def background(number: int, light: str, size: tuple[int, int]) -> Pixels:
     """The empty street: uint8 (h, w, 3) for `size` = (width, height)."""
     random, width, height = Random(number), *size
@@ -116,7 +109,8 @@ def background(number: int, light: str, size: tuple[int, int]) -> Pixels:
     lit = picture * fade * LIGHT[light].scene
     if light != "day":
         sky = np.asarray(LIGHT[light].sky, np.float32)
-        lit[:horizon] = 0.5 * lit[:horizon] + 0.5 * sky
+        haze = np.clip(np.linspace(0.75, 0.0, horizon + 60), 0.0, 0.5)[:, None, None]
+        lit[: horizon + 60] = (1 - haze) * lit[: horizon + 60] + haze * sky
     return np.clip(lit, 0, 255).astype(np.uint8)
 
 
@@ -140,76 +134,17 @@ class Vehicle:
         return sum(x for x, _ in self.corners) / 4, sum(y for _, y in self.corners) / 4
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def vehicle(passage: Passage) -> Vehicle:
     """The vehicle of a passage, drawn once at its largest."""
-    random, light = Random(passage.body), LIGHT[passage.light]
-    rear = passage.receding
-    width = _SPRITE
-    tall = random.choice((0.72, 0.8, 0.95))  # saloon, hatchback, van
-    height = int(width * tall)
-    body = Image.new("RGBA", (width, height + 40), (0, 0, 0, 0))
-    draw = ImageDraw.Draw(body)
-    paint = np.array(random.choice(_PAINTS), np.float32)
-
-    def shade(factor: float) -> Colour:
-        r, g, b = (int(min(255, c)) for c in paint * factor)
-        return r, g, b
-
-    # Shadow, wheels, hull, cabin, glass: from the ground up, each over the one before.
-    draw.ellipse((10, height - 40, width - 10, height + 38), fill=(10, 10, 12, 150))
-    for left in (width * 0.05, width * 0.8):
-        draw.rounded_rectangle((left, height * 0.66, left + width * 0.15, height + 6), 26, fill=(18, 18, 20))
-    belt = height * random.uniform(0.38, 0.46)
-    inset = width * random.uniform(0.1, 0.16)
-    cabin = [
-        (inset + 40, 8),
-        (width - inset - 40, 8),
-        (width - inset * 0.4, belt + 10),
-        (inset * 0.4, belt + 10),
-    ]
-    draw.polygon(cabin, fill=shade(0.86))
-    glass = [
-        (inset + 64, 34),
-        (width - inset - 64, 34),
-        (width - inset * 0.75, belt - 8),
-        (inset * 0.75, belt - 8),
-    ]
-    draw.polygon(glass, fill=(46, 54, 62))
-    draw.polygon(
-        [glass[0], ((glass[0][0] + glass[1][0]) / 2, 34), (width * 0.36, belt - 8), glass[3]],
-        fill=(66, 76, 86),
+    light = LIGHT[passage.light]
+    drawn = (bodies.truck if passage.body & TRUCK else bodies.car)(
+        passage.body, rear=passage.receding, lamps=passage.light != "day"
     )
-    draw.rounded_rectangle((8, belt, width - 8, height - 26), 60, fill=shade(1.0))
-    for row in range(int(belt), height - 30, 3):
-        share = (row - belt) / (height - 30 - belt)
-        draw.line((30, row, width - 30, row), fill=shade(1.12 - 0.34 * share), width=3)
-    bumper = height * 0.78
-    draw.rounded_rectangle((0, bumper, width, height - 8), 40, fill=shade(0.74))
-    draw.line((20, bumper, width - 20, bumper), fill=shade(0.45), width=5)
-    draw.rectangle((width * 0.1, height - 34, width * 0.9, height - 14), fill=(30, 30, 32))
-    glow = Image.new("RGB", body.size)
-    lamp_y = belt + (bumper - belt) * random.uniform(0.25, 0.5)
-    lamp_w, lamp_h = width * random.uniform(0.13, 0.2), height * random.uniform(0.08, 0.14)
-    on = rear or passage.light != "day"
-    lit: Colour = (255, 40, 30) if rear else (255, 246, 224)
-    for left in (24.0, width - 24 - lamp_w):
-        box = (left, lamp_y, left + lamp_w, lamp_y + lamp_h)
-        draw.rounded_rectangle(box, 22, fill=(120, 16, 18) if rear else (216, 222, 228))
-        inner = (left + 12, lamp_y + 10, left + lamp_w - 12, lamp_y + lamp_h - 10)
-        draw.rounded_rectangle(inner, 14, fill=(176, 30, 30) if rear else (240, 244, 246))
-        if on and light.lamps:
-            ImageDraw.Draw(glow).ellipse(inner, fill=lit)
-    if not rear:
-        grille = (width * 0.26, lamp_y + 4, width * 0.74, lamp_y + lamp_h * 1.2)
-        draw.rounded_rectangle(grille, 16, fill=(34, 35, 38))
-        for row in range(int(grille[1]) + 12, int(grille[3]) - 6, 14):
-            draw.line((grille[0] + 8, row, grille[2] - 8, row), fill=(84, 86, 90), width=4)
-    draw.ellipse((width / 2 - 20, lamp_y - 46, width / 2 + 20, lamp_y - 6), outline=(200, 202, 206), width=5)
-    middle_y = (bumper + 0.05 * height) if not rear or random.random() < 0.4 else lamp_y + lamp_h * 0.9
-    corners = _plate_corners(passage, width, middle_y)
-    holder = [(x + (x > width / 2) * 10 - 5, y + (y > middle_y) * 14 - 7) for x, y in corners]
-    draw.polygon(holder, fill=(26, 26, 28))
+    body, glow, middle_y = drawn.body, drawn.glow, drawn.middle_y
+    corners = _plate_corners(passage, bodies.WIDTH, middle_y)
+    holder = [(x + (x > bodies.WIDTH / 2) * 10 - 5, y + (y > middle_y) * 14 - 7) for x, y in corners]
+    ImageDraw.Draw(body).polygon(holder, fill=(26, 26, 28))
     dark = ImageChops.multiply(body.convert("RGB"), Image.new("RGB", body.size, _grey(light.scene)))
     dark.putalpha(body.getchannel("A"))
     _mount(dark, passage, corners, light.plate * passage.gain)
@@ -268,7 +203,7 @@ def compose(canvas: Pixels, passage: Passage, seconds: float) -> tuple[float, fl
     """
     height, width = canvas.shape[:2]
     drawn = vehicle(passage)
-    factor = passage.width * passage.scale(seconds) / (_SPRITE * PLATE_SHARE)
+    factor = passage.width * passage.scale(seconds) / (bodies.WIDTH * PLATE_SHARE)
     size = (max(int(drawn.body.width * factor), 8), max(int(drawn.body.height * factor), 8))
     fx, fy = size[0] / drawn.body.width, size[1] / drawn.body.height
     px, py = passage.place(seconds)

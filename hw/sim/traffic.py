@@ -22,6 +22,8 @@ LIGHTS: Final = ("day", "dusk", "night")
 MEASURE_SEED: Final = 430
 MEASURE_PASSAGES: Final = 1000
 FPS: Final = 15.0
+TRUCK: Final = 1 << 16
+"""Bit of Passage.body that makes the vehicle a truck with lettering; the measuring street has none."""
 
 _LETTERS: Final = "ABCDEFGHJKLMNPRSTUVWXYZ"
 _SERIALS: Final = (
