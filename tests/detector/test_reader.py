@@ -1,0 +1,89 @@
+"""Both committed models on drawn streets: located, read, flagged."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from detector.errors import ImageError, ModelError
+from detector.reader import Reader
+from detector.types import ALPHABET, CANDIDATES, Detection, Flag
+from tests.detector.conftest import street
+
+
+def detection(x: float, y: float, w: float, h: float) -> Detection:
+    return Detection((x, y, w, h), 1.0, ((x, y), (x + w, y), (x + w, y + h), (x, y + h)))
+
+
+@pytest.mark.parametrize("text", ["8ABC234", "KLM4721", "7XYZ906"])
+def test_large_clear_plate_is_found_and_read(reader: Reader, text: str) -> None:
+    image = street(text)
+    readings = [(found, reader.read(image, found)) for found in reader.locate(image)]
+    found, read = max(readings, key=lambda one: one[1].confidence)
+    assert read.text == text
+    x, y, w, h = found.box
+    assert abs(x + w / 2 - 600) < 20
+    assert abs(y + h / 2 - 500) < 20
+    assert read.confidence > reader.min_confidence
+    assert Flag.LOW not in read.flags
+
+
+def test_reading_says_how_sure_it_is_of_each_character(reader: Reader) -> None:
+    read = reader.read(street("8ABC234"), detection(520, 460, 160, 80))
+    assert len(read.char_confidence) == len(read.text)
+    assert read.min_char == min(read.char_confidence)
+    assert all(0.0 <= c <= 1.0 for c in read.char_confidence)
+    assert 1 <= len(read.candidates) <= CANDIDATES
+    assert read.candidates[0].text == read.text
+    assert set(read.text) <= set(ALPHABET)
+    shares = [c.probability for c in read.candidates]
+    assert shares == sorted(shares, reverse=True)
+
+
+def test_empty_road_is_no_confident_plate(reader: Reader) -> None:
+    grey = np.full((720, 1280, 3), 110, np.uint8)
+    assert [d for d in reader.locate(grey) if reader.read(grey, d).confidence >= reader.min_confidence] == []
+
+
+def test_plate_at_the_edge_is_flagged(reader: Reader) -> None:
+    image = street("8ABC234")[:, 560:]
+    read = reader.read(np.ascontiguousarray(image), detection(0, 460, 120, 80))
+    assert Flag.EDGE in read.flags
+
+
+def test_plate_of_two_lines_is_flagged_and_not_read(reader: Reader) -> None:
+    read = reader.read(street("8ABC234"), detection(560, 460, 80, 90))
+    assert read.text == ""
+    assert read.confidence == 0.0
+    assert Flag.TWO_LINES in read.flags
+
+
+def test_low_confidence_is_flagged_not_hidden(reader: Reader) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (200, 400, 3), dtype=np.uint8)
+    read = reader.read(noise, detection(100, 60, 160, 60))
+    assert read.confidence < reader.min_confidence
+    assert Flag.LOW in read.flags
+
+
+def test_models_are_told_by_kind_version_and_hash(reader: Reader) -> None:
+    locator, ocr = reader.models_info()
+    assert (locator.name, ocr.name) == ("locator", "ocr")
+    assert len(locator.sha256) == len(ocr.sha256) == 64
+
+
+def test_models_in_each_other_s_place_are_refused(models: Path, tmp_path: Path) -> None:
+    for source, target in (("ocr", "locator"), ("locator", "ocr")):
+        for suffix in (".tflite", ".toml"):
+            shutil.copy(models / f"{source}{suffix}", tmp_path / f"{target}{suffix}")
+    with pytest.raises(ModelError, match="no plate locator"):
+        Reader.open(tmp_path)
+
+
+def test_array_that_is_no_picture_is_refused(reader: Reader) -> None:
+    with pytest.raises(ImageError):
+        reader.locate(np.zeros((10, 10), np.uint8))
+    with pytest.raises(ImageError):
+        reader.read(np.zeros((10, 10, 3), np.uint8), detection(5, 5, 0, 0))
