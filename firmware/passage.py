@@ -27,6 +27,10 @@ from hw.protocols import Frame
 OCCLUDED_S = 300.0
 """For how long a standing vehicle's place may be seen empty before the vehicle is taken as driven off."""
 
+LEAD_S = 0.2
+"""The vote is closed this long before `commit_s` is over: the next frame, its reading, the pictures and the
+disk take their time too."""
+
 LOST_S = 0.3
 """A vehicle that has left the picture for this long will not be read any better: what is readable is
 committed without waiting for `commit_s`."""
@@ -136,7 +140,7 @@ class Passages:
                 continue
             times.append(track.seen_at + self._settings.gone_s)
             if not track.read_id and track.readable_at is not None and track.acceptable(self._min_confidence):
-                times.append(min(track.readable_at + self._settings.commit_s, track.seen_at + LOST_S))
+                times.append(self._commit_by(track.readable_at, track.seen_at))
         return min(times, default=None)
 
     # Which look belongs to which vehicle.
@@ -245,12 +249,15 @@ class Passages:
             track.vote.agreeing >= self._settings.settled_looks
             and track.vote.confidence >= SETTLED_CONFIDENCE
         )
-        waited = now >= min(track.readable_at + self._settings.commit_s, track.seen_at + LOST_S)
+        waited = now >= self._commit_by(track.readable_at, track.seen_at)
         winner = track.winner(track.vote.text)
         if winner is None or not (settled or waited or leaving):
             return None
         track.read_id = self._new_id()
         return self._tell(track, track.vote, winner, now)
+
+    def _commit_by(self, readable_at: float, seen_at: float) -> float:
+        return min(readable_at + max(self._settings.commit_s - LEAD_S, 0.0), seen_at + LOST_S)
 
     def _revision(self, track: Track, now: float, leaving: bool) -> Event | None:
         """A revision where the text has changed for good, or another matter is worth one."""

@@ -1,7 +1,7 @@
 """`platewarden bench`: speed and memory of the unit on this machine; `bench street` counts its reads.
 
-Owns the command's order of work and its tables. The measuring is `firmware.bench`, `firmware.bench_lists`
-and `firmware.measure`.
+Owns the command's order of work and its tables. The measuring is `firmware.bench`, `firmware.bench_unit`,
+`firmware.bench_lists` and `firmware.measure`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 HELP = "measure speed and memory on this machine, or the reads of the measuring street"
 
-FRAMES = 300
+FRAMES = 400
 """Frames of the pipeline."""
+PLATES = 100
+"""Frames with a plate that are located and read by themselves."""
 LIVE_S = 60.0
 """Seconds of street in real time."""
 ENTRIES, PATTERNS = 1_000_000, 1_000
@@ -83,23 +85,17 @@ def _settings(folder: Path, models: Path | None) -> Settings:
 
 def _speed(settings: Settings, folder: Path) -> dict[str, Any]:
     from detector.reader import Reader
-    from firmware import bench, bench_lists, measure
+    from firmware import bench, bench_lists, bench_unit, measure
 
     say = _progress()
-    say("drawing the street")
-    frames, previews = bench.draw_frames(settings, FRAMES, "day")
-    shown = [frame for frame in frames if any(truth.box for truth in frame.truth or ())]
     result: dict[str, Any] = {"machine": asdict(bench.Machine.this())}
-    for threads in (1, 2):
-        say(f"locating and reading, {threads} threads")
-        reader = Reader.open(settings.detector.models, threads)
-        bench.one_plate(reader, shown[:10])
-        result[f"threads_{threads}"] = bench.one_plate(reader, shown)
+    say("locating and reading one plate")
+    readers = {threads: Reader.open(settings.detector.models, threads) for threads in (1, 2)}
+    for threads, times in bench.one_plate(settings, readers, PLATES).items():
+        result[f"threads_{threads}"] = times
     say("running the pipeline")
     measure.random_list(settings.hotlist.file, 10_000)
-    reader = Reader.open(settings.detector.models, 1)
-    hardware = bench.replay_hardware(settings, frames, previews)
-    pipeline = bench.run_pipeline(settings, hardware, reader, len(frames))
+    pipeline = bench.run_pipeline(settings, readers[1], FRAMES)
     result["pipeline"] = {
         "frames": pipeline.frames,
         "opened": pipeline.opened,
@@ -111,9 +107,9 @@ def _speed(settings: Settings, folder: Path) -> dict[str, Any]:
         "stages_wall_ms": {name: bench.spread(pipeline.watch.wall[name]) for name in bench.STAGES},
     }
     say("starting a unit")
-    result["process"] = asdict(bench.start_unit(folder, _unit_arguments(settings, folder)))
+    result["process"] = asdict(bench_unit.start_unit(folder, _unit_arguments(settings, folder)))
     say(f"the street in real time, {LIVE_S:.0f} s")
-    result["alarm_s"] = bench.spread(bench.alarm_delays(settings, reader, LIVE_S))
+    result["alarm_s"] = bench.spread(bench_unit.alarm_delays(settings, readers[1], LIVE_S))
     say("looking up a million entries")
     result["hotlist"] = bench_lists.bench_lists(folder, ENTRIES, PATTERNS)
     say("")
