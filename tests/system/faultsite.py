@@ -15,12 +15,14 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from firmware import hotlist
 from firmware.store_db import FILE as UNIT_FILE
+from plates.words import AlarmClass, HotListEntry
 from tests.broker import Broker
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,6 +75,7 @@ class Site:
             "mqtt.status_interval_s": 1.0,
         }
         values |= options or {}
+        hotlist.build(folder / "hotlist.sqlite", _listed(), version="1", issued_at="")
         sections: dict[str, list[str]] = {}
         for key, value in values.items():
             section, _, name = key.partition(".")
@@ -218,8 +221,23 @@ class Site:
         for path, sha256 in pictures:
             data = (self.folder / "hq" / str(path)).read_bytes()
             assert hashlib.sha256(data).hexdigest() == sha256
+        assert self.hq("SELECT COUNT(*) FROM hits") == [(kinds["hit"],)]
         assert self.hq("SELECT COUNT(*) FROM losses") == [(kinds["loss"],)]
         assert self.hq("SELECT COUNT(*) FROM quarantine") == [(0,)]
         last = self.ask(self.store / UNIT_FILE, "SELECT MAX(sequence) FROM outbox")
         assert self.hq("SELECT contiguous FROM series") == last, "there is a gap in the numbers"
         assert self.ask(self.store / UNIT_FILE, "PRAGMA integrity_check") == [("ok",)]
+
+
+def _listed() -> Iterator[HotListEntry]:
+    """Every other plate of the scripted board is on the hot list."""
+    for number in range(0, 1000, 2):
+        yield HotListEntry(
+            plate=f"TEST{number:03d}",
+            state="",
+            alarm_class=AlarmClass.STOLEN_VEHICLE,
+            reason="test",
+            source="manual",
+            case_number="T-1",
+            expiry="2099-12-31",
+        )

@@ -62,7 +62,9 @@ def kill_unit_at_random_moments(site: Site, moments: int, seed: int) -> None:
 
 def test_a_unit_killed_at_3_random_moments_loses_no_committed_read(tmp_path: Path) -> None:
     """430.4-b: the short form of the test below, over a scripted board."""
-    kill_unit_at_random_moments(Site(tmp_path), 3, seed=1)
+    site = Site(tmp_path)
+    kill_unit_at_random_moments(site, 3, seed=1)
+    assert site.hq("SELECT COUNT(*) > 0 FROM hits") == [(1,)]
 
 
 @pytest.mark.slow
@@ -191,7 +193,8 @@ def test_a_corrupt_model_is_one_line_and_an_exit_code(tmp_path: Path, name: str,
 @pytest.mark.slow
 def test_a_hot_list_of_garbage_stops_no_read(tmp_path: Path, road: Road) -> None:
     """The list in force cannot be used: that is told, and reads are still kept and sent."""
+    site = Site(tmp_path, road(MANY))
     (tmp_path / "hotlist.sqlite").write_bytes(random.Random(3).randbytes(50_000))
-    with running(Site(tmp_path, road(MANY))) as site:
+    with running(site):
         site.wait_for_reads(2)
         site.wait_for(lambda: "hot list" in " ".join(site.status().get("faults", ())), "the fault is told")
