@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
+import signal
+import sqlite3
+import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -11,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from firmware.demo import Site, Terminal
+from tests.broker import MOSQUITTO
 from tests.firmware import store_samples as samples
 
 READ = samples.read(samples.SetClock(), demo=True)
@@ -71,3 +76,55 @@ def test_a_process_that_ends_by_itself_is_noticed(tmp_path: Path) -> None:
         ended = site.ended()
     assert (ended.name, ended.popen.returncode) == ("unit", 3)
     site.stop()
+
+
+def demonstration(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    if MOSQUITTO is None:
+        pytest.skip("mosquitto is not installed (apt-get install mosquitto)")
+    return subprocess.Popen(
+        [sys.executable, "-m", "firmware.demo", str(folder), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def plates(database: Path) -> list[tuple[str, str]]:
+    db = sqlite3.connect(database)
+    try:
+        # The subscriber keeps every revision; the last one counts.
+        rows = db.execute("SELECT read_id, plate FROM reads ORDER BY read_id, revision").fetchall()
+        return sorted(dict(rows).items())
+    finally:
+        db.close()
+
+
+@pytest.mark.slow
+def test_the_demonstration_reads_and_both_ends_agree(tmp_path: Path) -> None:
+    with demonstration(tmp_path, "--count", "150") as site:
+        out, _ = site.communicate(timeout=110)
+    assert site.returncode == 0, out
+    assert "read  " in out
+    unit, hq = plates(tmp_path / "unit/platewarden.sqlite"), plates(tmp_path / "hq/listen.sqlite")
+    assert unit == hq != []
+    named = [Path(line.split()[-1]) for line in out.splitlines() if " unit " in line and ".jpg" in line]
+    assert named
+    assert all(path.is_file() for path in named)
+
+
+@pytest.mark.slow
+def test_an_interrupted_demonstration_leaves_no_process_and_exits_with_0(tmp_path: Path) -> None:
+    with demonstration(tmp_path) as site:
+        assert site.stdout is not None
+        out = ""
+        while "demo ready" not in out:
+            line = site.stdout.readline()
+            assert line, out
+            out += line
+        children = Path(f"/proc/{site.pid}/task/{site.pid}/children").read_text().split()
+        assert len(children) == 3
+        os.kill(site.pid, signal.SIGINT)
+        rest, _ = site.communicate(timeout=60)
+    assert site.returncode == 0, out + rest
+    assert not any(Path(f"/proc/{child}").exists() for child in children)
