@@ -23,13 +23,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from pathlib import Path
 from typing import IO, Final
 
 from firmware import hotlist
 from firmware.errors import Exit, FirmwareError, IoError
-from hw.sim import street, traffic
+from firmware.measure import coming
 from mqtt.fields import time_text
 from mqtt.records import Hit, Read
 from plates.words import AlarmClass, HotListEntry
@@ -198,11 +197,7 @@ def _write_hot_list(path: Path) -> None:
     """A list of some of the plates that the street will show: exact ones, one of them under an amber
     alert, and a partial one of a major incident."""
     now = datetime.now(UTC)
-    shown = [
-        one.text
-        for one in islice(traffic.passages(SEED, frames=street._FRAMES), AHEAD)
-        if one.width >= LEGIBLE
-    ]
+    shown = [one.text for one in coming(SEED, None, AHEAD) if one.width >= LEGIBLE]
     entries = [
         _entry(text, *_REASONS[number % len(_REASONS)], expiry=f"{now + timedelta(days=1):%Y-%m-%d}")
         for number, text in enumerate(shown[1::2])

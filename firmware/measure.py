@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -24,9 +25,8 @@ from firmware.passage import Event, Passages
 from firmware.reading import Scribe
 from firmware.track import Box, Look
 from hw.protocols import Camera, EndOfFrames, Frame, Pixels
-from hw.sim import traffic
+from hw.sim import street, traffic
 from hw.sim.clock import SimClock
-from hw.sim.street import measuring_street
 from plates.words import AlarmClass, HotListEntry, MatchKind
 
 WIDTHS: Final = (25, 40, 60, 80, 110)
@@ -232,7 +232,7 @@ def measure_street(
         hot_list: a list that names none of the street's plates on purpose.
         progress: told how many passages have begun.
     """
-    street = measuring_street(replace(settings.camera, fps=0.0), SimClock(), passages)
+    view = street.measuring_street(replace(settings.camera, fps=0.0), SimClock(), passages)
     min_confidence = settings.detector.min_confidence or 0.0
     unit = Passages(settings.passage, min_confidence)
     scribe = Scribe(
@@ -252,10 +252,10 @@ def measure_street(
                 if owner is None or hit.entry_plate != tally.passed[owner].text:
                     hits[hit.kind].add((-1 if owner is None else owner, hit.entry_plate))
 
-    for frame in frames_of(street):
+    for frame in frames_of(view):
         frames += 1
         looks = looks_at(reader, frame)
-        tally.saw(frame, looks, street.light)
+        tally.saw(frame, looks, view.light)
         keep(unit.add(frame, looks))
         progress(len(tally.passed))
     keep(unit.finish())
@@ -300,6 +300,12 @@ def random_entries(entries: int, seed: int = 1) -> Iterator[HotListEntry]:
         )
 
 
-def random_list(path: Path, entries: int) -> None:
-    """Write a hot list of random plates to `path`."""
-    build(path, random_entries(entries), version="random", issued_at="")
+def random_list(path: Path, entries: int, also: Iterable[str] = ()) -> None:
+    """Write a hot list of random plates, and those in `also`, to `path`."""
+    chosen = (replace(next(random_entries(1)), plate=plate) for plate in also)
+    build(path, chain(random_entries(entries), chosen), version="random", issued_at="")
+
+
+def coming(seed: int, light: str | None, count: int) -> list[traffic.Passage]:
+    """The first passages of the living street of `camera.seed`, whose plates it will show."""
+    return list(islice(traffic.passages(seed, frames=street._FRAMES, light=light), count))

@@ -1,0 +1,135 @@
+"""The bench's own arithmetic, and small runs of what it measures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from firmware import config, measure
+from firmware.bench import STAGES, Stopwatch, percentile, run_pipeline, spread
+from firmware.bench_lists import bench_lists
+from firmware.bench_unit import start_unit
+from firmware.commands.bench import _street_lines
+from firmware.errors import IoError
+from firmware.hotlist import HotList
+
+MODELS = config.default_models()
+models = pytest.mark.skipif(not (MODELS / "ocr.tflite").is_file(), reason="no models in this checkout")
+
+
+def burn() -> int:
+    return sum(number * number for number in range(200_000))
+
+
+def test_a_stage_within_another_is_taken_out_of_it() -> None:
+    watch = Stopwatch()
+    with watch.stage("outer"):
+        for _ in range(3):
+            with watch.stage("inner"):
+                burn()
+    (outer,) = watch.cpu["outer"]
+    assert len(watch.cpu["inner"]) == 3
+    assert outer < min(watch.cpu["inner"])
+
+
+def test_a_call_that_fails_is_timed_all_the_same() -> None:
+    watch = Stopwatch()
+    with pytest.raises(ZeroDivisionError):
+        watch.wrap("bad", lambda: burn() / 0)()
+    assert watch.cpu["bad"][0] > 0
+
+
+def test_percentiles_are_values_that_occurred() -> None:
+    values = [float(number) for number in range(1, 101)]
+    assert percentile(values, 0.95) == 96.0
+    assert spread(values) == {"median": 50.5, "p95": 96.0, "n": 100}
+    assert spread([]) == {"median": 0.0, "p95": 0.0, "n": 0}
+
+
+def test_a_unit_that_does_not_start_is_told_with_its_own_words(tmp_path: Path) -> None:
+    with pytest.raises(IoError, match=r"unit\.id"):
+        start_unit(tmp_path, ["--set", "unit.id=NOT ALLOWED", "run"])
+
+
+def test_a_small_hot_list_is_measured(tmp_path: Path) -> None:
+    found = bench_lists(tmp_path, 2_000, 20)
+    assert (found["entries"], found["patterns"]) == (2_000, 20)
+    assert found["file_mb"] > 0
+    assert 0 < found["lookup_ms"]["median"] <= found["patterns_ms"]["median"]
+
+
+def test_a_random_list_holds_plates_of_real_forms(tmp_path: Path) -> None:
+    measure.random_list(tmp_path / "list.sqlite", 500, ["TEST123"])
+    with HotList.open(tmp_path / "list.sqlite") as hot_list:
+        assert 490 < hot_list.entries <= 501
+        assert [match.entry.plate for match in hot_list.match("TEST123")] == ["TEST123"]
+
+
+def settings(folder: Path) -> config.Settings:
+    overrides = [
+        "unit.id=bench",
+        f"store.directory={folder / 'store'}",
+        f"hotlist.file={folder / 'list.sqlite'}",
+        "camera.source=street:day",
+        "detector.min_confidence=0.5",
+    ]
+    return config.load([], environ={}, overrides=overrides)
+
+
+@models
+@pytest.mark.slow
+def test_the_loops_own_part_is_small(tmp_path: Path) -> None:
+    from detector.reader import Reader
+
+    chosen = settings(tmp_path)
+    shown = measure.coming(chosen.camera.seed, "day", 50)
+    measure.random_list(chosen.hotlist.file, 100, [one.text for one in shown])
+    pipeline = run_pipeline(chosen, Reader.open(MODELS), 120)
+    assert pipeline.frames >= 120
+    assert pipeline.reads >= 1
+    assert all(pipeline.watch.cpu[stage] for stage in STAGES if stage != "signal")
+    assert pipeline.overhead < 0.05
+
+
+@models
+@pytest.mark.slow
+def test_a_part_of_the_measuring_street_is_counted(tmp_path: Path) -> None:
+    from detector.reader import Reader
+    from firmware.listwatch import ListWatch
+    from hw.sim.clock import SimClock
+
+    chosen = settings(tmp_path)
+    measure.random_list(chosen.hotlist.file, 100)
+    begun: list[int] = []
+    lists = ListWatch(chosen.hotlist, SimClock())
+    found = measure.measure_street(chosen, Reader.open(MODELS), 12, lists, begun.append)
+    counts = found.all
+    assert counts.passages == begun[-1] == 12
+    assert counts.read + counts.missed == counts.exact + counts.wrong + counts.missed == 12
+    assert sum(group.passages for group in found.by_width.values()) == 12
+    assert counts.exact >= 4
+    assert counts.duplicates == 0
+
+
+def test_the_streets_table_is_complete() -> None:
+    counts = dict.fromkeys(("read", "exact", "wrong", "missed", "duplicates", "first_look", "best_look"), 1)
+    counts["passages"] = 10
+    result = {
+        "machine": {"processor": "x", "cores": 1, "system": "y", "python": "3", "runtime": "z", "load": 0.0},
+        "models": {"ocr": "1"},
+        "fingerprint": "f" * 64,
+        "frames": 100,
+        "all": counts,
+        "by_width": {"25-40": counts},
+        "by_light": {"day": counts},
+        "false_reads": 2,
+        "list_entries": 1_000_000,
+        "false_hits": {"exact": 1, "lookalike": 0, "partial": 0},
+    }
+    text = "\n".join(_street_lines(json.loads(json.dumps(result))))
+    assert "per 10,000 passages: 1000 exact (1), 0 lookalike (0), 0 partial (0)" in text
+    assert "1 (10 %)" in text
+    assert "width 25-40" in text
+    assert "light day" in text
