@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from hw.health import CameraHealth
-
 from firmware import loop
 from firmware.alarms import Alarms
 from firmware.config import Settings
@@ -30,6 +28,7 @@ from firmware.systemd import Notifier
 from firmware.tasks import Tasks, stop_on_signals
 from firmware.upkeep import Sources, Upkeep
 from firmware.vitals import Vitals
+from hw.health import CameraHealth
 from hw.protocols import Hardware
 from mqtt.records import Hit, Read
 
@@ -90,7 +89,6 @@ def run(settings: Settings, software: str, ending: Ending = NEVER, kept: Kept | 
         TaskDied, CameraGone: the process must end and be started again.
     """
     from detector.reader import Reader
-
     from hw import open_hardware
 
     tasks = Tasks()

@@ -27,6 +27,16 @@ BALLOTS = 24
 SAME_PLACE_BALLOTS = 3
 """Of looks from one place (a vehicle that stands) only the best few vote: they are no new evidence."""
 
+SHORT = 3
+"""Fewer characters than this are more often a badge than a plate: so many looks must agree ..."""
+SURE = 0.9
+"""... with at least this confidence (0..1)."""
+
+DISPUTED = 0.5
+"""Looks that contradict each other may lower the vote's confidence to this share of the least that one
+look needs. On rendered streets of other seeds than the measuring street's, few reads below that
+were right, and half of those that showed no plate at all were there."""
+
 TEXTS = 32
 """Different texts of one passage whose looks are counted."""
 
@@ -176,7 +186,14 @@ class Track:
 
     def acceptable(self, min_confidence: float) -> bool:
         """Whether the vote may become a read: by one look that is good enough, or by agreement of looks
-        from different places. A sign that is misread the same way in each frame has one place only."""
+        from different places. A sign that is misread the same way in each frame has one place only; one
+        whose looks contradict each other leaves the vote without confidence; a badge or a piece of
+        lettering is short."""
+        short = len(self.vote.text) < SHORT
+        if short and (self.vote.confidence < SURE or self.vote.agreeing < SHORT):
+            return False
+        if self.vote.confidence < DISPUTED * min_confidence:
+            return False
         if any(one.confidence >= min_confidence for _, one in self._ballots):
             return True
         places = {place for place, one in self._ballots if one.text == self.vote.text}

@@ -181,17 +181,18 @@ def _confidence(cast: Sequence[_Ballot], text: str, shares: Sequence[float]) -> 
     The best agreeing look's calibrated confidence is the base. Further agreeing looks take away a
     part of the remaining doubt (see AGREEMENT); looks that read something else scale it by the
     agreeing looks' share of the weight, mildly, for far looks are often wrong and weigh little. A
-    text that no look read as a whole is believed as far as the pool is, and half at most.
+    text that few or no looks read as a whole is believed as far as the pool is, and half at most.
     """
     agreeing = sorted((one.confidence for _, one in cast if one.text == text), reverse=True)
     everything = sum(ballot for ballot, _ in cast)
+    pooled = 0.5 * math.prod(shares)
     if not agreeing:
-        return 0.5 * math.prod(shares)
+        return pooled
     doubt = 1.0 - agreeing[0]
     for other in agreeing[1 : 1 + AGREEING]:
         doubt *= 1.0 - AGREEMENT * other
     support: float = sum(ballot for ballot, one in cast if one.text == text) / everything
-    return float(min(max((1.0 - doubt) * support**0.5, 0.0), 1.0))
+    return float(min(max((1.0 - doubt) * support**0.5, pooled), 1.0))
 
 
 def _candidates(

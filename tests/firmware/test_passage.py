@@ -260,6 +260,26 @@ def test_a_sign_misread_the_same_way_for_hours_makes_no_read() -> None:
     assert lane.events == []
 
 
+def test_a_badge_makes_no_read_and_a_short_plate_does() -> None:
+    lane = Lane()
+    lane.add(0.0, look(0.0, "GT", 0.8))
+    lane.add(0.1, look(0.1, "GT", 0.95, x=160))
+    lane.finish()
+    assert lane.events == []
+    for number in range(5):
+        lane.add(100 + number / 15, look(100 + number / 15, "PI", 0.97, x=100 + 60 * number))
+    lane.finish()
+    assert lane.texts == ["PI"]
+
+
+def test_looks_that_contradict_each_other_make_no_read() -> None:
+    lane = Lane()
+    for number, text in enumerate(("MOVERS", "MVRS24", "NOVER2", "MQVE")):
+        lane.add(number / 15, look(number / 15, text, 0.5 + number / 100, x=100 + 10 * number))
+    lane.finish()
+    assert lane.events == []
+
+
 def test_pictures_of_a_folder_are_passages_of_their_own() -> None:
     lane = Lane()
     for number in range(3):
