@@ -20,7 +20,7 @@ from uuid import uuid4
 
 from detector.types import Flag, PlateText
 from firmware.config import PassageSettings
-from firmware.track import Look, Track, centre
+from firmware.track import SURE, Look, Track, centre
 from firmware.vote import Vote, distance
 from hw.protocols import Frame
 
@@ -313,7 +313,7 @@ def _distinct(looks: Sequence[Look]) -> list[Look]:
 
 def _contradict(reading: PlateText, vote: Vote) -> bool:
     """Two sure readings with little in common: another vehicle, wherever it stands."""
-    if min(reading.confidence, vote.confidence) < 0.7:
+    if min(reading.confidence, vote.confidence) < SURE:
         return False
     longer = max(len(reading.text), len(vote.text))
     return distance(reading.text, vote.text) >= max(3, math.ceil(0.5 * longer))
