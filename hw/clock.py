@@ -115,7 +115,7 @@ class SystemClock:
             since_boot = wall - datetime.fromtimestamp(0, UTC) - timedelta(seconds=self._boottime())
             return _Mapping(since_boot, ClockQuality.NTP, kernel.error_ms)
         fix = self._gps_fix() if self._settings.use_gps else None
-        if fix is None:
+        if fix is None or fix[0].time < _EARLIEST:  # an old receiver's week number has rolled over
             return None
         # A serial sentence arrives up to a second after the moment it names.
         offset = fix[0].time - datetime.fromtimestamp(0, UTC) - timedelta(seconds=fix[1])

@@ -6,6 +6,8 @@ the firmware's and a technician's business.
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -17,7 +19,9 @@ DARK: Final = 6.0
 """Mean grey level below which nothing can be seen, at night's longest exposure."""
 FLAT: Final = 3.0
 """Standard deviation of grey levels below which a picture shows no scene: a cover, a web, spray."""
-ALIKE: Final = 0.35
+FLAT_SHARE: Final = 0.06
+"""The same against the mean, where that is less: a street by night has few grey levels altogether."""
+ALIKE: Final = 0.48
 """Correlation of edges with the learnt scene below which the camera looks elsewhere."""
 
 _GRID: Final = (36, 64)
@@ -27,11 +31,14 @@ _PATIENCE: Final = 10  # pictures in a row that must say the same before the jud
 
 
 class CameraHealth:
-    """Follows one camera's previews, a few a minute. One thread uses it."""
+    """Follows one camera's previews, about one a second. One thread uses it.
+
+    What the scene looks like is learnt apart for each level of light, a factor of two wide: by night other
+    edges are seen than by day, and a camera has not moved because the street lamps went on.
+    """
 
     def __init__(self) -> None:
-        self._scene: npt.NDArray[np.float32] | None = None
-        self._seen = 0
+        self._scenes: dict[int, _Scene] = {}
         self._said = "ok"
         self._other = ("ok", 0)
 
@@ -39,9 +46,9 @@ class CameraHealth:
         """ "ok", "dark", "blocked" or "moved" after a further preview, uint8 (h, w).
 
         A lorry in front of the camera is not a fault: the judgement changes only when ten pictures in a
-        row say so.
+        row say so, and a level of light that is not known yet says nothing.
         """
-        now = self._of(luma)
+        now = self._of(luma) or self._said
         if now == self._said:
             self._other = (now, 0)
             return self._said
@@ -51,21 +58,29 @@ class CameraHealth:
             self._said = now
         return self._said
 
-    def _of(self, luma: Pixels) -> str:
+    def _of(self, luma: Pixels) -> str | None:
         small = _shrink(luma)
-        if float(small.mean()) < DARK:
+        mean = float(small.mean())
+        if mean < DARK:
             return "dark"
-        if float(small.std()) < FLAT:
+        if float(small.std()) < min(FLAT, FLAT_SHARE * mean):
             return "blocked"
         edges = _edges(small)
-        if self._scene is None:
-            self._scene = edges
-        alike = _correlation(edges, self._scene)
-        if self._seen >= _SETTLE and alike < ALIKE:
+        scene = self._scenes.setdefault(int(math.log2(mean)), _Scene(edges))
+        known = scene.seen >= _SETTLE
+        if known and _correlation(edges, scene.edges) < ALIKE:
             return "moved"
-        self._seen += 1
-        self._scene += _LEARN * (edges - self._scene)
-        return "ok"
+        scene.seen += 1
+        scene.edges += max(_LEARN, 1 / scene.seen) * (edges - scene.edges)
+        return "ok" if known else None
+
+
+@dataclass(slots=True)
+class _Scene:
+    """The edges learnt at one level of light, and from how many pictures."""
+
+    edges: npt.NDArray[np.float32]
+    seen: int = 0
 
 
 def _shrink(luma: Pixels) -> npt.NDArray[np.float32]:
@@ -79,11 +94,12 @@ def _shrink(luma: Pixels) -> npt.NDArray[np.float32]:
 
 
 def _edges(small: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Strength of edges, without the light: day and night show the same ones."""
+    """Where the edges are, 0 to 2: measured by the usual edge and cut off, so that neither the light nor a
+    pair of headlights outweighs the scene."""
     dy, dx = np.gradient(small)
     size = np.hypot(dx, dy)
-    relative: npt.NDArray[np.float32] = (size / (size.mean() + 1.0)).astype(np.float32)
-    return relative
+    relative: npt.NDArray[np.float32] = np.minimum(size / (2 * np.median(size) + 0.3), 2.0)
+    return relative.astype(np.float32)
 
 
 def _correlation(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> float:

@@ -170,19 +170,19 @@ def _staged(passages: Iterator[Passage]) -> Iterator[tuple[Passage, float]]:
     """Each passage with the seconds by which it enters after the one before it."""
     clear = 0.0  # from the entry of the one before until the road is free
     for number, one in enumerate(passages):
-        turn = number % 12
+        turn = number % 24
         gap = clear + one.pause
         clear = one.seconds
         one = replace(one, vanish_y=_HORIZON)
-        if turn == 3:
+        if turn in (3, 15):
             one = replace(one, body=one.body | traffic.TRUCK, receding=True)
         elif turn == 6:
             # At the kerb, where it neither hides the others nor is hidden by most of them.
             wide = min(max(one.width, 60.0), 75.0)
             one = replace(one, x=0.86, y=0.6, width=wide, speed=0.0, frames=round(_PARKED_S * FPS))
             clear = 0.0
-        elif turn in (9, 10):
-            left = turn == 9
+        elif turn in (9, 10, 18, 19):
+            left = turn in (9, 18)
             wide = min(max(one.width, 50.0), 70.0)
             one = replace(one, x=0.27 if left else 0.66, vanish_x=0.46 if left else 0.54, width=wide)
             gap = gap if left else 0.6

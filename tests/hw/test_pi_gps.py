@@ -1,0 +1,130 @@
+"""The GPS receiver over a pseudo-terminal."""
+
+from __future__ import annotations
+
+import os
+import pty
+import time
+import tty
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import reduce
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hw.clock import Discipline, SystemClock
+from hw.pi.gps import FRESH_S, SerialGps
+from hw.protocols import ClockQuality
+from hw.settings import ClockSettings, GpsSettings
+from tests.hw.pins import soon
+
+RMC = "GPRMC,120000.00,A,3345.0000,N,11825.5000,W,010.0,084.4,150327,,,A"
+GGA = "GPGGA,120000.00,3345.0000,N,11825.5000,W,1,07,1.0,10.0,M,0.0,M,,"
+
+
+def sentence(text: str) -> bytes:
+    return f"${text}*{reduce(lambda a, b: a ^ b, text.encode()):02X}\r\n".encode()
+
+
+class Port:
+    """A receiver at the end of a wire that a test holds."""
+
+    def __init__(self) -> None:
+        self.end, self._other = pty.openpty()
+        tty.setraw(self._other)
+        self.path = os.ttyname(self._other)
+        self.now = 50.0
+        self.gps = SerialGps(GpsSettings(enabled=True, port=self.path), boottime=lambda: self.now)
+
+    def hears(self, data: bytes, until: Callable[[], object]) -> bool:
+        """Send `data` again and again, as a receiver does, until something is true."""
+        return soon(lambda: (os.write(self.end, data), time.sleep(0.02), until())[2])
+
+    def close(self) -> None:
+        self.gps.close()
+        for end in (self.end, self._other):
+            os.close(end)
+
+
+@pytest.fixture
+def port() -> Iterator[Port]:
+    port = Port()
+    yield port
+    port.close()
+
+
+def test_a_fix_comes_through_noise_and_bad_checksums(port: Port) -> None:
+    noise = b"\xff\x00$GP garbage\r\n" + sentence(RMC).replace(b"3345", b"3445") + b"x" * 600 + b"\n"
+    assert port.hears(noise + sentence(GGA) + sentence(RMC), port.gps.fix)
+    fix = port.gps.fix()
+    assert fix is not None
+    assert (fix.latitude, fix.longitude) == pytest.approx((33.75, -118.425))
+    assert (fix.heading, fix.satellites) == (84.4, 7)
+    assert fix.time == datetime(2027, 3, 15, 12, tzinfo=UTC)
+
+
+def test_without_a_checksum_or_a_fix_there_is_none(port: Port) -> None:
+    bare, void = b"$" + RMC.encode() + b"\r\n", sentence(RMC.replace(",A,3345", ",V,3345"))
+    wrong = sentence(RMC)[:-4] + b"00\r\n"
+    assert wrong != sentence(RMC)
+    heard = bare + void + wrong + sentence(GGA)
+    assert port.hears(heard, lambda: port.gps._satellites == 7), "all of it has been read"
+    assert port.gps.fix() is None
+
+
+def test_a_standing_unit_has_no_heading_and_an_old_position_is_none(port: Port) -> None:
+    assert port.hears(sentence(RMC.replace("010.0", "000.4")), port.gps.fix)
+    fix = port.gps.fix()
+    assert fix is not None
+    assert fix.heading is None
+    port.now += FRESH_S + 1
+    assert port.gps.fix() is None
+    received = port.gps.received()
+    assert received is not None, "its time still serves the clock"
+    assert received[1] == 50.0
+
+
+def test_the_clock_is_set_by_the_receiver(port: Port) -> None:
+    clock = SystemClock(
+        ClockSettings(),
+        port.gps.received,
+        discipline=lambda: Discipline(False, 1e6),
+        boottime=lambda: port.now,
+        boot_id="boot",
+    )
+    assert clock.now().quality is ClockQuality.NONE
+    assert port.hears(sentence(RMC), lambda: clock.now().quality is ClockQuality.GPS)
+    assert clock.wall("boot", 40.0) == (datetime(2027, 3, 15, 11, 59, 50, tzinfo=UTC), ClockQuality.GPS)
+
+
+def test_a_receiver_that_is_plugged_in_late_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hw.pi.gps._RETRY_S", 0.05)
+    end, other = pty.openpty()
+    tty.setraw(other)
+    path = tmp_path / "serial0"
+    gps = SerialGps(GpsSettings(enabled=True, port=str(path)))
+    assert gps.fix() is None
+    path.symlink_to(os.ttyname(other))
+
+    def heard() -> bool:
+        os.write(end, sentence(RMC))
+        return gps.fix() is not None
+
+    assert soon(heard)
+    gps.close()
+    gps.close()
+    os.close(end)
+    os.close(other)
+
+
+@given(st.binary(max_size=90))
+def test_no_noise_ends_the_reading(noise: bytes) -> None:
+    gps = SerialGps.__new__(SerialGps)
+    gps.__dict__.update(_settings=GpsSettings(), _boottime=lambda: 1.0, _newest=None, _satellites=0)
+    gps._take(noise)
+    gps._take(b"$" + noise + b"*00\r\n")
+    gps._take(sentence(f"GPRMC,{noise.decode('ascii', 'replace')}"))
+    assert gps.fix() is None

@@ -1,0 +1,167 @@
+"""The simulated sources: folder, video, clip and the rendered street."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hw.protocols import Camera, EndOfFrames, Frame, HwError
+from hw.settings import CameraSettings
+from hw.sim import open_camera, traffic
+from hw.sim.clock import SimClock
+from hw.sim.street import life, living_street, measuring_street, signature
+
+FINGERPRINT = "a6939b5826789ead17cf64eb8f2e9175d6ae3d12534e992fe925d796104f9892"
+"""Of the measuring street. Whoever changes it makes every published figure void."""
+
+
+LOOKS = {
+    4: [136, 114, 133, 130, 151, 150, 68, 123, 123, 123, 125],
+    20: [184, 180, 147, 146, 145, 144, 58, 119, 115, 116, 117],
+    53: [13, 14, 7, 14, 14, 12, 9, 10, 12, 11, 12],
+    63: [82, 81, 66, 52, 49, 49, 58, 40, 39, 39, 40],
+}
+"""Every sixth value of `signature` by the frame's number; another Pillow may round a little otherwise."""
+
+
+def source(name: str) -> Camera:
+    return open_camera(CameraSettings(name="lane", source=name, fps=0), SimClock())
+
+
+def frames_of(camera: Camera) -> Iterator[Frame]:
+    try:
+        while True:
+            yield camera.frame(1.0)
+    except EndOfFrames:
+        camera.close()
+
+
+def test_each_picture_of_a_folder_once_in_its_own_size(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number, size in enumerate(((640, 480), (1920, 1080), (33, 21))):
+        Image.new("RGB", size, (number, 90, 90)).save(tmp_path / f"{number}{number}.png")
+    (tmp_path / "05.jpg").write_bytes(b"\xff\xd8\xff nothing of the kind")
+    (tmp_path / "notes.txt").write_text("no picture")
+    with caplog.at_level(logging.WARNING):
+        frames = list(frames_of(source(f"folder:{tmp_path}")))
+    assert [frame.image.shape[:2] for frame in frames] == [(480, 640), (1080, 1920), (21, 33)]
+    assert [Path(frame.source).name for frame in frames] == ["00.png", "11.png", "22.png"]
+    assert [frame.sequence for frame in frames] == [0, 2, 3], "the broken file is counted"
+    assert "05.jpg" in caplog.text
+    assert "notes.txt" not in caplog.text
+
+
+@pytest.mark.parametrize("name", ["folder:/nowhere/at/all", "street:noon", "webcam", "video:/nowhere.mp4"])
+def test_a_source_that_does_not_exist_is_told(name: str) -> None:
+    with pytest.raises(HwError, match=name.partition(":")[2] or name):
+        source(name)
+
+
+def test_an_empty_folder_is_told(tmp_path: Path) -> None:
+    with pytest.raises(HwError, match="holds no pictures"):
+        source(f"folder:{tmp_path}")
+
+
+def test_a_video_gives_its_frames_and_their_times(tmp_path: Path) -> None:
+    av = pytest.importorskip("av")
+    file = tmp_path / "lane.mp4"
+    with av.open(str(file), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        for number in range(12):
+            picture = np.full((240, 320, 3), 20 * number, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    frames = list(frames_of(source(f"video:{file}")))
+    assert [frame.sequence for frame in frames] == list(range(12))
+    assert frames[0].image.shape == (240, 320, 3)
+    assert frames[10].time.boottime - frames[0].time.boottime == pytest.approx(1.0, abs=0.01)
+    assert frames[10].image.mean() == pytest.approx(200, abs=8)
+    file.write_bytes(b"no video")
+    with pytest.raises(HwError, match=r"lane\.mp4"):
+        source(f"video:{file}")
+
+
+def test_the_clip_plays_without_a_video_library() -> None:
+    camera = source("clip")
+    frames = [camera.frame(1.0) for _ in range(3)]
+    assert frames[0].image.shape == (720, 1280, 3)
+    assert frames[2].time.boottime > frames[1].time.boottime > frames[0].time.boottime
+
+
+def test_the_measuring_street_is_the_one_that_was_published() -> None:
+    passages = traffic.measuring()
+    assert traffic.fingerprint(passages) == FINGERPRINT
+    assert len(passages) == 1000
+    assert {one.light for one in passages} == set(traffic.LIGHTS)
+    assert min(one.width for one in passages) < 26
+    assert max(one.width for one in passages) > 138
+    assert all(3 <= one.frames <= 8 for one in passages)
+    assert not any(one.body & traffic.TRUCK for one in passages)
+
+
+def test_the_measuring_street_looks_as_it_did() -> None:
+    street = measuring_street(CameraSettings(fps=0), SimClock(), 9)
+    frames = list(frames_of(street))
+    for number, expected in LOOKS.items():
+        found = np.array(signature(frames[number])[::6])
+        assert np.abs(found - expected).max() <= 3, number
+    shown = {truth.passage: truth.text for frame in frames for truth in frame.truth or ()}
+    assert shown == {one.number: one.text for one in traffic.measuring()[:9]}
+
+
+def test_the_same_seed_gives_the_same_street_and_another_does_not() -> None:
+    one, same, other = (
+        living_street(CameraSettings(fps=0, seed=seed), SimClock(), None) for seed in (5, 5, 6)
+    )
+    for _ in range(60):
+        first, second, third = one.frame(1.0), same.frame(1.0), other.frame(1.0)
+        assert (first.image == second.image).all()
+        assert first.truth == second.truth
+        assert (first.image != third.image).any()
+
+
+def test_the_truth_is_where_the_plate_is() -> None:
+    bright = 0
+    for frame in frames_of(measuring_street(CameraSettings(fps=0), SimClock(), 16)):
+        for truth in frame.truth or ():
+            if truth.box is None:
+                continue
+            x, y, w, h = truth.box
+            assert x >= 0
+            assert y >= 0
+            assert x + w <= 1280
+            assert y + h <= 720
+            assert 1.2 < w / h < 3.5
+            if frame.image.mean() < 25:
+                part = frame.image[int(y) : int(y + h) + 1, int(x) : int(x + w) + 1]
+                assert part.mean() > 2 * frame.image.mean(), "by night its plate is the brightest thing"
+                bright += 1
+    assert bright > 20
+
+
+def test_the_living_street_shows_two_at_once_a_truck_and_a_parked_car() -> None:
+    moments = list(islice(life(traffic.passages(1, frames=(20, 45)), 0), 6000))
+    assert {moment.light for moment in moments} == set(traffic.LIGHTS)
+    seen = {one.number: one for moment in moments for one, _ in moment.vehicles}
+    assert any(one.body & traffic.TRUCK for one in seen.values())
+    parked = [one for one in seen.values() if one.speed == 0]
+    assert parked
+    assert all(one.seconds > 60 for one in parked)
+    moving = [sum(one.speed > 0 for one, _ in moment.vehicles) for moment in moments]
+    assert max(moving) == 2
+    assert moving.count(0) > 500, "an empty road, too"
+
+
+def test_a_live_street_skips_what_nobody_took() -> None:
+    street = living_street(CameraSettings(fps=50), SimClock(), "day")
+    first = street.frame(1.0)
+    street._began -= 1.0  # the reader was busy for a second
+    assert 45 <= street.frame(1.0).sequence - first.sequence <= 60
