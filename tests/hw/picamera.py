@@ -92,7 +92,8 @@ class Picamera2:
         self.pending = False
 
     def stop(self) -> None:
-        assert not self.pending, "stop would wait for ever behind the request that never came"
+        if self.pending:
+            raise RuntimeError("stop waits for ever behind the request that never came")
         self.started = False
 
     def close(self) -> None:

@@ -102,6 +102,7 @@ def test_a_camera_that_fails_is_closed_and_started_anew(failure: Exception) -> N
         bench.camera.preview(0.5)
     assert "\n" not in str(told.value)
     assert bench.opened[0].closed
+    assert not bench.opened[0].started, "it was stopped, not left behind a request that never came"
     after = bench.camera.frame(1.0)
     assert len(bench.opened) == 2
     assert after.sequence == 1

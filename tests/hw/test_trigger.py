@@ -47,8 +47,18 @@ def test_a_step_of_the_gain_is_no_lasting_motion(factor: float) -> None:
 def test_a_cloud_is_no_motion() -> None:
     scene = road()
     motion = watcher(scene, 3.0)
-    for number in range(150):
-        assert not motion.moves(shot(scene - 40 * min(number / 100, 1.0), 3.0, 1000 + number))
+    for number in range(60):
+        assert not motion.moves(shot(scene - 40 * min(number / 15, 1.0), 3.0, 1000 + number))
+
+
+def test_a_car_under_a_cloud_is_motion() -> None:
+    scene = road()
+    motion = watcher(scene, 3.0)
+    for number in range(15):
+        motion.moves(shot(scene - 40 * number / 15, 3.0, 1000 + number))
+    scene = scene - 40
+    scene[200:250, 300:360] += 40
+    assert motion.moves(shot(scene, 3.0, 2000))
 
 
 @pytest.mark.parametrize(("sigma", "contrast"), [(3.0, 30.0), (8.0, 90.0)])
