@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -22,6 +22,8 @@ BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _STA_UNSYNC: Final = 0x0040  # adjtimex(2): the kernel says that nobody disciplines the clock
 _TIME_ERROR: Final = 5
 _EARLIEST: Final = datetime(2026, 1, 1, tzinfo=UTC)  # before this software existed no clock was right
+_DRIFT: Final = 50e-6  # of a board's crystal that nobody corrects, its temperature included
+_KERNEL_DRIFT: Final = 500e-6  # what the kernel assumes of any crystal: MAXFREQ of its timex.h
 
 
 class _Timex(ctypes.Structure):
@@ -49,13 +51,16 @@ class Discipline:
 def kernel_discipline() -> Discipline:
     """Ask adjtimex(2), which every NTP client feeds, whichever is installed.
 
-    The error is the estimate where the client gives one, else the maximum error, which grows by 0.5 ms a
-    second since the last synchronisation.
+    The error is the estimate where the client gives one. systemd-timesyncd gives none; then the maximum
+    error is taken, which the kernel lets grow by 0.5 ms a second since the last synchronisation, ten times
+    what a board's crystal does: taken as it is, the clock would count as lost before each of its half-hourly
+    synchronisations.
     """
     timex = _Timex()
     state = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(timex))
     synchronised = 0 <= state != _TIME_ERROR and not timex.status & _STA_UNSYNC
-    return Discipline(synchronised, (timex.esterror or timex.maxerror) / 1000)
+    error_us = timex.esterror or timex.maxerror * _DRIFT / _KERNEL_DRIFT
+    return Discipline(synchronised, error_us / 1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,11 @@ class _Mapping:
 
 
 class SystemClock:
-    """The machine's clock; safe to use from several threads."""
+    """The machine's clock; safe to use from several threads.
+
+    A network time that was once believed is kept for the rest of the boot, its error growing, when the
+    network goes: a trailer out of coverage still knows the time.
+    """
 
     def __init__(
         self,
@@ -88,6 +97,7 @@ class SystemClock:
         self._boottime = boottime
         self._wall = wall
         self._boot_id = boot_id or BOOT_ID.read_text(encoding="ascii").strip()
+        self._kept: tuple[_Mapping, float] | None = None  # the last network time, and the boot time then
 
     def now(self) -> Timestamp:
         """This moment."""
@@ -110,10 +120,22 @@ class SystemClock:
 
     def _mapping(self) -> _Mapping | None:
         kernel = self._discipline()
-        wall = self._wall()
+        wall, boottime = self._wall(), self._boottime()
         if kernel.synchronised and kernel.error_ms <= self._settings.max_error_ms and wall >= _EARLIEST:
-            since_boot = wall - datetime.fromtimestamp(0, UTC) - timedelta(seconds=self._boottime())
-            return _Mapping(since_boot, ClockQuality.NTP, kernel.error_ms)
+            since_boot = wall - datetime.fromtimestamp(0, UTC) - timedelta(seconds=boottime)
+            mapping = _Mapping(since_boot, ClockQuality.NTP, kernel.error_ms)
+            self._kept = (mapping, boottime)
+            return mapping
+        known = [one for one in (self._still_kept(boottime), self._from_gps()) if one is not None]
+        return min(known, key=lambda one: one.error_ms, default=None)
+
+    def _still_kept(self, boottime: float) -> _Mapping | None:
+        if self._kept is None:
+            return None
+        mapping, at = self._kept
+        return replace(mapping, error_ms=mapping.error_ms + (boottime - at) * 1000 * _DRIFT)
+
+    def _from_gps(self) -> _Mapping | None:
         fix = self._gps_fix() if self._settings.use_gps else None
         if fix is None or fix[0].time < _EARLIEST:  # an old receiver's week number has rolled over
             return None

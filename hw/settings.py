@@ -140,7 +140,7 @@ class ClockSettings:
 
     Attributes:
         max_error_ms: a network clock whose estimated error is larger is not taken as set,
-            milliseconds, 10 to 10000.
+            milliseconds, 10 to 10000. One that was taken is kept when the network goes, its error growing.
         use_gps: whether the receiver's time is used while the network gives none.
     """
 

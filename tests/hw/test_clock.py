@@ -70,6 +70,22 @@ def test_the_receivers_time_serves_until_the_network_gives_one() -> None:
     assert (now.wall, now.quality, now.offset_ms) == (NOON + timedelta(seconds=7), ClockQuality.NTP, 3.0)
 
 
+def test_a_network_time_outlives_the_network() -> None:
+    kernel = Kernel()
+    kernel.boottime, kernel.wall, kernel.discipline = 100.0, NOON, Discipline(True, 4.0)
+    clock = kernel.clock()
+    assert clock.now().offset_ms == 4.0
+    # A day later the kernel has long given up, and somebody has set the machine's clock by hand.
+    kernel.boottime += 86_400
+    kernel.wall, kernel.discipline = NOON - timedelta(days=3), Discipline(False, 1600.0)
+    now = clock.now()
+    assert (now.wall, now.quality) == (NOON + timedelta(days=1), ClockQuality.NTP)
+    assert now.offset_ms == pytest.approx(4.0 + 86_400_000 * 50e-6)
+    kernel.fix = (Fix(33.7, -118.4, None, NOON + timedelta(days=1, seconds=2), 6), kernel.boottime)
+    assert clock.now().quality is ClockQuality.GPS, "by now the receiver knows better"
+    assert kernel.clock(ClockSettings(use_gps=False)).now().wall is None, "a new process knows nothing"
+
+
 def test_a_receiver_whose_week_number_rolled_over_sets_nothing() -> None:
     kernel = Kernel()
     kernel.fix = (Fix(33.7, -118.4, None, NOON - timedelta(weeks=1024), 6), 15.0)
