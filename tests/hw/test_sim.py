@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Iterator
 from itertools import islice
@@ -9,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFont
 
 from hw.protocols import Camera, EndOfFrames, Frame, HwError
 from hw.settings import CameraSettings
-from hw.sim import open_camera, traffic
+from hw.sim import drawing, open_camera, traffic
 from hw.sim.clock import SimClock
 from hw.sim.street import life, living_street, measuring_street, signature
 
@@ -28,6 +29,14 @@ LOOKS = {
     63: [82, 81, 66, 52, 49, 49, 58, 40, 39, 39, 40],
 }
 """Every sixth value of `signature` by the frame's number; another Pillow may round a little otherwise."""
+
+
+FONT_HASHES = {
+    "BarlowCondensed-SemiBold.ttf": "8eccb41d265c6210",
+    "BarlowSemiCondensed-Medium.ttf": "5081aa385b3d9ec9",
+    "SofiaSansCondensed-Bold.ttf": "0216a4cf7f32d0ab",
+}
+"""The first 16 digits of each font's SHA-256: the fonts are part of the measuring street."""
 
 
 def source(name: str) -> Camera:
@@ -115,6 +124,23 @@ def test_the_measuring_street_looks_as_it_did() -> None:
         assert np.abs(found - expected).max() <= 3, number
     shown = {truth.passage: truth.text for frame in frames for truth in frame.truth or ()}
     assert shown == {one.number: one.text for one in traffic.measuring()[:9]}
+
+
+def test_the_fonts_of_the_measuring_street_are_the_ones_that_were_published() -> None:
+    found = {
+        file.name: hashlib.sha256(file.read_bytes()).hexdigest()[:16] for file in drawing.FONTS.glob("*.ttf")
+    }
+    assert found == FONT_HASHES
+
+
+@pytest.mark.parametrize("file", sorted(FONT_HASHES))
+def test_no_letter_hangs_below_the_others(file: str) -> None:
+    # A plate's dies are all of one height; what hangs lower is cut off, and a J becomes an I.
+    font = ImageFont.truetype(str(drawing.FONTS / file), 256)
+    line = font.getbbox("0")[3]
+    used = sorted({char for one in traffic.measuring() for char in one.text})
+    assert "J" in used
+    assert [char for char in used if font.getbbox(char)[3] > line + 2] == []
 
 
 def test_the_same_seed_gives_the_same_street_and_another_does_not() -> None:
