@@ -76,7 +76,7 @@ def make(
 
     def build(demo: bool) -> Site:
         site = Site(tmp_path, capsys, demo=demo)
-        monkeypatch.setattr(hw, "open_clock", lambda _: site.clock, raising=False)
+        monkeypatch.setattr(hw, "open_clock", lambda _: site.clock)
         made.append(site)
         return site
 
