@@ -70,11 +70,12 @@ docs: $(VENV)/.ready ## write the generated documents anew
 clean: ## remove what make made (not the models, not your data)
 	rm -rf $(VENV) $(TRAIN_VENV) $(TFLITE_VENV) build .demo *.egg-info
 
+# setuptools warns of every editable install of several folders; a newcomer need not read that.
 $(VENV)/.ready: pyproject.toml
 	@./install.sh --packages venv
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[unit,video,dev]'
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --editable '.[unit,video,dev]'
 	@touch $@
 
 # torch comes first and by its version: a plain range would bring the CUDA build of several GB.
@@ -82,7 +83,7 @@ $(TRAIN_VENV)/.ready: pyproject.toml
 	@./install.sh --packages venv
 	$(PYTHON) -m venv $(TRAIN_VENV)
 	$(TRAIN_VENV)/bin/python -m pip install --quiet 'torch==2.13.0'
-	$(TRAIN_VENV)/bin/python -m pip install --quiet --editable '.[train]' pytest pytest-timeout hypothesis
+	PYTHONWARNINGS=ignore $(TRAIN_VENV)/bin/python -m pip install --quiet --editable '.[train]' pytest pytest-timeout hypothesis
 	@touch $@
 
 # The older runtime needs numpy 1, so it lives apart; where no wheel fits, its test says so.

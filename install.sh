@@ -172,9 +172,6 @@ first_configuration() {
 [unit]
 id = "unnamed"
 
-[hardware]
-kind = "pi"
-
 [camera]
 source = "pi"
 
@@ -183,6 +180,7 @@ directory = "/var/lib/platewarden"
 
 [mqtt]
 host = "hq.example.org"
+tls = true
 ca_file = "/etc/platewarden/ca.pem"
 cert_file = "/etc/platewarden/unit.pem"
 key_file = "/etc/platewarden/unit.key"

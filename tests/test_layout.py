@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -63,3 +64,24 @@ def test_installer_explains_itself_and_refuses_what_it_does_not_know() -> None:
     assert "Exit codes" in shown.stdout
     for words in (["--packages", "nothing"], ["--packages"], ["--frobnicate"]):
         assert subprocess.run([script, *words], capture_output=True, check=False).returncode == 2
+
+
+def test_first_configuration_that_the_installer_writes_is_a_valid_one(tmp_path: Path) -> None:
+    """A technician changes it; it must not begin with mistakes of ours."""
+    script = (ROOT / "install.sh").read_text()
+    text = re.search(r"first_configuration\(\) \{\n  cat <<'TOML'\n(.*?)\nTOML\n", script, re.S)
+    assert text is not None
+    config = tmp_path / "platewarden.toml"
+    etc = tmp_path / "etc"
+    etc.mkdir()
+    for name in ("ca.pem", "unit.pem", "unit.key"):
+        (etc / name).touch(mode=0o600)
+    config.write_text(text.group(1).replace("/etc/platewarden", str(etc)))
+    done = subprocess.run(
+        [sys.executable, "-m", "firmware.cli", "--config", str(config), "config"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
