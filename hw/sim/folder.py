@@ -14,26 +14,22 @@ from typing import Final
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from hw.masks import Masks
-from hw.protocols import EndOfFrames, Frame, HwError, Preview
+from hw.protocols import EndOfFrames, Frame, HwError
 from hw.settings import CameraSettings
 from hw.sim.clock import SimClock
-from hw.sim.picture import preview_of
+from hw.sim.source import Source
 
 logger = logging.getLogger(__name__)
 
 SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 
 
-class FolderCamera:
+class FolderCamera(Source):
     """The pictures of a folder, in the order of their names, in their own sizes. One thread uses it."""
 
     def __init__(self, settings: CameraSettings, clock: SimClock, folder: Path) -> None:
         """Raises HwError where `folder` is none or holds no picture."""
-        self.name = settings.name
-        self._preview_width = settings.preview_width
-        self._clock = clock
-        self._masks = Masks(settings.masks)
+        super().__init__(settings, clock)
         try:
             files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
         except OSError as error:
@@ -41,21 +37,6 @@ class FolderCamera:
         if not files:
             raise HwError(f"camera {self.name}: {folder}: holds no pictures ({', '.join(sorted(SUFFIXES))})")
         self._files: Iterator[tuple[int, Path]] = enumerate(files)
-        self._frame: Frame | None = None
-
-    def preview(self, timeout: float) -> Preview:
-        """The next picture's luminance; see `hw.protocols.Camera`."""
-        self._frame = self._next()
-        luma = preview_of(self._frame.image, self._preview_width)
-        return Preview(luma, self._frame.time, self._frame.sequence)
-
-    def frame(self, timeout: float) -> Frame:
-        """The picture of the last preview, or the next one; see `hw.protocols.Camera`."""
-        frame, self._frame = self._frame or self._next(), None
-        return frame
-
-    def close(self) -> None:
-        """Nothing to release."""
 
     def _next(self) -> Frame:
         for number, file in self._files:

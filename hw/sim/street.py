@@ -13,12 +13,11 @@ from typing import Final
 
 import numpy as np
 
-from hw.masks import Masks
-from hw.protocols import EndOfFrames, Frame, Preview, Truth
+from hw.protocols import EndOfFrames, Frame, Truth
 from hw.settings import CameraSettings
 from hw.sim import drawing, traffic
 from hw.sim.clock import SimClock
-from hw.sim.picture import preview_of
+from hw.sim.source import Source
 from hw.sim.traffic import FPS, Passage
 
 _FRAMES: Final = (20, 45)  # of a passage on the living street
@@ -46,7 +45,7 @@ class Moment:
     vehicles: tuple[tuple[Passage, float], ...] = ()
 
 
-class Street:
+class Street(Source):
     """A camera over the rendered street. One thread uses it.
 
     Attributes:
@@ -55,33 +54,15 @@ class Street:
 
     def __init__(self, settings: CameraSettings, clock: SimClock, moments: Iterator[Moment]) -> None:
         """`moments` are the images in their order; where they end, the camera's images do."""
-        self.name = settings.name
+        super().__init__(settings, clock)
         self._size = (settings.width, settings.height)
-        self._preview_width = settings.preview_width
-        self._clock = clock
-        self._masks = Masks(settings.masks)
         self._noise = drawing.Noise(self._size, settings.seed)
         self._fps = settings.fps
         self._moments = moments
         self._start = clock.now().boottime
         self._began = time.monotonic()
         self._sequence = -1
-        self._frame: Frame | None = None
         self.light = "day"
-
-    def preview(self, timeout: float) -> Preview:
-        """The next image's luminance; see `hw.protocols.Camera`."""
-        self._frame = self._next()
-        luma = preview_of(self._frame.image, self._preview_width)
-        return Preview(luma, self._frame.time, self._frame.sequence)
-
-    def frame(self, timeout: float) -> Frame:
-        """The image of the last preview, or the next one; see `hw.protocols.Camera`."""
-        frame, self._frame = self._frame or self._next(), None
-        return frame
-
-    def close(self) -> None:
-        """Nothing to release."""
 
     def _next(self) -> Frame:
         # A live camera does not wait for its reader: frames whose time has gone are skipped and counted.

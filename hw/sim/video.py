@@ -12,44 +12,25 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image, ImageSequence
 
-from hw.masks import Masks
-from hw.protocols import CameraError, EndOfFrames, Frame, HwError, Pixels, Preview
+from hw.protocols import CameraError, EndOfFrames, Frame, HwError, Pixels
 from hw.settings import CameraSettings
 from hw.sim.clock import SimClock
-from hw.sim.picture import preview_of
+from hw.sim.source import Source
 
 CLIP: Final = Path(__file__).with_name("data") / "clip.webp"
 """The clip that `python -m hw.sim.clip` renders."""
 
 
-class _Player:
+class _Player(Source):
     """Frames of an iterator of (seconds, picture), each once. One thread uses it."""
 
     def __init__(
         self, settings: CameraSettings, clock: SimClock, file: Path, frames: Iterator[tuple[float, Pixels]]
     ) -> None:
-        self.name = settings.name
-        self._preview_width = settings.preview_width
-        self._clock = clock
-        self._masks = Masks(settings.masks)
+        super().__init__(settings, clock)
         self._file = file
         self._frames = enumerate(frames)
         self._start = clock.now().boottime
-        self._frame: Frame | None = None
-
-    def preview(self, timeout: float) -> Preview:
-        """The next frame's luminance; see `hw.protocols.Camera`."""
-        self._frame = self._next()
-        luma = preview_of(self._frame.image, self._preview_width)
-        return Preview(luma, self._frame.time, self._frame.sequence)
-
-    def frame(self, timeout: float) -> Frame:
-        """The frame of the last preview, or the next one; see `hw.protocols.Camera`."""
-        frame, self._frame = self._frame or self._next(), None
-        return frame
-
-    def close(self) -> None:
-        """Nothing to release."""
 
     def _next(self) -> Frame:
         try:

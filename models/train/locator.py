@@ -27,8 +27,9 @@ from torch import Tensor
 
 from train.export import export_int8
 from train.folds import VALIDATION
-from train.locator_net import LocatorNet, keras_twin, save_weights
+from train.locator_net import LocatorNet, keras_twin
 from train.scenes import CELLS, STRIDE, Cut, Cutter, Picture, Scene, decoded, invented, letterbox, load_scenes
+from train.weights import save_weights
 
 HEIGHT, WIDTH = 384, 640
 """The deployed input: a 1280 x 720 frame at half its size, and a stripe."""

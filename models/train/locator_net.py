@@ -8,12 +8,9 @@ TensorFlow's "same" (more at the bottom right), so that the int8 file needs no p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -106,29 +103,6 @@ class LocatorNet(nn.Module):
         at16 = self.fuse16(F.relu6(at16 + F.interpolate(self.lateral32(at32), scale_factor=2.0)))
         at8 = self.fuse8(F.relu6(at8 + F.interpolate(self.lateral16(at16), scale_factor=2.0)))
         return self.heat(self.heat_block(at8)), self.box(self.box_block(at8))
-
-
-def save_weights(path: Path, state: Mapping[str, Tensor]) -> None:
-    """Write a state as a .npz of float32 arrays, without the counters that only training needs."""
-    arrays = {
-        k: v.detach().float().numpy() for k, v in state.items() if not k.endswith("num_batches_tracked")
-    }
-    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
-
-
-def load_weights(path: Path) -> LocatorNet:
-    """The network with the weights of `save_weights`, ready to be asked.
-
-    Raises:
-        RuntimeError: the file is of another architecture.
-    """
-    net = LocatorNet()
-    with np.load(path) as arrays:
-        state = {key: torch.from_numpy(arrays[key]) for key in arrays.files}
-    missing, unexpected = net.load_state_dict(state, strict=False)
-    if unexpected or any(not key.endswith("num_batches_tracked") for key in missing):
-        raise RuntimeError(f"{path}: weights of another network: lacks {missing}, has {unexpected}")
-    return net.eval()
 
 
 def keras_twin(net: LocatorNet, height: int, width: int) -> Any:

@@ -33,8 +33,9 @@ from detector.ocr import calibrated, features
 from train.export import export_int8
 from train.folds import VALIDATION, fold_of
 from train.ocr_augment import MARGIN, Box, Grey, degrade, place, surround
-from train.ocr_net import ALPHABET, BLANK, OcrNet, keras_twin, load_weights, save_weights
+from train.ocr_net import ALPHABET, BLANK, OcrNet, keras_twin
 from train.synth import render
+from train.weights import load_weights, save_weights
 
 BATCH = 48
 STEP_PRETRAIN, STEP_FINETUNE = 2e-3, 1.2e-3
@@ -356,7 +357,7 @@ def main(args: list[str] | None = None) -> int:
         torch.manual_seed(0)
         net = train(Samples([], 0), given.runs / "pretrain.pt", given.minutes, None, held_out)
         save_weights(pretrained, net.state_dict())
-    net = load_weights(pretrained)
+    net = load_weights(OcrNet(), pretrained)
     if seen:
         torch.manual_seed(given.fold[0])
         net = train(Samples(seen, given.fold[0]), given.runs / f"fold{held}.pt", given.minutes, net, held_out)

@@ -7,12 +7,8 @@ names a character or the CTC blank.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -69,29 +65,6 @@ class OcrNet(nn.Module):
         x = self.stage5(F.relu6(self.fold_norm(self.fold(x))))
         y: Tensor = self.chars(self.drop(x))
         return y
-
-
-def save_weights(path: Path, state: Mapping[str, Tensor]) -> None:
-    """Write a state as a .npz of float32 arrays, without the counters that only training needs."""
-    arrays = {
-        k: v.detach().float().numpy() for k, v in state.items() if not k.endswith("num_batches_tracked")
-    }
-    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
-
-
-def load_weights(path: Path) -> OcrNet:
-    """The network with the weights of `save_weights`, ready to be asked.
-
-    Raises:
-        RuntimeError: the file is of another architecture.
-    """
-    net = OcrNet()
-    with np.load(path) as arrays:
-        state = {key: torch.from_numpy(arrays[key]) for key in arrays.files}
-    missing, unexpected = net.load_state_dict(state, strict=False)
-    if unexpected or any(not key.endswith("num_batches_tracked") for key in missing):
-        raise RuntimeError(f"{path}: weights of another network: lacks {missing}, has {unexpected}")
-    return net.eval()
 
 
 def keras_twin(net: OcrNet) -> Any:

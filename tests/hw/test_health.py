@@ -7,7 +7,7 @@ import numpy as np
 from hw.health import CameraHealth
 from hw.protocols import Pixels
 from hw.sim.drawing import background
-from hw.sim.picture import preview_of
+from hw.sim.source import preview_of
 
 SIZE = (1280, 720)
 NOISE = 4.0 * np.random.default_rng(1).standard_normal((7, 360, 640), np.float32)
