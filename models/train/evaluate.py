@@ -99,6 +99,7 @@ class Scores:
         alike: the same with O as 0 and I as 1.
         shown_right: of the texts above the least confidence that stand on a labelled plate, those right.
         false: boxes that locate no plate, over all photographs.
+        false_shown: of them, those that lie on no plate and whose text is shown at the default confidence.
         photos: photographs.
         misreads: (photo, box, label, reading) of plates found and read wrong.
         confidences: (confidence, right) of every reading on a labelled plate.
@@ -110,6 +111,7 @@ class Scores:
     alike: defaultdict[str, Share] = field(default_factory=lambda: defaultdict(Share))
     shown_right: Share = field(default_factory=Share)
     false: int = 0
+    false_shown: int = 0
     photos: int = 0
     misreads: list[tuple[Path, Box, str, str]] = field(default_factory=list)
     confidences: list[tuple[float, bool]] = field(default_factory=list)
@@ -134,6 +136,11 @@ class Scores:
                 self.located["40 px and more in the photograph"].count(hit)
                 self.located[f"{photo.set}, 40 px and more"].count(hit)
         self.false += len(found) - len(used)
+        self.false_shown += sum(
+            text.confidence >= reader.min_confidence
+            and all(iou(box, plate.box) < MATCHED for plate in photo.plates)
+            for box, text in found
+        )
         if photo.plates and all(plate.text for plate in photo.plates):
             for plate in photo.plates:
                 self._read(photo, plate, found, reader.min_confidence)
@@ -227,7 +234,9 @@ def tables(scores: Scores) -> Iterator[str]:
     yield "| located (IoU 0.5) | percent |\n|---|---|"
     for name, share in sorted(scores.located.items()):
         yield f"| {name} | {share} |"
-    yield f"| false boxes an image | {scores.false / max(scores.photos, 1):.3f} |\n"
+    photos = max(scores.photos, 1)
+    yield f"| false boxes an image | {scores.false / photos:.3f} |"
+    yield f"| texts shown an image that lie on no plate | {scores.false_shown / photos:.3f} |\n"
     yield "| read exactly, from the picture | percent | with O = 0, I = 1 |\n|---|---|---|"
     for name, share in sorted(scores.read.items()):
         yield f"| {name} | {share} | {scores.alike[name]} |"
