@@ -148,7 +148,12 @@ class HotList:
         found = []
         for row in rows:
             kind = MatchKind.EXACT if row[0] == text else MatchKind.LOOKALIKE
-            found.append(Match(_entry(row), kind, texts[row[0]], state_agrees(state, row[1])))
+            try:
+                entry = _entry(row)
+            except ValueError as error:
+                # A damaged page can still be sound SQLite; the loop must not die of what it holds.
+                raise HotListFileError(f"{self._path}: is damaged: {error}") from error
+            found.append(Match(entry, kind, texts[row[0]], state_agrees(state, row[1])))
         found += [
             Match(entry, MatchKind.PARTIAL, pattern.score(text), state_agrees(state, entry.state))
             for pattern, entry in self._patterns

@@ -7,7 +7,8 @@ A look-alike hit is worth an officer's attention only where the camera itself wa
 whose serials fill their space densely, nearly every plate has a listed neighbour one look-alike away;
 so the text with the other character is scored by what the OCR believed:
 
-- if it is among the OCR's candidates: its probability relative to the reading's own;
+- if it is among the OCR's candidates: its probability relative to the reading's own, or the bare
+  probability where the reading itself is not among them;
 - otherwise: the doubt that the OCR left at that character, times how strong the confusion is.
 
 The score of a text with several substitutions is the product. What scores below the configured least
@@ -61,7 +62,7 @@ def lookalikes(
     Returns:
         Text to score, without `text` itself.
     """
-    own = max(candidates.get(text, 0.0), 1e-6) if candidates else 1.0
+    own = candidates.get(text, 0.0) or 1.0
     found: dict[str, float] = {}
     # What is left of the score after each substitution bounds the search, so that it ends early.
     frontier = {text: (1.0, 0)}

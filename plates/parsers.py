@@ -19,7 +19,7 @@ from types import MappingProxyType
 from typing import Final
 
 from plates.errors import HotListFormatError, PatternError, PlatesError
-from plates.pattern import compile_pattern
+from plates.pattern import MAX_WIDTH, compile_pattern
 from plates.text import normalise
 from plates.words import AlarmClass, HotListEntry
 
@@ -114,7 +114,7 @@ def decode_lines(lines: Iterable[bytes]) -> Iterator[str]:
 def parse_csv(
     file: str, lines: Iterable[str], mapping: Mapping[str, str], defaults: Defaults, delimiter: str = ","
 ) -> Parsed:
-    """A CSV file whose first line names its columns.
+    """A CSV file whose first line names its columns; one line is one entry, whatever its quotes say.
 
     Args:
         file: its name, for BadLine.
@@ -129,27 +129,30 @@ def parse_csv(
             for the plate.
     """
     # A character that ends lines for csv, but not for a file's reader, would break its counting.
-    rows = csv.reader((line.replace("\r", " ").replace("\0", " ") for line in lines), delimiter=delimiter)
+    whole = (line.replace("\r", " ").replace("\0", " ") for line in lines)
     try:
-        header = [name.strip().casefold() for name in next(rows, [])]
+        header = [name.strip().casefold() for name in _cells(next(whole, ""), delimiter)]
     except csv.Error as error:
         raise HotListFormatError(f"{file}: {error}") from error
     columns = _columns(file, header, mapping)
-    while True:
+    for number, line in enumerate(whole, 2):
         try:
-            row = next(rows)
-        except StopIteration:
-            return
+            row = _cells(line, delimiter)
         except csv.Error as error:
-            yield BadLine(file, rows.line_num, str(error))
+            yield BadLine(file, number, str(error))
             continue
         if not any(cell.strip() for cell in row):
             continue
         if len(row) > len(header):
-            yield BadLine(file, rows.line_num, f"{len(row)} cells under {len(header)} columns")
+            yield BadLine(file, number, f"{len(row)} cells under {len(header)} columns")
             continue
         cells = {field: row[at].strip() if at < len(row) else "" for field, at in columns.items()}
-        yield _entry_or_bad(file, rows.line_num, cells, defaults)
+        yield _entry_or_bad(file, number, cells, defaults)
+
+
+def _cells(line: str, delimiter: str) -> list[str]:
+    """One line's cells. No cell goes on in the next line: one stray quote would swallow all that follow."""
+    return next(csv.reader([line], delimiter=delimiter, strict=True), [])
 
 
 def _columns(file: str, header: list[str], mapping: Mapping[str, str]) -> dict[str, int]:
@@ -179,7 +182,8 @@ def parse_clew(file: str, lines: Iterable[str], defaults: Defaults) -> Parsed:
     YYYYMMDD; the last line starts with "TOTAL RECORD". `defaults.alarm_class` is the file's own class.
 
     Raises:
-        HotListFormatError: `defaults` names no class.
+        HotListFormatError: `defaults` names no class, or the last line is missing: the entries of a file
+            that was cut short must not look as if they had been taken off the list.
     """
     if defaults.alarm_class is None:
         names = ", ".join(f"{name}.tbl" for name in CLEW_FILES)
@@ -201,7 +205,7 @@ def parse_clew(file: str, lines: Iterable[str], defaults: Defaults) -> Parsed:
             "reason": f"{what}, reported {loss.isoformat()}, county {line[10:12].strip() or 'unknown'}",
         }
         yield _entry_or_bad(file, number, cells, defaults)
-    yield BadLine(file, number, "the file ends without its TOTAL RECORD line: it may have been cut short")
+    raise HotListFormatError(f"{file}: ends without its TOTAL RECORD line, so it was cut short")
 
 
 def parse_ncic(file: str, lines: Iterable[str], defaults: Defaults) -> Parsed:
@@ -260,7 +264,7 @@ def _entry_or_bad(
 def _entry(cells: Mapping[str, str], defaults: Defaults) -> HotListEntry:
     raw = cells["plate"]
     partial = "?" in raw or "*" in raw
-    plate = compile_pattern(raw).text if partial else normalise(raw)
+    plate = _narrow(raw) if partial else normalise(raw)
     state = cells.get("state", "").strip().upper().removeprefix("US-")
     if not _STATE.fullmatch(state):
         raise ValueError("the state is no code of two letters")
@@ -284,6 +288,14 @@ def _entry(cells: Mapping[str, str], defaults: Defaults) -> HotListEntry:
         priority=_priority(cells.get("priority", ""), defaults.priority),
         partial=partial,
     )
+
+
+def _narrow(raw: str) -> str:
+    pattern = compile_pattern(raw)
+    if pattern.width() > MAX_WIDTH:
+        share = f"{100 * pattern.width():.1f} of 100 plates; {100 * MAX_WIDTH:.1f} is the most"
+        raise PatternError(f"the partial plate is too wide: it would match about {share} (430.3(c))")
+    return pattern.text
 
 
 def _words(raw: str) -> str:

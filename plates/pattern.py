@@ -16,6 +16,9 @@ from plates.text import MAX_LENGTH, normalise
 
 MIN_LITERALS: Final = 2
 """A pattern with fewer known characters would match a good part of all traffic."""
+MAX_WIDTH: Final = 0.02
+"""The widest estimate (`Pattern.width`) with which a partial plate goes on a list: two alarms in a hundred
+passing cars are as many as an officer can look at."""
 
 _USUAL_LENGTHS: Final = {5: 0.05, 6: 0.25, 7: 0.6, 8: 0.1}  # of US plates, for the estimate alone
 _CHOICES: Final = 20.0  # effective number of characters in a place: serials use letters or digits there

@@ -119,6 +119,9 @@ class Importing:
             except OSError as error:
                 raise IoError(f"{file}: {error.strerror or error}") from error
         self._progress(done=True)
+        if not self.loaded:
+            # An empty or cut file must not silence every alarm; taking the list away is `clear`.
+            raise HotListFormatError("no entry could be loaded; the list in force stays (or: hotlist clear)")
 
     def _entries_of(self, file: Path, lines: Iterator[bytes]) -> Iterator[HotListEntry]:
         for parsed in self._parse(file, lines):

@@ -133,6 +133,12 @@ def test_damaged_list_is_one_clear_error_that_names_the_file(path: Path, damage:
     assert "\n" not in str(caught.value)
 
 
+def test_damaged_entry_is_an_error_of_the_list_and_not_of_the_loop(path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b"stolen_vehicle", b"stolen_vehiclX"))
+    with HotList.open(path) as hot_list, pytest.raises(HotListFileError, match="is damaged"):
+        hot_list.match("8ABC123")
+
+
 def test_new_list_replaces_a_damaged_one(path: Path) -> None:
     path.write_bytes(b"garbage")
     assert build(path, ENTRIES, version="2", issued_at="").added == 5
@@ -190,6 +196,27 @@ def test_clear_takes_the_list_away(tmp_path: Path) -> None:
     assert platewarden(tmp_path, "hotlist", "clear").returncode == 0
     assert not (tmp_path / "hotlist.sqlite").exists()
     assert platewarden(tmp_path, "hotlist", "clear").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "extra"),
+    [
+        ("list.csv", "plate,class\n", []),
+        ("list.csv", "plate,class\n8ABC123,immigration_violator\n", []),
+        ("svs.tbl", "SVS 20261101\nABC1234 CA1220190515\n", ["--format", "clew"]),
+    ],
+    ids=["empty", "nothing allowed", "cut short"],
+)
+def test_import_that_brings_nothing_leaves_the_old_list_in_force(
+    tmp_path: Path, name: str, content: str, extra: list[str]
+) -> None:
+    build(tmp_path / "hotlist.sqlite", ENTRIES, version="v7", issued_at="")
+    (tmp_path / name).write_text(content)
+    done = platewarden(tmp_path, "hotlist", "import", str(tmp_path / name), *extra)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    with HotList.open(tmp_path / "hotlist.sqlite") as hot_list:
+        assert (hot_list.version, hot_list.entries) == ("v7", 5)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,3 +48,10 @@ def test_states_agree_disagree_or_are_unknown() -> None:
     assert state_agrees("CA", "NV") is False
     assert state_agrees("", "NV") is None
     assert state_agrees("CA", "") is None
+
+
+def test_candidate_scores_by_itself_where_the_reading_is_no_candidate() -> None:
+    """A doubtful candidate never scores as if it were certain, whatever the vote elected."""
+    sure = [0.99] * 6
+    assert lookalikes("OOPS77", sure, {"0OPS77": 0.01}, 1, 0.05) == {}
+    assert lookalikes("OOPS77", sure, {"0OPS77": 0.4}, 1, 0.05)["0OPS77"] == pytest.approx(0.4)

@@ -93,15 +93,28 @@ def test_partial_plates_need_their_incident() -> None:
     assert "known characters" in bad[1].reason
 
 
+def test_stray_quote_costs_its_own_line_and_no_other() -> None:
+    text = ["plate,reason", 'ABC0001,"a stray quote', *(f"XYZ{n:04d},sound" for n in range(2000))]
+    good, bad = split(parse_csv("f", text, {}, DEFAULTS))
+    assert len(good) == 2000
+    assert [line.line for line in bad] == [2]
+
+
+def test_partial_plate_that_matches_half_the_traffic_is_refused_with_its_estimate() -> None:
+    """430.3(c)-2: no partial entry so wide that it alarms all day; the estimate is shown."""
+    good, bad = split(parse_csv("f", ["plate,case_number", "*1*2*,26-0001", "12*,26-0001"], {}, DEFAULTS))
+    assert [entry.plate for entry in good] == ["12*"]
+    assert "too wide: it would match about 4.9 of 100" in bad[0].reason
+
+
 def test_clew_file_gives_its_class_and_complains_when_cut_short() -> None:
     whole = ["SVS 20190601", "ABC1234 CA1220190515", "XYZ98   NV  20190101", "TOTAL RECORD 2"]
     good, bad = split(parse_clew("svs.tbl", whole, DEFAULTS))
     assert [(e.plate, e.state) for e in good] == [("ABC1234", "CA"), ("XYZ98", "NV")]
     assert "2019-05-15, county 12" in good[0].reason
     assert not bad
-    good, bad = split(parse_clew("svs.tbl", whole[:-1], DEFAULTS))
-    assert len(good) == 2
-    assert "cut short" in bad[0].reason
+    with pytest.raises(HotListFormatError, match="cut short"):
+        list(parse_clew("svs.tbl", whole[:-1], DEFAULTS))
     assert clew_class("SFR.TBL") is AlarmClass.FELONY_VEHICLE
     assert clew_class("other.tbl") is None
     with pytest.raises(HotListFormatError, match="which class"):
