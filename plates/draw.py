@@ -175,12 +175,16 @@ def _serial(text: str, design: PlateDesign, h: int, room: int) -> Image.Image:
 
 
 def _glyph(font: ImageFont.FreeTypeFont, char: str, top: int, bottom: int, widest: int | None) -> Image.Image:
-    """One character as a mask; a die that is too wide for its place is narrower, never cut."""
+    """One character as a mask, as high as the capitals; what is wider or hangs lower is squeezed, not cut."""
     left, glyph_top, right, glyph_bottom = font.getbbox(char)
     if right <= left or glyph_bottom <= glyph_top:
         raise DesignError(f"the font has no outline for {char!r}")
-    mask = Image.new("L", (round(right - left), bottom - top), 0)
-    ImageDraw.Draw(mask).text((-left, -top), char, fill=255, font=font)
+    height = bottom - top
+    highest, lowest = min(top, int(glyph_top)), max(bottom, int(glyph_bottom))
+    mask = Image.new("L", (round(right - left), lowest - highest), 0)
+    ImageDraw.Draw(mask).text((-left, -highest), char, fill=255, font=font)
+    if mask.height > height:
+        mask = mask.resize((mask.width, height), Image.Resampling.BILINEAR)
     if widest is not None and mask.width > widest:
         mask = mask.resize((max(1, widest), mask.height), Image.Resampling.BILINEAR)
     return mask

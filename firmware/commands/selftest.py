@@ -117,7 +117,8 @@ def _signals(bench: Bench) -> str:
     for state in UnitState:
         signals.state(state)
         bench.pause(look)
-    for kind in MatchKind:
+    # The weakest first: a stronger alarm's sound is not cut short by a weaker one that follows it.
+    for kind in reversed(MatchKind):
         signals.hit(Alarm(AlarmClass.STOLEN_VEHICLE, kind))
         bench.pause(2 * look)
     if faults := signals.faults():

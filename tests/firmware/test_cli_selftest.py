@@ -122,7 +122,7 @@ def test_every_part_is_tried_in_turn(bench: Bench) -> None:
     assert "2026-03-04 12:00:00 UTC by ntp" in found["clock"][1]
     signals = bench.hardware.signals
     assert isinstance(signals, Signals)
-    assert signals.told == [*UnitState, *MatchKind]
+    assert signals.told == [*UnitState, *reversed(MatchKind)]
     assert list(bench.settings.store.directory.iterdir()) == []
 
 
