@@ -35,6 +35,7 @@ test-slow: $(VENV)/.ready $(TFLITE_VENV)/.ready ## the longer tests: faults, kil
 	$(BIN)/python -m pytest -m slow --timeout=900 --junitxml=$(JUNIT)/slow.xml $(ARGS)
 
 test-train: $(TRAIN_VENV)/.ready ## the tests of the training code (needs torch and TensorFlow, 2.4 GB)
+	@./install.sh --packages train
 	@mkdir -p $(JUNIT)
 	PYTHONPATH=.:models $(TRAIN_VENV)/bin/python -m pytest -m train --timeout=900 --junitxml=$(JUNIT)/train.xml tests/train $(ARGS)
 
@@ -57,6 +58,7 @@ street: $(VENV)/.ready ## the measuring street: 1,000 rendered passages, read an
 	$(BIN)/platewarden bench street $(ARGS)
 
 train: $(TRAIN_VENV)/.ready ## train both models anew: make train DATA=DIR (without DATA on synthetic plates)
+	@./install.sh --packages train
 	$(TRAIN) -m train.locator $(if $(DATA),--data $(DATA)) $(if $(MINUTES),--minutes $(MINUTES)) --out models $(ARGS)
 	$(TRAIN) -m train.ocr $(if $(DATA),--data $(DATA)) $(if $(MINUTES),--minutes $(MINUTES)) --out models $(ARGS)
 

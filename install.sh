@@ -2,7 +2,7 @@
 # Puts a Platewarden unit on Raspberry Pi OS or Debian (arm64, x86-64). Run twice, it changes nothing.
 #
 #   sudo ./install.sh                    install or update the unit
-#   ./install.sh --packages run|test|venv   only the system packages that `make` needs
+#   ./install.sh --packages run|test|train|venv   only the system packages that `make` needs
 #   ./install.sh --help
 #
 # Exit codes: 0 done, 1 cannot go on (the reason is printed), 2 usage.
@@ -25,6 +25,7 @@ packages_for() {
     venv) echo python3 python3-venv ;;
     run) echo python3 python3-venv mosquitto ;;
     test) echo python3 python3-venv mosquitto mosquitto-clients strace openssl ;;
+    train) echo python3 python3-venv fonts-roadgeek fonts-opendin fonts-dejavu-core ;;
     unit) echo python3 python3-venv ca-certificates ;;
     *) usage >&2; exit 2 ;;
   esac
