@@ -16,7 +16,6 @@ from firmware.errors import IoError
 from firmware.hotlist import HotList
 
 MODELS = config.default_models()
-models = pytest.mark.skipif(not (MODELS / "ocr.tflite").is_file(), reason="no models in this checkout")
 
 
 def burn() -> int:
@@ -78,7 +77,6 @@ def settings(folder: Path) -> config.Settings:
     return config.load([], environ={}, overrides=overrides)
 
 
-@models
 @pytest.mark.slow
 def test_the_loops_own_part_is_small(tmp_path: Path) -> None:
     from detector.reader import Reader
@@ -93,7 +91,6 @@ def test_the_loops_own_part_is_small(tmp_path: Path) -> None:
     assert pipeline.overhead < 0.05
 
 
-@models
 @pytest.mark.slow
 def test_a_part_of_the_measuring_street_is_counted(tmp_path: Path) -> None:
     from detector.reader import Reader

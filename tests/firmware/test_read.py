@@ -16,7 +16,6 @@ from PIL import Image
 
 from detector.types import Candidate, Detection, Flag, PlateText
 from firmware.commands import read, selftest
-from firmware.config import default_models
 
 RED = (255, 0, 0)
 
@@ -203,8 +202,6 @@ def test_a_terminal_sees_how_far_a_folder_is(tmp_path: Path) -> None:
 
 
 def test_the_shipped_models_read_a_rendered_plate(tmp_path: Path) -> None:
-    if not (default_models() / "ocr.tflite").exists():
-        pytest.skip("models/ does not hold both models yet")
     file = tmp_path / "car.png"
     Image.fromarray(selftest.rendered_plate()).save(file)
     found = subprocess.run(
