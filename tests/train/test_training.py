@@ -47,20 +47,24 @@ def test_the_ocr_learns_one_batch() -> None:
 
 
 def test_the_locator_learns_one_batch() -> None:
+    """Gently, as the training does: at the full step at once the boxes leave the range that has a slope."""
     cutter = Cutter([], 0)
     cuts = [cutter.cut() for _ in range(4)]
     x = torch.from_numpy(np.stack([cut.picture for cut in cuts])).permute(0, 3, 1, 2).float() / 255
     net = LocatorNet().train()
-    optimiser = torch.optim.AdamW(net.parameters(), 2.5e-3)
-    losses = []
-    for _ in range(20):
+    optimiser = torch.optim.AdamW(net.parameters(), 5e-4)
+    losses, overlaps = [], []
+    for _ in range(30):
         heat, raw = net(x)
-        loss, _ = locator.loss_of(heat[:, 0], raw, cuts, 0.5)
+        loss, overlap = locator.loss_of(heat[:, 0], raw, cuts, 0.5)
         optimiser.zero_grad()
         loss.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
         optimiser.step()
         losses.append(loss.item())
-    assert losses[-1] < 0.95 * losses[0]  # scores learn first; boxes need hundreds of steps
+        overlaps.append(overlap)
+    assert losses[-1] < 0.8 * losses[0]
+    assert overlaps[-1] > overlaps[0] + 0.1
 
 
 def test_greedy_reading_takes_repeats_and_blanks_out() -> None:
