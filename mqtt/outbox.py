@@ -15,10 +15,12 @@ asks for after that are sent as losses (`mqtt.drainer`).
 from __future__ import annotations
 
 import sqlite3
+import time
 import uuid
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Final
 
 from mqtt.errors import OutboxError
 from mqtt.records import Receipt
@@ -104,6 +106,9 @@ class Outcome(StrEnum):
     OTHER_STORE = "other store"
 
 
+_WAL_S: Final = 10.0  # far longer than the switch of a small file takes
+
+
 def open_database(path: Path) -> sqlite3.Connection:
     """Open the unit's SQLite file for one thread, durable: WAL with synchronous=FULL.
 
@@ -114,7 +119,7 @@ def open_database(path: Path) -> sqlite3.Connection:
         db.execute("PRAGMA foreign_keys = ON")
         # Else an INSERT OR REPLACE would pass the trigger that keeps unreceipted rows.
         db.execute("PRAGMA recursive_triggers = ON")
-        journal = db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        journal = _to_wal(db)
         db.execute("PRAGMA synchronous = FULL")
         synchronous = db.execute("PRAGMA synchronous").fetchone()[0]
     except sqlite3.Error as error:
@@ -123,6 +128,21 @@ def open_database(path: Path) -> sqlite3.Connection:
         db.close()
         raise OutboxError(f"{path}: wants WAL and synchronous=FULL, has {journal} and {synchronous}")
     return db
+
+
+def _to_wal(db: sqlite3.Connection) -> str:
+    """Switch a new file to WAL; the journal mode it then has.
+
+    SQLite gives up at once, whatever the timeout says, when another connection is just doing the same.
+    """
+    end = time.monotonic() + _WAL_S
+    while True:
+        try:
+            return str(db.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+        time.sleep(0.01)
 
 
 def create_tables(db: sqlite3.Connection) -> None:
