@@ -77,7 +77,7 @@ $(VENV)/.ready: pyproject.toml
 	@./install.sh --packages venv
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --editable '.[unit,video,dev]'
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --editable '.[unit,video,hq,dev]'
 	@touch $@
 
 # torch comes first and by its version: a plain range would bring the CUDA build of several GB.

@@ -1,0 +1,1 @@
+"""Owns the read-only API and outbound feeds."""

@@ -1,0 +1,1 @@
+"""Records of the read-only API and outbound feeds."""

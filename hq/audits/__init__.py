@@ -1,0 +1,1 @@
+"""Owns audits, anomalies, corrections, breaches."""

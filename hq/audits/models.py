@@ -1,0 +1,1 @@
+"""Records of audits, anomalies, corrections, breaches."""

@@ -1,0 +1,1 @@
+"""Owns the live board and the verification of hits."""

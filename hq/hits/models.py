@@ -1,0 +1,1 @@
+"""Records of the live board and the verification of hits."""

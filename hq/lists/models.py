@@ -1,0 +1,1 @@
+"""Records of hot lists, hot plates and partial plates, and their way to the units."""

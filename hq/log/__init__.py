@@ -1,0 +1,1 @@
+"""Owns the access log: append-only, hash-chained."""

@@ -1,0 +1,1 @@
+"""Records of the access log: append-only, hash-chained."""

@@ -1,0 +1,1 @@
+"""Owns accounts, roles, appointments, training, and the one function that says who may do what."""

@@ -1,0 +1,1 @@
+"""Records of the posted policy and figures."""

@@ -1,0 +1,1 @@
+"""Owns reads, pictures, hits and gaps as units send them."""

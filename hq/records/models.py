@@ -1,0 +1,1 @@
+"""Records of reads, pictures, hits and gaps as units send them."""

@@ -1,0 +1,1 @@
+"""Owns releases to other agencies."""

@@ -1,0 +1,1 @@
+"""Records of releases to other agencies."""

@@ -1,0 +1,1 @@
+"""Owns the agency, its settings, the frame of every page."""

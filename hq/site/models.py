@@ -1,0 +1,1 @@
+"""Records of the agency, its settings, the frame of every page."""

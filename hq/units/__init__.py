@@ -1,0 +1,1 @@
+"""Owns units in the field and deployments."""

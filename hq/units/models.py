@@ -1,0 +1,1 @@
+"""Records of units in the field and deployments."""
