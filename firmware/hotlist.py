@@ -13,13 +13,10 @@ import contextlib
 import logging
 import os
 import sqlite3
-import tempfile
-import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
-from random import Random
 from types import TracebackType
 from typing import Final, Self
 
@@ -315,63 +312,3 @@ def hit_of(match: Match, read: Read, *, at: str | None, version: str, age_s: flo
         list_version=version,
         list_age_s=age_s,
     )
-
-
-def bench_hotlist(entries: int = 1_000_000, patterns: int = 1000, looks: int = 2000) -> dict[str, float]:
-    """Build a list of invented plates and time look-ups in it, for `platewarden bench`.
-
-    Returns:
-        `build_s`, `file_mb`, `open_ms`; CPU milliseconds a look-up, on average, with look-alikes
-        (`match_ms`) and with the patterns too (`match_patterns_ms`); `rss_mb`, by which the list and its
-        look-ups made the process grow.
-    """
-    random = Random(430)
-    serials = "ABCDEFGHJKLMNPRSTUVWXYZ0123456789"
-
-    def invented() -> Iterator[HotListEntry]:
-        for number in range(entries + patterns):
-            text = "".join(random.choices(serials, k=7))
-            yield HotListEntry(
-                plate=text if number < entries else f"{text[:3]}*{text[3]}?",
-                state="CA",
-                alarm_class=AlarmClass.STOLEN_VEHICLE,
-                reason="stolen vehicle, reported 2026-01-31, county 12",
-                source="bench",
-                case_number=f"{number:09d}",
-                expiry="9999-12-31",
-                partial=number >= entries,
-            )
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "hotlist.sqlite"
-        began = time.perf_counter()
-        build(path, invented(), version="bench", issued_at="")
-        built = time.perf_counter()
-        before = _resident_mb()
-        with HotList.open(path) as hot_list:
-            opened = time.perf_counter()
-            texts = ["".join(random.choices(serials, k=7)) for _ in range(looks)]
-            with_patterns = _match_ms(hot_list, texts)
-            hot_list._patterns = []
-            alone = _match_ms(hot_list, texts)
-            return {
-                "build_s": built - began,
-                "file_mb": path.stat().st_size / 1e6,
-                "open_ms": (opened - built) * 1e3,
-                "match_ms": alone,
-                "match_patterns_ms": with_patterns,
-                "rss_mb": _resident_mb() - before,
-            }
-
-
-def _match_ms(hot_list: HotList, texts: Sequence[str]) -> float:
-    doubts = [0.5] * 7  # every confusion is looked up: the most that a reading can cost
-    began = time.thread_time()
-    for text in texts:
-        hot_list.match(text, char_confidence=doubts)
-    return (time.thread_time() - began) / len(texts) * 1e3
-
-
-def _resident_mb() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from firmware.hotlist import HotList, HotListFileError, bench_hotlist, build, preview
+from firmware.hotlist import HotList, HotListFileError, build, preview
 from plates.words import AlarmClass, HotListEntry, MatchKind
 
 
@@ -142,12 +142,6 @@ def test_damaged_entry_is_an_error_of_the_list_and_not_of_the_loop(path: Path) -
 def test_new_list_replaces_a_damaged_one(path: Path) -> None:
     path.write_bytes(b"garbage")
     assert build(path, ENTRIES, version="2", issued_at="").added == 5
-
-
-def test_bench_measures_what_it_says() -> None:
-    figures = bench_hotlist(entries=2000, patterns=10, looks=20)
-    assert figures["match_patterns_ms"] > 0
-    assert set(figures) == {"build_s", "file_mb", "open_ms", "match_ms", "match_patterns_ms", "rss_mb"}
 
 
 def platewarden(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
