@@ -1,1 +1,368 @@
-"""Records of reads, pictures, hits and gaps as units send them."""
+"""Reads, hits, pictures, losses and access records as the units sent them, and how they came to HQ.
+
+Owns the tables and what a row means. Writing them is `hq.records.intake`; the review of a hit, the purge
+of a read and the register of units are other apps' business. The fields are those of `mqtt.records` under the
+same names, but for a position, which is `lat`, `lon` and `heading` here, and a plate, which is `text` as it
+was read.
+
+Some foreign keys carry no constraint in the database: with several subscribers a hit or a picture may be
+committed before its read, and a unit may send before anybody has registered it.
+"""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+
+FILE_NAME_LENGTH = 200
+
+
+class Unit(models.Model):
+    """One reader. Only an enrolled one's records are taken; others' go into quarantine (430.2-c)."""
+
+    class State(models.TextChoices):
+        PROPOSED = "proposed", "proposed"
+        ENROLLED = "enrolled", "enrolled"
+        REVOKED = "revoked", "revoked"
+        RETIRED = "retired", "retired"
+
+    unit_id = models.CharField(primary_key=True, max_length=64)
+    name = models.CharField(max_length=200, blank=True)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.PROPOSED, db_index=True)
+    category = models.CharField(max_length=40, default="alpr", help_text="retention category of its reads")
+    registered_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.name or self.unit_id
+
+
+class Read(models.Model):
+    """The newest revision of one passage; the ones before it are `Revision`s.
+
+    `at` is captured_at, or received_at where the unit's clock was not set: what searches and lists go by.
+    `key` is `text` in the form in which plates are compared, `lookalike` the key with look-alikes made one
+    (`plates.lookalike.fold`). `purge_after` is the end of the floor, counted from the later of capture and
+    receipt (430.4-c).
+    """
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    unit = models.ForeignKey(Unit, models.PROTECT, related_name="reads", db_index=False)
+    store_id = models.CharField(max_length=36)
+    sequence = models.BigIntegerField()
+    revision = models.BigIntegerField()
+    captured_at = models.DateTimeField(null=True)
+    received_at = models.DateTimeField()
+    at = models.DateTimeField()
+    category = models.CharField(max_length=40)
+    purge_after = models.DateTimeField()
+    text = models.CharField(max_length=32)
+    key = models.CharField(max_length=32)
+    lookalike = models.CharField(max_length=32)
+    confidence = models.FloatField()
+    char_confidence = models.JSONField()
+    candidates = models.JSONField(help_text="[[text, probability], ...], best first")
+    region = models.CharField(max_length=10, blank=True)
+    flags = models.JSONField()
+    lat = models.FloatField(null=True)
+    lon = models.FloatField(null=True)
+    heading = models.FloatField(null=True)
+    deployment = models.CharField(max_length=1000, blank=True)
+    camera = models.CharField(max_length=1000)
+    clock = models.JSONField()
+    box = models.JSONField(help_text="x, y, width, height in pixels of the frame")
+    frame_size = models.JSONField(help_text="width, height")
+    detection_score = models.FloatField()
+    looks = models.BigIntegerField()
+    agreeing = models.BigIntegerField()
+    parked = models.BooleanField()
+    model_hashes = models.JSONField()
+    config_hash = models.CharField(max_length=64)
+    software = models.CharField(max_length=1000)
+    demo = models.BooleanField()
+
+    class Meta:
+        indexes = (
+            models.Index(fields=("key", "at"), name="read_key"),
+            models.Index(fields=("lookalike", "at"), name="read_lookalike"),
+            models.Index(fields=("unit", "at"), name="read_unit"),
+            models.Index(fields=("at",), name="read_at"),
+            models.Index(fields=("purge_after",), name="read_purge"),
+            models.Index(fields=("deployment", "at"), name="read_deployment", condition=~Q(deployment="")),
+        )
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class Fragment(models.Model):
+    """A text that was read, found by any three or more of its adjacent characters.
+
+    `start` is `key` from one of its places to its end, so that a range of `start` answers a partial search
+    from the index, on SQLite as well. One text has its rows once, however often it was read.
+    """
+
+    start = models.CharField(max_length=32)
+    key = models.CharField(max_length=32)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("start", "key"), name="fragment_once"),)
+        indexes = (models.Index(fields=("key",), name="fragment_key"),)
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class Picture(models.Model):
+    """One picture of a read. `missing` until its bytes have come and were checked against `sha256`."""
+
+    class Kind(models.TextChoices):
+        PLATE = "plate", "plate"
+        SCENE = "scene", "scene"
+
+    read = models.ForeignKey(
+        Read, models.CASCADE, related_name="pictures", db_constraint=False, db_index=False
+    )
+    kind = models.CharField(max_length=5, choices=Kind.choices)
+    sha256 = models.CharField(max_length=64)
+    file = models.FileField(max_length=FILE_NAME_LENGTH, blank=True, db_index=True)
+    size = models.BigIntegerField()
+    missing = models.BooleanField(default=True)
+    current = models.BooleanField(default=True, help_text="named by the newest revision of its read")
+    received_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("read", "kind", "sha256"), name="picture_once"),)
+        indexes = (models.Index(fields=("read",), name="picture_missing", condition=Q(missing=True)),)
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.read_id}"
+
+
+class Hit(models.Model):
+    """A read that matches a hot list entry, as the unit said it: a lead, UNVERIFIED (430.3(f)).
+
+    What people make of it is in `hq.hits`. The row is the newest revision; `withdrawn` says that the read as
+    revised no longer matches.
+    """
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    read = models.ForeignKey(Read, models.DO_NOTHING, related_name="hits", db_constraint=False)
+    unit = models.ForeignKey(Unit, models.PROTECT, related_name="hits", db_index=False)
+    store_id = models.CharField(max_length=36)
+    sequence = models.BigIntegerField()
+    read_revision = models.BigIntegerField()
+    hit_at = models.DateTimeField(null=True, help_text="when the unit found the match")
+    received_at = models.DateTimeField()
+    kind = models.CharField(max_length=10)
+    score = models.FloatField()
+    status = models.CharField(max_length=1000)
+    withdrawn = models.BooleanField()
+    entry_plate = models.CharField(max_length=32)
+    entry_state = models.CharField(max_length=1000, blank=True)
+    alarm_class = models.CharField(max_length=1000)
+    reason = models.CharField(max_length=1000, blank=True)
+    source = models.CharField(max_length=1000, blank=True)
+    case_number = models.CharField(max_length=1000, blank=True)
+    expiry = models.CharField(max_length=10)
+    priority = models.SmallIntegerField()
+    state_agrees = models.BooleanField(null=True)
+    list_version = models.CharField(max_length=1000)
+    list_age_s = models.FloatField(null=True)
+
+    class Meta:
+        indexes = (
+            models.Index(fields=("received_at",), name="hit_received"),
+            models.Index(fields=("unit", "received_at"), name="hit_unit"),
+        )
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class Revision(models.Model):
+    """A revision of a read or hit that a later one took the place of, as it was received. Never changed."""
+
+    kind = models.CharField(max_length=4, choices=(("read", "read"), ("hit", "hit")))
+    record = models.UUIDField(help_text="id of the read or hit")
+    revision = models.BigIntegerField()
+    received_at = models.DateTimeField()
+    body = models.JSONField(help_text="the record as in mqtt.records")
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("record", "kind", "revision"), name="revision_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.record} revision {self.revision}"
+
+
+class Loss(models.Model):
+    """What a unit could not keep or send, as it counted it (430.4-b)."""
+
+    unit = models.ForeignKey(Unit, models.PROTECT, related_name="losses", db_index=False)
+    store_id = models.CharField(max_length=36)
+    sequence = models.BigIntegerField()
+    kind = models.CharField(max_length=10)
+    count = models.BigIntegerField()
+    reason = models.CharField(max_length=1000)
+    since = models.DateTimeField(null=True)
+    until = models.DateTimeField(null=True)
+    read = models.ForeignKey(Read, models.DO_NOTHING, null=True, related_name="losses", db_constraint=False)
+    digest = models.CharField(max_length=64, help_text="SHA-256 of the record; a renumbered store may differ")
+    received_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("unit", "store_id", "sequence", "digest"), name="loss_once"),
+        )
+        indexes = (models.Index(fields=("received_at",), name="loss_received"),)
+
+    def __str__(self) -> str:
+        return f"{self.count} {self.kind}: {self.reason}"
+
+
+class AccessReceived(models.Model):
+    """Who saw plate text on a unit, as the unit recorded it (430.5(a), CC-52a). Never changed."""
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    unit = models.ForeignKey(Unit, models.PROTECT, related_name="accesses", db_index=False)
+    store_id = models.CharField(max_length=36)
+    sequence = models.BigIntegerField()
+    accessed_at = models.DateTimeField(null=True)
+    received_at = models.DateTimeField()
+    clock = models.JSONField()
+    person = models.CharField(max_length=1000)
+    title = models.CharField(max_length=1000)
+    agency = models.CharField(max_length=1000)
+    action = models.CharField(max_length=1000)
+    query = models.CharField(max_length=1000, blank=True)
+    purpose = models.CharField(max_length=1000)
+    case_number = models.CharField(max_length=1000, blank=True)
+    results = models.BigIntegerField()
+    ids = models.JSONField()
+    outcome = models.CharField(max_length=10)
+
+    class Meta:
+        indexes = (
+            models.Index(fields=("received_at",), name="access_received"),
+            models.Index(fields=("unit", "received_at"), name="access_unit"),
+        )
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class Series(models.Model):
+    """How far the numbers of one unit's store have come: what a receipt is made of.
+
+    `contiguous` is the number up to which everything is committed here, read or in quarantine; `highest` the
+    highest that came. The numbers missing between the two are `Gap`s.
+    """
+
+    unit = models.ForeignKey(
+        Unit, models.DO_NOTHING, related_name="series", db_constraint=False, db_index=False
+    )
+    store_id = models.CharField(max_length=36)
+    contiguous = models.BigIntegerField(default=0)
+    highest = models.BigIntegerField(default=0)
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("unit", "store_id"), name="series_once"),)
+        verbose_name_plural = "series"
+
+    def __str__(self) -> str:
+        return f"{self.unit_id} {self.store_id} up to {self.contiguous}"
+
+
+class Gap(models.Model):
+    """A range of numbers, both ends included, that has not come yet; narrowed and removed as it comes.
+
+    Together with `Loss` it is the ledger of what is not here (430.4-b).
+    """
+
+    series = models.ForeignKey(Series, models.CASCADE, related_name="gaps", db_index=False)
+    first = models.BigIntegerField()
+    last = models.BigIntegerField()
+    noticed_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("series", "first"), name="gap_once"),)
+        indexes = (models.Index(fields=("noticed_at",), name="gap_noticed"),)
+
+    def __str__(self) -> str:
+        return f"{self.first} to {self.last}"
+
+
+class Quarantined(models.Model):
+    """A message that was not taken, whole and with its reason; one that comes again is counted.
+
+    A large payload is in `file`, any other in `payload`. `unit_name` is what its topic said, which need not
+    be a unit. `admitted_at` is set when it was taken after all.
+    """
+
+    digest = models.CharField(max_length=64, unique=True, help_text="SHA-256 of topic, NUL and payload")
+    topic = models.TextField()
+    unit_name = models.CharField(max_length=64, blank=True, db_index=True)
+    reason = models.CharField(max_length=1000)
+    not_enrolled = models.BooleanField(default=False)
+    payload = models.BinaryField()
+    file = models.FileField(max_length=FILE_NAME_LENGTH, blank=True)
+    size = models.BigIntegerField()
+    times = models.BigIntegerField(default=1)
+    received_at = models.DateTimeField(db_index=True)
+    last_at = models.DateTimeField()
+    admitted_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name_plural = "quarantined"
+
+    def __str__(self) -> str:
+        return f"{self.digest[:12]}: {self.reason}"
+
+
+class Transfer(models.Model):
+    """One committed batch: from which units, what, how much, by which way, when (430.4-b). Never changed."""
+
+    class Way(models.TextChoices):
+        MQTT = "mqtt", "MQTT"
+        MEDIUM = "medium", "card or stick"
+
+    way = models.CharField(max_length=6, choices=Way.choices)
+    subscriber = models.CharField(max_length=100, help_text="client id, or the folder that was imported")
+    brought_by = models.CharField(max_length=200, blank=True, help_text="who brought the card or stick")
+    committed_at = models.DateTimeField(db_index=True)
+    messages = models.IntegerField()
+    octets = models.BigIntegerField()
+    new = models.IntegerField(help_text="records that were not here")
+    known = models.IntegerField(help_text="records that had come before")
+    quarantined = models.IntegerField()
+    units = models.JSONField(help_text='{unit: {"read": 3, ..., "first": 17, "last": 22}}')
+    sha256 = models.CharField(max_length=64, help_text="of the payloads' SHA-256s in their order")
+
+    def __str__(self) -> str:
+        return f"{self.committed_at}: {self.messages} messages"
+
+
+class UnitStatus(models.Model):
+    """The last heartbeat of a unit, of one that is not registered too."""
+
+    unit = models.OneToOneField(
+        Unit, models.DO_NOTHING, primary_key=True, related_name="status", db_constraint=False
+    )
+    received_at = models.DateTimeField(db_index=True)
+    state = models.CharField(max_length=10)
+    status_at = models.DateTimeField(null=True)
+    software = models.CharField(max_length=1000, blank=True)
+    config_hash = models.CharField(max_length=1000, blank=True)
+    model_hashes = models.JSONField()
+    queue = models.BigIntegerField()
+    list_version = models.TextField(blank=True)
+    list_age_s = models.FloatField(null=True)
+    record = models.JSONField(help_text="the whole status as in mqtt.records")
+
+    class Meta:
+        verbose_name_plural = "unit statuses"
+
+    def __str__(self) -> str:
+        return f"{self.unit_id} {self.state}"
