@@ -49,6 +49,7 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         ),
     }
 
+AUTH_USER_MODEL = "people.Person"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 ROOT_URLCONF = "hq.urls"
 ASGI_APPLICATION = "hq.asgi.application"

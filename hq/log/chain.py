@@ -1,0 +1,216 @@
+"""Writes and verifies the access log.
+
+Each row's hash is SHA-256 over its canonical JSON, which holds the hash of the row before it. Whoever
+changes, removes or inserts a row must rewrite every later one, and the signed heads (`hq.log.heads`) no
+longer fit.
+Does not decide who may do what (`hq.people.policy`), nor what a page logs (`hq.people.decorators`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+from django.db import DatabaseError, connection, transaction
+from django.http import HttpRequest
+
+from hq.log.models import AccessRecord, ChainHead
+from hq.site import clock
+
+if TYPE_CHECKING:
+    from hq.people.models import Person
+
+FIRST = hashlib.sha256(b"platewarden access log").hexdigest()
+_TEXTS = (
+    "kind",
+    "action",
+    "outcome",
+    "username",
+    "name",
+    "title",
+    "agency",
+    "on_behalf_of",
+    "purpose",
+    "case",
+    "note",
+    "session",
+    "client",
+)
+
+
+class LogUnavailable(Exception):
+    """The access log cannot be written: whatever it would have recorded must not happen or be shown."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Where the chain first breaks and how."""
+
+    sequence: int
+    what: str
+
+
+def append(
+    *,
+    kind: str,
+    person: Person | None,
+    action: str,
+    request: HttpRequest | None = None,
+    purpose: str = "",
+    case: str = "",
+    on_behalf_of: str = "",
+    elements: Mapping[str, Any] | None = None,
+    result_count: int | None = None,
+    ids: Sequence[object] = (),
+    outcome: str = "done",
+    note: str = "",
+    username: str = "",
+) -> AccessRecord:
+    """Add one row in the caller's transaction and return it.
+
+    `username` is for an attempt by somebody who is no person here. Raises LogUnavailable.
+    """
+    row = AccessRecord(
+        kind=kind,
+        action=action,
+        outcome=outcome,
+        person=person,
+        username=person.username if person else username,
+        name=person.full_name if person else "",
+        title=person.title if person else "",
+        agency=person.agency if person else "",
+        on_behalf_of=on_behalf_of,
+        purpose=purpose,
+        case=case,
+        elements=_plain(elements or {}),
+        result_count=result_count,
+        ids=[_clean(str(i)) for i in ids],
+        note=note,
+        session=_session(request),
+        client=_client(request),
+    )
+    for name in _TEXTS:
+        length = AccessRecord._meta.get_field(name).max_length
+        setattr(row, name, _clean(str(getattr(row, name)))[:length])
+    try:
+        with transaction.atomic():
+            return _link(row)
+    except (DatabaseError, OSError) as error:
+        raise LogUnavailable(f"the access log cannot be written: {error}") from error
+
+
+def verify(first: int = 1) -> Fault | None:
+    """The first fault of the chain from row `first` on, or None if it is whole. Reads every row once."""
+    expected, previous = first, FIRST
+    if first > 1:
+        before = AccessRecord.objects.filter(sequence=first - 1).first()
+        if before is None:
+            return Fault(first - 1, "row is missing")
+        previous = before.hash
+    for row in AccessRecord.objects.filter(sequence__gte=first).order_by("sequence").iterator(2000):
+        if row.sequence != expected:
+            return Fault(expected, "row is missing")
+        if row.previous != previous:
+            return Fault(row.sequence, "row does not follow the one before it")
+        if row.hash != digest(row):
+            return Fault(row.sequence, "row was changed")
+        expected, previous = expected + 1, row.hash
+    held = head()
+    if (held.sequence, held.hash) != (expected - 1, previous):
+        return Fault(min(held.sequence, expected), "the head names another last row")
+    return None
+
+
+def head() -> ChainHead:
+    """The last row's sequence and hash, without a lock."""
+    return ChainHead.objects.filter(pk=1).first() or ChainHead(sequence=0, hash=FIRST)
+
+
+def digest(row: AccessRecord) -> str:
+    """SHA-256 of the row's canonical JSON (sorted keys, no spaces, UTF-8), in hexadecimal."""
+    body = {
+        "sequence": row.sequence,
+        "at": stamp(row.at),
+        "person": row.person_id,
+        "elements": row.elements,
+        "result_count": row.result_count,
+        "ids": row.ids,
+        "previous": row.previous,
+        **{name: getattr(row, name) for name in _TEXTS},
+    }
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def stamp(at: datetime) -> str:
+    """Time to hundredths of a second, UTC, with its offset (CJIS AU-8)."""
+    utc = at.astimezone(UTC)
+    return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 10_000:02d}+00:00"
+
+
+def _link(row: AccessRecord) -> AccessRecord:
+    held = _locked_head()
+    at = clock.now()
+    row.sequence = held.sequence + 1
+    row.at = at.replace(microsecond=at.microsecond // 10_000 * 10_000)
+    row.previous = held.hash
+    row.hash = digest(row)
+    row.save(force_insert=True)
+    held.sequence, held.hash = row.sequence, row.hash
+    held.save(update_fields=["sequence", "hash"])
+    return row
+
+
+def _locked_head() -> ChainHead:
+    """The head, ours alone until the transaction ends.
+
+    On SQLite the transaction began IMMEDIATE (settings), so that no other writer is under way.
+    """
+    if connection.vendor == "sqlite" and not ChainHead.objects.exists():
+        return ChainHead.objects.create(sequence=0, hash=FIRST)
+    held = ChainHead.objects.select_for_update().filter(pk=1).first()
+    if held is None:
+        ChainHead.objects.bulk_create([ChainHead(sequence=0, hash=FIRST)], ignore_conflicts=True)
+        held = ChainHead.objects.select_for_update().get(pk=1)
+    return held
+
+
+def _session(request: HttpRequest | None) -> str:
+    """Tells sessions apart without giving one away."""
+    key = getattr(getattr(request, "session", None), "session_key", None)
+    return hashlib.sha256(key.encode()).hexdigest()[:16] if key else ""
+
+
+def _client(request: HttpRequest | None) -> str:
+    return str(request.META.get("REMOTE_ADDR", "")) if request is not None else ""
+
+
+def _plain(value: object) -> Any:
+    """The value as JSON that reads back the same from every database."""
+    if isinstance(value, Mapping):
+        return {_clean(str(key)): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [
+            _plain(item)
+            for item in (sorted(value, key=str) if isinstance(value, (set, frozenset)) else value)
+        ]
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        short = round(value, 6)
+        return int(short) if short.is_integer() else short
+    if isinstance(value, datetime):
+        return stamp(value) if value.tzinfo else value.isoformat()
+    if isinstance(value, date):
+        return value.isoformat()
+    return _clean(str(value))
+
+
+def _clean(text: str) -> str:
+    """Without what PostgreSQL cannot hold: NUL and lone surrogates."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
