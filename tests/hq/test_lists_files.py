@@ -41,7 +41,8 @@ def entry(plate: str, **changed: object) -> HotListEntry:
     return dataclasses.replace(whole, **changed)  # type: ignore[arg-type]
 
 
-@pytest.mark.clause("rec 20", "rec 48")
+@pytest.mark.clause("rec 20")
+@pytest.mark.clause("rec 48")
 def test_no_entry_outlives_its_lists_time_to_live() -> None:
     rows = ["TST001,stolen_plate,2027-01-01", "TST002,stolen_plate,", "TST003,stolen_plate,2026-03-03"]
     text = "\n".join(["LPN,Kind,expiry", *rows])
@@ -50,7 +51,9 @@ def test_no_entry_outlives_its_lists_time_to_live() -> None:
     assert (tally.taken, tally.expired, tally.lines) == (2, 1, 4)
 
 
-@pytest.mark.clause("SB 54", "430.2-a", "430.2-b")
+@pytest.mark.clause("SB 54")
+@pytest.mark.clause("430.2-a")
+@pytest.mark.clause("430.2-b")
 def test_classes_that_are_off_and_unknown_ones_are_left_out_and_counted() -> None:
     text = (
         "LPN,Kind\nTST001,immigration_violator\nTST002,sex_offender\nTST003,curious\nTST004,stolen_property\n"
@@ -71,7 +74,8 @@ def test_immigration_violator_can_never_be_switched_on() -> None:
         classes.check(["immigration_violator"])
 
 
-@pytest.mark.clause("430.2-a", "430.2-b")
+@pytest.mark.clause("430.2-a")
+@pytest.mark.clause("430.2-b")
 def test_the_list_of_classes_is_closed_and_switches_only_take_from_it() -> None:
     with pytest.raises(classes.ClassRefused, match="430\\.2-a"):
         classes.check(["personal"])
