@@ -14,7 +14,7 @@ import logging
 import os
 import sqlite3
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +31,7 @@ from plates.words import AlarmClass, HotListEntry, MatchKind
 logger = logging.getLogger(__name__)
 
 FORMAT: Final = "platewarden-hotlist-1"
+_SOURCE: Final = "issued_at of "  # a key of the table meta ends with the source's name
 _FIELDS: Final = "plate, state, class, reason, source, case_number, expiry, priority, partial"
 _MOST: Final = 10
 """The most entries that one read matches; a plate on more lists than that is told by the best of them."""
@@ -54,6 +55,9 @@ class HotList:
         self.version: str = meta["version"]
         self.issued_at: str = meta["issued_at"]
         self.entries = int(meta["entries"])
+        self._issued: dict[str, str] = {
+            key.removeprefix(_SOURCE): at for key, at in meta.items() if key.startswith(_SOURCE)
+        }
         counted = db.execute("SELECT count(*) FROM entry").fetchone()[0]
         if counted != self.entries:
             raise HotListFileError(f"{path}: holds {counted} entries instead of {self.entries}")
@@ -92,10 +96,16 @@ class HotList:
     def close(self) -> None:
         self._db.close()
 
-    def age_s(self, now: datetime) -> float | None:
-        """Seconds since the list was issued, at the time `now` (with its zone); None where unknown."""
+    def issued_of(self, source: str) -> str:
+        """When a source's entries were issued: with the list, where it came as a whole."""
+        return self._issued.get(source, self.issued_at)
+
+    def age_s(self, now: datetime, source: str | None = None) -> float | None:
+        """Seconds since the list, or one source's part of it, was issued, at the time `now` (with its
+        zone); None where unknown."""
+        issued = self.issued_at if source is None else self.issued_of(source)
         try:
-            return max(0.0, (now - datetime.fromisoformat(self.issued_at)).total_seconds())
+            return max(0.0, (now - datetime.fromisoformat(issued)).total_seconds())
         except (ValueError, TypeError):
             return None
 
@@ -162,17 +172,30 @@ class HotList:
         return valid[:_MOST]
 
     def all_entries(self) -> Iterator[HotListEntry]:
-        """Every entry, sorted by `plates.diff.key_of`."""
+        """Every entry, sorted by `plates.diff.key_of`. Raises HotListFileError for a damaged file."""
         order = "plate, state, class, source, case_number"
-        for row in self._db.execute(f"SELECT {_FIELDS} FROM entry ORDER BY {order}"):
-            yield _entry(row)
+        try:
+            for row in self._db.execute(f"SELECT {_FIELDS} FROM entry ORDER BY {order}"):
+                yield _entry(row)
+        except (sqlite3.Error, ValueError) as error:
+            raise HotListFileError(f"{self._path}: is damaged: {error}") from error
 
     def counts(self) -> dict[str, int]:
         """Entries by alarm class."""
         return dict(self._db.execute("SELECT class, count(*) FROM entry GROUP BY class ORDER BY class"))
 
+    def sources(self) -> dict[str, int]:
+        """Entries by source."""
+        return dict(self._db.execute("SELECT source, count(*) FROM entry GROUP BY source ORDER BY source"))
 
-def build(path: Path, entries: Iterable[HotListEntry], *, version: str, issued_at: str) -> Diff:
+
+Keep = Callable[[HotListEntry], bool]
+"""Which entries of the list in force stay so beside the new ones; asked once those are all there."""
+
+
+def build(
+    path: Path, entries: Iterable[HotListEntry], *, version: str, issued_at: str, keep: Keep | None = None
+) -> Diff:
     """Write a list beside `path`, check it, force it to the disk and rename it over `path`.
 
     An entry that comes twice (`plates.diff.key_of`) is kept once, the later one. The file that was
@@ -182,7 +205,9 @@ def build(path: Path, entries: Iterable[HotListEntry], *, version: str, issued_a
         path: the list's file; its folder must exist.
         entries: may be a stream of any length.
         version: sortable text.
-        issued_at: when the list was issued (ISO 8601 with offset), "" where unknown.
+        issued_at: when the entries were issued (ISO 8601 with offset), "" where unknown. What is kept
+            keeps its own; the list's is that of its oldest source, for that is where it is stale.
+        keep: without it the list is replaced as a whole.
 
     Returns:
         What changed against the file that was there; all is added where there was none or a damaged one.
@@ -191,30 +216,37 @@ def build(path: Path, entries: Iterable[HotListEntry], *, version: str, issued_a
         HotListFileError: the new file cannot be written.
         Whatever `entries` raises.
     """
-    new = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        _write(new, entries, version, issued_at)
-        changes = _changes(path, new)
+    with _written(path, entries, version, issued_at, keep) as (new, changes):
         os.replace(new, path)
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
-    except (sqlite3.Error, OSError) as error:
-        raise HotListFileError(f"{path}: the new list cannot be written: {error}") from error
-    finally:
-        for left in (new, new.with_name(f"{new.name}-journal")):
-            left.unlink(missing_ok=True)
     return changes
 
 
-def preview(path: Path, entries: Iterable[HotListEntry]) -> Diff:
+def preview(path: Path, entries: Iterable[HotListEntry], keep: Keep | None = None) -> Diff:
     """What `build` would change, without changing it; raises as `build` does."""
+    with _written(path, entries, "preview", "", keep) as (_, changes):
+        return changes
+
+
+@contextlib.contextmanager
+def _written(
+    path: Path, entries: Iterable[HotListEntry], version: str, issued_at: str, keep: Keep | None
+) -> Iterator[tuple[Path, Diff]]:
+    """The new list's file beside `path`, which is gone afterwards, and what it changes."""
     new = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        _write(new, entries, "preview", "")
-        return _changes(path, new)
+        with contextlib.ExitStack() as stack:
+            before = _in_force(path)
+            if before is not None:
+                stack.enter_context(before)
+            _write(new, entries, version, issued_at, before, keep)
+            with HotList.open(new) as after:
+                changes = _changes(before, after)
+        yield new, changes
     except (sqlite3.Error, OSError) as error:
         raise HotListFileError(f"{path}: the new list cannot be written: {error}") from error
     finally:
@@ -222,7 +254,32 @@ def preview(path: Path, entries: Iterable[HotListEntry]) -> Diff:
             left.unlink(missing_ok=True)
 
 
-def _write(new: Path, entries: Iterable[HotListEntry], version: str, issued_at: str) -> None:
+def _in_force(path: Path) -> HotList | None:
+    try:
+        return HotList.open(path) if path.exists() else None
+    except HotListFileError as error:
+        logger.warning("%s; nothing of it is kept", error)
+        return None
+
+
+def _changes(before: HotList | None, after: HotList) -> Diff:
+    if before is not None:
+        try:
+            return diff(before.all_entries(), after.all_entries())
+        except HotListFileError as error:
+            # A damaged list must not stand in the way of the one that replaces it.
+            logger.warning("%s; all of the new list counts as added", error)
+    return Diff(added=after.entries)
+
+
+def _write(
+    new: Path,
+    entries: Iterable[HotListEntry],
+    version: str,
+    issued_at: str,
+    before: HotList | None,
+    keep: Keep | None,
+) -> None:
     with contextlib.closing(sqlite3.connect(new, isolation_level=None)) as db:
         # Nobody reads this file before it is complete and synced, so a journal would only cost time.
         db.execute("PRAGMA journal_mode = OFF")
@@ -235,12 +292,17 @@ def _write(new: Path, entries: Iterable[HotListEntry], version: str, issued_at: 
             " PRIMARY KEY (plate, state, class, source, case_number)) WITHOUT ROWID"
         )
         db.execute("BEGIN")
-        db.executemany(
-            f"INSERT OR REPLACE INTO entry ({_FIELDS}) VALUES (?,?,?,?,?,?,?,?,?)", map(_row, entries)
-        )
+        insert = f"INSERT OR REPLACE INTO entry ({_FIELDS}) VALUES (?,?,?,?,?,?,?,?,?)"
+        db.executemany(insert, map(_row, entries))
+        issued: dict[str, str] = {}
+        if before is not None and keep is not None:
+            issued = {source: issued_at for (source,) in db.execute("SELECT DISTINCT source FROM entry")}
+            db.executemany(insert, map(_row, _kept(before, keep, issued)))
         db.execute("CREATE INDEX partials ON entry (partial) WHERE partial = 1")
         count = db.execute("SELECT count(*) FROM entry").fetchone()[0]
-        meta = {"format": FORMAT, "version": version, "issued_at": issued_at, "entries": str(count)}
+        oldest = min(filter(None, issued.values()), default=issued_at)
+        meta = {"format": FORMAT, "version": version, "issued_at": oldest, "entries": str(count)}
+        meta |= {f"{_SOURCE}{source}": at for source, at in issued.items()}
         db.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
         db.execute("COMMIT")
         checked = db.execute("PRAGMA quick_check(1)").fetchone()[0]
@@ -248,17 +310,12 @@ def _write(new: Path, entries: Iterable[HotListEntry], version: str, issued_at: 
             raise sqlite3.DatabaseError(f"the new file failed its check: {checked}")
 
 
-def _changes(path: Path, new: Path) -> Diff:
-    with HotList.open(new) as after:
-        try:
-            before = HotList.open(path) if path.exists() else None
-        except HotListFileError as error:
-            logger.warning("%s; all of the new list counts as added", error)
-            before = None
-        if before is None:
-            return Diff(added=after.entries)
-        with before:
-            return diff(before.all_entries(), after.all_entries())
+def _kept(before: HotList, keep: Keep, issued: dict[str, str]) -> Iterator[HotListEntry]:
+    """What stays in force, with the issue of its sources noted in `issued`."""
+    for entry in before.all_entries():
+        if keep(entry):
+            issued.setdefault(entry.source, before.issued_of(entry.source))
+            yield entry
 
 
 def _row(entry: HotListEntry) -> tuple[str | int, ...]:

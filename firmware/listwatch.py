@@ -74,9 +74,14 @@ class ListWatch:
             # Reading and storing go on; HQ and the lamp are told that nothing alarms any more.
             self._tell(str(error))
             return []
-        age = None if wall is None else self._list.age_s(wall)
         at = None if wall is None else time_text(wall)
-        return [hit_of(one, read, at=at, version=self._list.version, age_s=age) for one in matches]
+        version, age = self._list.version, self._list.age_s
+        return [
+            hit_of(
+                one, read, at=at, version=version, age_s=None if wall is None else age(wall, one.entry.source)
+            )
+            for one in matches
+        ]
 
     def state(self) -> ListState:
         """What the status tells of the list."""

@@ -20,7 +20,7 @@ from typing import TextIO
 from firmware.access import add_options, check_demo, is_asked, open_access
 from firmware.config import Settings
 from firmware.errors import Exit, IoError, UsageError
-from firmware.hotlist import HotList, build, preview
+from firmware.hotlist import HotList, HotListFileError, build, preview
 from firmware.store import Store
 from mqtt.fields import time_text
 from plates.errors import HotListFormatError
@@ -46,7 +46,7 @@ _STEP = 20_000  # lines between two updates of the progress
 
 def configure(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="what", metavar="ACTION", required=True)
-    importing = actions.add_parser("import", help="replace the list by what these files hold")
+    importing = actions.add_parser("import", help="replace what is in force of the files' sources")
     importing.add_argument("files", nargs="+", type=Path, metavar="FILE")
     importing.add_argument("--format", choices=sorted(_SOURCES), default="csv", help="layout (default: csv)")
     importing.add_argument(
@@ -75,7 +75,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     showing = actions.add_parser("show", help="the list in force; plates for a named person with a purpose")
     showing.add_argument("--json", action="store_true", help="one JSON object a line")
     add_options(showing)
-    actions.add_parser("clear", help="take the list away: nothing alarms until another is imported")
+    clearing = actions.add_parser(
+        "clear", help="take the list away: nothing alarms until another is imported"
+    )
+    clearing.add_argument("--source", help="take only this source's entries away")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -84,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
         return _import(args, settings)
     if args.what == "show":
         return _show(args, settings)
-    return _clear(settings)
+    return _clear(args.source, settings)
 
 
 class Importing:
@@ -94,12 +97,14 @@ class Importing:
         bad: lines that could not be used.
         left_out: entries by class that the configuration does not load.
         loaded: entries that went through.
+        sources: whose they are.
     """
 
     def __init__(self, args: argparse.Namespace, classes: Sequence[str], now: datetime, err: TextIO) -> None:
         self.bad = 0
         self.left_out: Counter[str] = Counter()
         self.loaded = 0
+        self.sources: set[str] = set()
         self._args = args
         self._classes = {AlarmClass(name) for name in classes if CLASS_RULES[AlarmClass(name)].allowed}
         self._now = now
@@ -123,6 +128,11 @@ class Importing:
             # An empty or cut file must not silence every alarm; taking the list away is `clear`.
             raise HotListFormatError("no entry could be loaded; the list in force stays (or: hotlist clear)")
 
+    def keeps(self, entry: HotListEntry) -> bool:
+        """Whether an entry in force stays so: of a source that the files do not name, in a class that is
+        still loaded."""
+        return entry.source not in self.sources and entry.alarm_class in self._classes
+
     def _entries_of(self, file: Path, lines: Iterator[bytes]) -> Iterator[HotListEntry]:
         for parsed in self._parse(file, lines):
             if isinstance(parsed, BadLine):
@@ -133,6 +143,7 @@ class Importing:
                 self.left_out[parsed.alarm_class.value] += 1
             else:
                 self.loaded += 1
+                self.sources.add(parsed.source)
                 if self.loaded % _STEP == 0:
                     self._progress()
                 yield parsed
@@ -167,11 +178,17 @@ def _import(args: argparse.Namespace, settings: Settings) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     issued = time_text(now)
     version = args.version or issued
+    before = _sources(path)
     if args.dry_run:
-        changes = preview(path, importing.entries())
+        changes = preview(path, importing.entries(), importing.keeps)
     else:
-        changes = build(path, importing.entries(), version=version, issued_at=issued)
+        changes = build(path, importing.entries(), version=version, issued_at=issued, keep=importing.keeps)
     head = "would be" if args.dry_run else "are"
+    for source in sorted(importing.sources):
+        what = "replaced" if source in before else "new"
+        print(f"source {source}: {'would be' if args.dry_run else 'is'} {what}")
+    for source in sorted(before - importing.sources):
+        print(f"source {source}: stays in force")
     counts = f"{changes.changed} changed, {changes.removed} removed, {changes.same} same"
     print(f"{changes.added} {head} added, {counts}")
     for name, count in sorted(importing.left_out.items()):
@@ -190,9 +207,11 @@ def _import(args: argparse.Namespace, settings: Settings) -> int:
 def _show(args: argparse.Namespace, settings: Settings) -> int:
     check_demo(args, settings)
     with HotList.open(settings.hotlist.file) as hot_list:
-        age = hot_list.age_s(datetime.now(UTC))
-        told = "of unknown age" if age is None else f"{age / 3600:.1f} hours old"
-        print(f"version {hot_list.version}, {hot_list.entries} entries, {told}")
+        now = datetime.now(UTC)
+        age = _age(hot_list.age_s(now))
+        print(f"version {hot_list.version}, {hot_list.entries} entries, {age}")
+        for source, count in hot_list.sources().items():
+            print(f"source {source}: {count} entries, {_age(hot_list.age_s(now, source))}")
         for name, count in hot_list.counts().items():
             print(f"{count:>9}  {name}")
         if not is_asked(args) and not args.demo:
@@ -212,6 +231,10 @@ def _show(args: argparse.Namespace, settings: Settings) -> int:
     return Exit.OK
 
 
+def _age(seconds: float | None) -> str:
+    return "of unknown age" if seconds is None else f"{seconds / 3600:.1f} hours old"
+
+
 def _record(args: argparse.Namespace, settings: Settings, version: str, count: int) -> None:
     """Have the access granted and recorded before anything is shown, or raise."""
     from hw import open_clock
@@ -229,7 +252,27 @@ def _line(entry: HotListEntry) -> str:
     return f"{what}  {entry.source}  {entry.case_number or '-'}  {entry.reason}"
 
 
-def _clear(settings: Settings) -> int:
+def _sources(path: Path) -> set[str]:
+    """Whose entries are in force; nobody's where there is no list, or a damaged one."""
+    try:
+        with HotList.open(path) as hot_list:
+            return set(hot_list.sources())
+    except HotListFileError:
+        return set()
+
+
+def _clear(source: str | None, settings: Settings) -> int:
+    path = settings.hotlist.file
+    if source is not None and path.exists():
+        with HotList.open(path) as hot_list:
+            sources = hot_list.sources()
+        if source not in sources:
+            raise UsageError(f"--source: the list has no {source!r}; it has {', '.join(sources)}")
+        if len(sources) > 1:
+            now = time_text(datetime.now(UTC))
+            changes = build(path, (), version=now, issued_at=now, keep=lambda entry: entry.source != source)
+            print(f"source {source}: {changes.removed} entries are gone; version {now} is in force")
+            return Exit.OK
     try:
         settings.hotlist.file.unlink()
     except FileNotFoundError:

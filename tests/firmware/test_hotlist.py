@@ -139,6 +139,28 @@ def test_damaged_entry_is_an_error_of_the_list_and_not_of_the_loop(path: Path) -
         hot_list.match("8ABC123")
 
 
+def test_what_is_kept_keeps_its_age(path: Path) -> None:
+    """430.3(f): a fresh source does not make the entries of another one look fresh."""
+    issued = "2026-11-24T06:00:00.00+00:00"
+    new = [entry("NEW1", source="other")]
+    changes = build(path, new, version="2", issued_at=issued, keep=lambda e: e.source != "other")
+    assert (changes.added, changes.removed, changes.same) == (1, 0, 5)
+    now = datetime(2026, 11, 24, 7, tzinfo=UTC)
+    with HotList.open(path) as hot_list:
+        assert hot_list.sources() == {"other": 1, "test": 5}
+        assert [hot_list.age_s(now, source) for source in (None, "test", "other")] == [25200, 25200, 3600]
+    build(path, new, version="3", issued_at="2026-11-24T06:30:00.00+00:00", keep=lambda e: e.source == "test")
+    with HotList.open(path) as hot_list:
+        assert [hot_list.age_s(now, source) for source in (None, "test", "other")] == [25200, 25200, 1800]
+
+
+def test_damage_inside_the_old_list_is_no_obstacle_unless_it_is_to_be_kept(path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b"stolen_vehicle", b"stolen_vehiclX"))
+    with pytest.raises(HotListFileError, match="is damaged"):
+        build(path, [entry("NEW1")], version="2", issued_at="", keep=lambda e: True)
+    assert build(path, [entry("NEW1")], version="2", issued_at="").added == 1
+
+
 def test_new_list_replaces_a_damaged_one(path: Path) -> None:
     path.write_bytes(b"garbage")
     assert build(path, ENTRIES, version="2", issued_at="").added == 5
@@ -155,6 +177,56 @@ def platewarden(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]
         text=True,
         check=False,
     )
+
+
+def test_import_replaces_the_sources_of_its_files_and_leaves_the_others(tmp_path: Path) -> None:
+    """430.2-a: a list of the agency's own and the state's are in force together."""
+    manual, clew = tmp_path / "list.csv", tmp_path / "svs.tbl"
+    manual.write_text("plate,class\n8ABC123,stolen_vehicle\n7XYZ001,missing_person\n")
+    clew.write_text("SVS\n8ABC124 CA1220260515\nTOTAL RECORD 1\n")
+    assert platewarden(tmp_path, "hotlist", "import", str(manual)).returncode == 0
+    done = platewarden(tmp_path, "hotlist", "import", str(clew), "--format", "clew")
+    assert done.stdout.splitlines()[:3] == [
+        "source CLEW: is new",
+        "source manual: stays in force",
+        "1 are added, 0 changed, 0 removed, 2 same",
+    ]
+    manual.write_text("plate,class,source\n8ABC125,stolen_vehicle,\n8ABC126,stolen_vehicle,desk\n")
+    dry = platewarden(tmp_path, "hotlist", "import", str(manual), "--dry-run")
+    assert dry.stdout.splitlines()[:4] == [
+        "source desk: would be new",
+        "source manual: would be replaced",
+        "source CLEW: stays in force",
+        "2 would be added, 0 changed, 2 removed, 1 same",
+    ]
+    with HotList.open(tmp_path / "hotlist.sqlite") as hot_list:
+        assert hot_list.sources() == {"CLEW": 1, "manual": 2}
+        assert [bool(hot_list.match(plate)) for plate in ("8ABC123", "8ABC124", "8ABC125")] == [
+            True,
+            True,
+            False,
+        ]
+
+
+def test_a_class_that_was_switched_off_goes_with_the_next_import(tmp_path: Path) -> None:
+    """430.2-b: what the agency no longer loads does not stay in force beside another source."""
+    build(tmp_path / "hotlist.sqlite", ENTRIES, version="v7", issued_at="")
+    (tmp_path / "list.csv").write_text("plate,class\n8ABC124,missing_person\n")
+    classes = 'hotlist.classes=["missing_person"]'
+    done = platewarden(tmp_path, "--set", classes, "hotlist", "import", str(tmp_path / "list.csv"))
+    assert "1 are added, 0 changed, 5 removed, 0 same" in done.stdout
+
+
+def test_clear_takes_one_source_away(tmp_path: Path) -> None:
+    path = tmp_path / "hotlist.sqlite"
+    build(path, [*ENTRIES, entry("NEW1", source="desk")], version="v7", issued_at="")
+    wrong = platewarden(tmp_path, "hotlist", "clear", "--source", "CLEW")
+    assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
+    assert platewarden(tmp_path, "hotlist", "clear", "--source", "test").returncode == 0
+    with HotList.open(path) as hot_list:
+        assert hot_list.sources() == {"desk": 1}
+    assert platewarden(tmp_path, "hotlist", "clear", "--source", "desk").returncode == 0
+    assert not path.exists()
 
 
 def test_import_reports_bad_lines_and_loads_the_rest(tmp_path: Path) -> None:
@@ -182,6 +254,7 @@ def test_show_gives_counts_only_without_a_person_and_a_purpose(tmp_path: Path) -
     done = platewarden(tmp_path, "hotlist", "show")
     assert done.returncode == 0
     assert "version v7, 5 entries" in done.stdout
+    assert "source test: 5 entries, of unknown age" in done.stdout
     assert "8ABC123" not in done.stdout + done.stderr
 
 

@@ -66,6 +66,17 @@ def test_a_hit_tells_the_lists_version_and_age_and_is_unverified(tmp_path: Path)
     assert desk.watch.state() == ListState("7", 1, 7200.0, "")
 
 
+def test_a_hit_tells_the_age_of_its_own_source(tmp_path: Path) -> None:
+    """430.3(f): what was imported today says nothing of what was imported before."""
+    desk = Desk(tmp_path)
+    desk.publish("7", "TEST123")
+    issued = time_text(samples.NOON - timedelta(hours=1))
+    build(desk.file, [entry("DEMO456", source="CLEW")], version="8", issued_at=issued, keep=bool)
+    desk.later()
+    assert [desk.hits(plate)[0].list_age_s for plate in ("TEST123", "DEMO456")] == [7200.0, 3600.0]
+    assert desk.watch.state() == ListState("8", 2, 7200.0, "")
+
+
 def test_no_file_is_no_list_and_no_fault(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     assert desk.hits("TEST123") == []
