@@ -19,12 +19,13 @@ usage() { sed -n '2,8s/^# \{0,1\}//p' "$0"; }
 say() { printf 'install: %s\n' "$*"; }
 fail() { printf 'install: %s\n' "$*" >&2; exit 1; }
 
-# What each job needs from Debian. strace and openssl serve tests that look at the disk and at TLS.
+# What each job needs from Debian. strace, openssl and minisign serve tests that look at the disk, at TLS and
+# at a signature as an outsider would.
 packages_for() {
   case "$1" in
     venv) echo python3 python3-venv ;;
     run) echo python3 python3-venv mosquitto ;;
-    test) echo python3 python3-venv mosquitto mosquitto-clients strace openssl ;;
+    test) echo python3 python3-venv mosquitto mosquitto-clients strace openssl minisign ;;
     train) echo python3 python3-venv fonts-roadgeek fonts-opendin fonts-dejavu-core ;;
     unit) echo python3 python3-venv ca-certificates ;;
     *) usage >&2; exit 2 ;;
