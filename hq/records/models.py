@@ -79,6 +79,7 @@ class Read(models.Model):
     config_hash = models.CharField(max_length=64)
     software = models.CharField(max_length=1000)
     demo = models.BooleanField()
+    digest = models.CharField(max_length=64, help_text="SHA-256 of the record as JSON, as it came")
 
     class Meta:
         indexes = (
@@ -126,6 +127,8 @@ class Picture(models.Model):
     sha256 = models.CharField(max_length=64)
     file = models.FileField(max_length=FILE_NAME_LENGTH, blank=True, db_index=True)
     size = models.BigIntegerField()
+    width = models.BigIntegerField(default=0, help_text="0 until its read has come")
+    height = models.BigIntegerField(default=0)
     missing = models.BooleanField(default=True)
     current = models.BooleanField(default=True, help_text="named by the newest revision of its read")
     received_at = models.DateTimeField(null=True)
@@ -168,6 +171,7 @@ class Hit(models.Model):
     state_agrees = models.BooleanField(null=True)
     list_version = models.CharField(max_length=1000)
     list_age_s = models.FloatField(null=True)
+    digest = models.CharField(max_length=64, help_text="SHA-256 of the record as JSON, as it came")
 
     class Meta:
         indexes = (
@@ -207,7 +211,7 @@ class Loss(models.Model):
     since = models.DateTimeField(null=True)
     until = models.DateTimeField(null=True)
     read = models.ForeignKey(Read, models.DO_NOTHING, null=True, related_name="losses", db_constraint=False)
-    digest = models.CharField(max_length=64, help_text="SHA-256 of the record; a renumbered store may differ")
+    digest = models.CharField(max_length=64, help_text="SHA-256 of the record as JSON, as it came")
     received_at = models.DateTimeField()
 
     class Meta:
@@ -240,6 +244,7 @@ class AccessReceived(models.Model):
     results = models.BigIntegerField()
     ids = models.JSONField()
     outcome = models.CharField(max_length=10)
+    digest = models.CharField(max_length=64, help_text="SHA-256 of the record as JSON, as it came")
 
     class Meta:
         indexes = (

@@ -236,6 +236,10 @@ class Migration(migrations.Migration):
                 ("software", models.CharField(max_length=1000)),
                 ("demo", models.BooleanField()),
                 (
+                    "digest",
+                    models.CharField(help_text="SHA-256 of the record as JSON, as it came", max_length=64),
+                ),
+                (
                     "unit",
                     models.ForeignKey(
                         db_index=False,
@@ -264,9 +268,7 @@ class Migration(migrations.Migration):
                 ("until", models.DateTimeField(null=True)),
                 (
                     "digest",
-                    models.CharField(
-                        help_text="SHA-256 of the record; a renumbered store may differ", max_length=64
-                    ),
+                    models.CharField(help_text="SHA-256 of the record as JSON, as it came", max_length=64),
                 ),
                 ("received_at", models.DateTimeField()),
                 (
@@ -315,6 +317,10 @@ class Migration(migrations.Migration):
                 ("list_version", models.CharField(max_length=1000)),
                 ("list_age_s", models.FloatField(null=True)),
                 (
+                    "digest",
+                    models.CharField(help_text="SHA-256 of the record as JSON, as it came", max_length=64),
+                ),
+                (
                     "read",
                     models.ForeignKey(
                         db_constraint=False,
@@ -354,6 +360,10 @@ class Migration(migrations.Migration):
                 ("ids", models.JSONField()),
                 ("outcome", models.CharField(max_length=10)),
                 (
+                    "digest",
+                    models.CharField(help_text="SHA-256 of the record as JSON, as it came", max_length=64),
+                ),
+                (
                     "unit",
                     models.ForeignKey(
                         db_index=False,
@@ -377,6 +387,8 @@ class Migration(migrations.Migration):
                 ("sha256", models.CharField(max_length=64)),
                 ("file", models.FileField(blank=True, db_index=True, max_length=200, upload_to="")),
                 ("size", models.BigIntegerField()),
+                ("width", models.BigIntegerField(default=0, help_text="0 until its read has come")),
+                ("height", models.BigIntegerField(default=0)),
                 ("missing", models.BooleanField(default=True)),
                 (
                     "current",
