@@ -98,6 +98,8 @@ class Access:
         action: str,
         query: str,
         ids: Sequence[str] = (),
+        *,
+        results: int | None = None,
     ) -> Grant:
         """Let a person see plate text, or refuse; either way the attempt is recorded first.
 
@@ -108,6 +110,7 @@ class Access:
             action: what is done, such as "reads list".
             query: the plate or other data elements that are asked for.
             ids: the records that will be shown, looked up but not shown yet.
+            results: how many will be shown, where they have no ids.
 
         Raises AccessError for an unknown person, training that is over or cannot be judged, an unknown
         purpose or a missing case number; and whatever `write` raises, so that nothing is shown without a
@@ -131,7 +134,8 @@ class Access:
             ids=(),
             outcome="",
         )
-        record = _record(now, asked, () if refusal else ids, "refused" if refusal else "shown")
+        outcome, shown = ("refused", ()) if refusal else ("shown", ids)
+        record = _record(now, asked, shown, outcome, None if refusal else results)
         self._write(record)
         if refusal:
             raise AccessError(f"refused: {refusal}")
@@ -209,7 +213,9 @@ def _refusal(person: str, known: Person | None, purpose: str, case_number: str, 
     return ""
 
 
-def _record(now: Timestamp, like: AccessRecord, ids: Sequence[str], outcome: str) -> AccessRecord:
+def _record(
+    now: Timestamp, like: AccessRecord, ids: Sequence[str], outcome: str, results: int | None = None
+) -> AccessRecord:
     return AccessRecord(
         access_id=str(uuid.uuid4()),
         at=None if now.wall is None else time_text(now.wall),
@@ -221,7 +227,7 @@ def _record(now: Timestamp, like: AccessRecord, ids: Sequence[str], outcome: str
         query=like.query,
         purpose=like.purpose,
         case_number=like.case_number,
-        results=len(ids),
+        results=len(ids) if results is None else results,
         ids=tuple(ids),
         outcome=outcome,
     )

@@ -180,9 +180,13 @@ class HotList:
         except (sqlite3.Error, ValueError) as error:
             raise HotListFileError(f"{self._path}: is damaged: {error}") from error
 
-    def counts(self) -> dict[str, int]:
-        """Entries by alarm class."""
-        return dict(self._db.execute("SELECT class, count(*) FROM entry GROUP BY class ORDER BY class"))
+    def counts(self) -> dict[AlarmClass, int]:
+        """Entries by alarm class. Raises HotListFileError for a damaged file."""
+        try:
+            found = self._db.execute("SELECT class, count(*) FROM entry GROUP BY class ORDER BY class")
+            return {AlarmClass(name): count for name, count in found}
+        except (sqlite3.Error, ValueError) as error:
+            raise HotListFileError(f"{self._path}: is damaged: {error}") from error
 
     def sources(self) -> dict[str, int]:
         """Entries by source."""

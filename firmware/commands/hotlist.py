@@ -207,27 +207,27 @@ def _import(args: argparse.Namespace, settings: Settings) -> int:
 def _show(args: argparse.Namespace, settings: Settings) -> int:
     check_demo(args, settings)
     with HotList.open(settings.hotlist.file) as hot_list:
+        # Restricted detail is for people whom HQ grants it (430.3(e), CJIS 4.2.2); a unit knows no grants.
+        counts = hot_list.counts()
+        restricted = sum(n for name, n in counts.items() if CLASS_RULES[name].restricted)
+        if is_asked(args):
+            _record(args, settings, hot_list.version, hot_list.entries - restricted)
         now = datetime.now(UTC)
         age = _age(hot_list.age_s(now))
         print(f"version {hot_list.version}, {hot_list.entries} entries, {age}")
         for source, count in hot_list.sources().items():
             print(f"source {source}: {count} entries, {_age(hot_list.age_s(now, source))}")
-        for name, count in hot_list.counts().items():
+        for name, count in counts.items():
             print(f"{count:>9}  {name}")
         if not is_asked(args) and not args.demo:
             if hot_list.entries:
                 print("entries are shown to a named person with a purpose: --person, --purpose, --case")
             return Exit.OK
-        # Restricted detail is for people whom HQ grants it (430.3(e), CJIS 4.2.2); a unit knows no grants.
-        shown = [e for e in hot_list.all_entries() if not CLASS_RULES[e.alarm_class].restricted]
-        if is_asked(args):
-            _record(args, settings, hot_list.version, len(shown))
-        for entry in shown:
-            print(json.dumps(asdict(entry)) if args.json else _line(entry))
-        if len(shown) < hot_list.entries:
-            print(
-                f"{hot_list.entries - len(shown)} entries of restricted classes are not shown: ask dispatch"
-            )
+        for entry in hot_list.all_entries():
+            if not CLASS_RULES[entry.alarm_class].restricted:
+                print(json.dumps(asdict(entry)) if args.json else _line(entry))
+        if restricted:
+            print(f"{restricted} entries of restricted classes are not shown: ask dispatch")
     return Exit.OK
 
 
@@ -243,8 +243,8 @@ def _record(args: argparse.Namespace, settings: Settings, version: str, count: i
     settings.store.directory.mkdir(parents=True, exist_ok=True)
     with closing(Store.open(settings.store.directory, clock)) as store:
         access = open_access(settings, clock, store.add_access)
-        query = f"hot list version {version}, {count} entries"
-        access.grant(args.person, args.purpose, args.case, "hotlist show", query, [])
+        query = f"hot list version {version}"
+        access.grant(args.person, args.purpose, args.case, "hotlist show", query, results=count)
 
 
 def _line(entry: HotListEntry) -> str:

@@ -1,0 +1,111 @@
+"""`platewarden hotlist` over lists as they come from CLEW, NCIC and the agency, and who sees their plates."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import hw
+from firmware.hotlist import build
+from plates.words import AlarmClass, HotListEntry
+from tests.firmware.site import AS_MORA, Site
+
+ENTRY = HotListEntry(
+    plate="8ABC123",
+    state="CA",
+    alarm_class=AlarmClass.STOLEN_VEHICLE,
+    reason="taken from a car park",
+    source="desk",
+    case_number="26-0001",
+    expiry="2099-12-31",
+)
+ENTRIES = (
+    ENTRY,
+    replace(ENTRY, plate="7XYZ001", alarm_class=AlarmClass.MISSING_PERSON),
+    replace(ENTRY, plate="6SEC001", alarm_class=AlarmClass.SEX_OFFENDER),
+)
+
+
+@pytest.fixture
+def site(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Site]:
+    made = Site(tmp_path, capsys, demo=False)
+    monkeypatch.setattr(hw, "open_clock", lambda _: made.clock)
+    with (tmp_path / "unit.toml").open("a") as config:
+        config.write('[hotlist]\nfile = "hotlist.sqlite"\n')
+    yield made
+    made.store.close()
+
+
+def build_list(site: Site) -> None:
+    build(site.folder / "hotlist.sqlite", ENTRIES, version="v7", issued_at="")
+
+
+def test_a_named_person_with_a_purpose_sees_the_entries_and_is_recorded(site: Site) -> None:
+    """430.5(a): the record says how many entries were shown."""
+    build_list(site)
+    lines = site.command("hotlist", "show", *AS_MORA)
+    assert site.code == 0, site.err
+    assert [line.split()[0] for line in lines[-3:-1]] == ["7XYZ001", "8ABC123"]
+    (record,) = site.recorded()
+    assert (record.person, record.purpose, record.case_number) == ("A. Mora", "stolen_vehicle", "26-1")
+    assert (record.action, record.query) == ("hotlist show", "hot list version v7")
+    assert (record.results, record.ids, record.outcome) == (2, (), "shown")
+
+
+def test_entries_of_restricted_classes_are_counted_and_not_shown(site: Site) -> None:
+    """430.3(e), CJIS 4.2.2."""
+    build_list(site)
+    text = "\n".join(site.command("hotlist", "show", *AS_MORA))
+    assert "1 entries of restricted classes are not shown" in text
+    assert "6SEC001" not in text
+
+
+def test_entries_are_shown_as_json(site: Site) -> None:
+    build_list(site)
+    shown = [
+        json.loads(line) for line in site.command("hotlist", "show", "--json", *AS_MORA) if line[0] == "{"
+    ]
+    assert [entry["plate"] for entry in shown] == ["7XYZ001", "8ABC123"]
+    assert shown[1]["case_number"] == "26-0001"
+
+
+@pytest.mark.parametrize(
+    "who",
+    [
+        ("--person", "late", "--purpose", "audit", "--case", "1"),
+        ("--person", "mora", "--purpose", "audit"),
+        ("--purpose", "audit", "--case", "1"),
+    ],
+)
+def test_a_refused_person_sees_nothing_not_even_counts(site: Site, who: tuple[str, ...]) -> None:
+    """430.3(d), 430.5(b): the attempt is recorded before anything is printed."""
+    build_list(site)
+    assert site.command("hotlist", "show", *who) == []
+    assert site.code == 1
+    assert [(record.outcome, record.results) for record in site.recorded()] == [("refused", 0)]
+
+
+def test_if_the_record_cannot_be_written_nothing_is_shown(site: Site) -> None:
+    """430.2.1(d): fail closed."""
+    build_list(site)
+    site.store._db.execute("BEGIN IMMEDIATE")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("firmware.store_db.BUSY_MS", 50)
+        assert site.command("hotlist", "show", *AS_MORA) == []
+    site.store._db.execute("ROLLBACK")
+    assert site.code == 5
+
+
+def test_a_damaged_list_shows_nothing(site: Site) -> None:
+    build_list(site)
+    path = site.folder / "hotlist.sqlite"
+    path.write_bytes(path.read_bytes().replace(b"stolen_vehicle", b"stolen_vehiclX"))
+    assert site.command("hotlist", "show", *AS_MORA) == []
+    assert site.code == 5
+    assert "hotlist.sqlite: is damaged" in site.err
