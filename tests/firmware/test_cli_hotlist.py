@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 import hw
-from firmware.hotlist import build
+from firmware.hotlist import HotList, build
 from plates.words import AlarmClass, HotListEntry
 from tests.firmware.site import AS_MORA, Site
 
@@ -109,3 +110,36 @@ def test_a_damaged_list_shows_nothing(site: Site) -> None:
     assert site.command("hotlist", "show", *AS_MORA) == []
     assert site.code == 5
     assert "hotlist.sqlite: is damaged" in site.err
+
+
+def test_clew_and_ncic_files_are_in_force_beside_one_another(site: Site) -> None:
+    """430.2-a: the layouts as they come, a bad line told, each entry good for so many days."""
+    stolen, plates, ncic = (site.folder / name for name in ("svs.tbl", "slr.tbl", "VEHEXTRT.txt"))
+    stolen.write_text("SVS 20261101\n8ABC124 CA1920260515\n8ABC125 NV19no date!\nTOTAL RECORD 2\n")
+    plates.write_text("SLR 20261101\n7XYZ002 CA1920260301\nTOTAL RECORD 1\n")
+    ncic.write_text(
+        "HEADER\n"
+        + f"V{'123456789'}{'CA0190000'}{'20260401'}{'6DEF003':<10}C0{'':6}{'2019'}{'TOYT'}{'CAM'}{'':2}BLU\n"
+        + f"X{'987654321'}{'CA0190000'}{'20260401'}{'6DEF004':<10}CA\n"
+    )
+    site.command("hotlist", "import", stolen, plates, "--format", "clew", "--expires", 3)
+    assert site.code == 1
+    assert site.err.splitlines()[0] == f"platewarden: {stolen}:3: columns 13 to 20 are no date YYYYMMDD"
+    lines = site.command("hotlist", "import", ncic, "--format", "ncic", "--source", "NCIC daily")
+    assert site.code == 0, site.err
+    assert lines[:3] == [
+        "source NCIC daily: is new",
+        "source CLEW: stays in force",
+        "1 are added, 0 changed, 0 removed, 2 same",
+    ]
+    assert "1 left out: sex_offender is not among hotlist.classes (CJIS 4.2)" in lines
+    with HotList.open(site.folder / "hotlist.sqlite") as hot_list:
+        found = {entry.plate: entry for entry in hot_list.all_entries()}
+    assert {plate: (e.source, e.state, e.alarm_class) for plate, e in found.items()} == {
+        "8ABC124": ("CLEW", "CA", AlarmClass.STOLEN_VEHICLE),
+        "7XYZ002": ("CLEW", "CA", AlarmClass.STOLEN_PLATE),
+        "6DEF003": ("NCIC daily", "CO", AlarmClass.STOLEN_VEHICLE),
+    }
+    assert found["6DEF003"].case_number == "123456789"
+    today = datetime.now(UTC).date()
+    assert found["8ABC124"].expiry in {(today + timedelta(days=3 - late)).isoformat() for late in (0, 1)}
