@@ -243,24 +243,33 @@ class Store:
 
         Takes as long as the disk needs to read them all.
         """
-        lost = 0
-        after = ""
-        while True:
-            with self._reporting():
-                rows = list(
-                    self._db.query(
-                        "SELECT * FROM pictures WHERE NOT lost AND path > ? ORDER BY path LIMIT ?",
-                        (after, BATCH),
-                    )
+        lost, after = self.verify_some()
+        while after:
+            more, after = self.verify_some(after)
+            lost += more
+        return lost
+
+    def verify_some(self, after: str = "") -> tuple[int, str]:
+        """The next BATCH pictures of a `verify`, so that it can be done beside other work.
+
+        Args:
+            after: where the last batch ended, "" to begin.
+
+        Returns:
+            How many were lost, and where this batch ended, "" where all were seen.
+        """
+        with self._reporting():
+            rows = list(
+                self._db.query(
+                    "SELECT * FROM pictures WHERE NOT lost AND path > ? ORDER BY path LIMIT ?", (after, BATCH)
                 )
-            if not rows:
-                return lost
-            after = rows[-1]["path"]
-            faults = {row["path"]: self._files.fault(row_picture(row)) for row in rows}
-            for reason in sorted(set(faults.values()) - {""}):
-                paths = [path for path, fault in faults.items() if fault == reason]
-                with self._reporting():
-                    lost += self._lose(paths, reason)
+            )
+        faults = {row["path"]: self._files.fault(row_picture(row)) for row in rows}
+        lost = 0
+        for reason in sorted(set(faults.values()) - {""}):
+            with self._reporting():
+                lost += self._lose([path for path, fault in faults.items() if fault == reason], reason)
+        return lost, rows[-1]["path"] if len(rows) == BATCH else ""
 
     def purge(self, now: datetime | None, grace: timedelta, *, dry_run: bool = False) -> Purge:
         """Delete the reads that HQ has receipted longer than `grace` ago, with all that belongs to them.
@@ -388,15 +397,22 @@ class Store:
             self.write_losses()
 
     def _lose(self, paths: Sequence[str], reason: str) -> int:
-        """Count stored pictures as lost; how many were."""
+        """Count stored pictures as lost; how many were. One that is purged meanwhile is not."""
+        lost = 0
         for start in range(0, len(paths), BATCH):
             with self._transaction():
                 for path in paths[start : start + BATCH]:
-                    for row in list(self._db.query("SELECT * FROM pictures WHERE path = ?", (path,))):
+                    rows = self._db.query(
+                        """SELECT pictures.* FROM pictures JOIN reads USING (read_id)
+                            WHERE path = ? AND NOT lost AND NOT purging""",
+                        (path,),
+                    )
+                    for row in list(rows):
                         picture = row_picture(row)
                         loss = self._loss("picture", 1, reason, picture.read_id)
                         lose_picture(self._db, picture, loss)
-        return len(paths)
+                        lost += 1
+        return lost
 
     def _backfill_one(self, read_id: str) -> bool:
         read = store_queries.read(self._db, read_id)

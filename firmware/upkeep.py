@@ -35,6 +35,10 @@ logger = logging.getLogger(__name__)
 STEP_S = 1.0
 PURGE_S = 3600.0
 LOSSES_S = 10.0
+VERIFY_S = 24 * 3600.0
+"""Every stored picture is read and compared with its hash so often, a batch in each step ..."""
+FIRST_VERIFY_S = 600.0
+"""... and so long after the start for the first time, when a unit has better things to do."""
 CLOCK_S = 5.0
 FEW_READS = 0.2
 """An hour with less than this share of its usual reads is told as a fault ..."""
@@ -82,6 +86,10 @@ class Upkeep:
         self._judged_at = 0.0
         self._told: tuple[str, tuple[str, ...]] | None = None
         self._frames: tuple[float, int] = (now(), 0)
+        self._due["verify"] = now() + FIRST_VERIFY_S
+        self._verified: str | None = None
+        self._found = 0
+        self._damaged = 0
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set. Raises StoreError for a store that is damaged."""
@@ -104,6 +112,7 @@ class Upkeep:
             grace = timedelta(hours=sources.settings.store.grace_h)
             done = store.purge(sources.hardware.clock.now().wall, grace)
             logger.info("purged %d reads, %d wait for HQ", done.reads, done.unreceipted)
+        self._verify(store)
         self._judge_camera()
         status = self.status(store)
         news = (status.state, status.faults)
@@ -172,6 +181,8 @@ class Upkeep:
             yield f"hot list: {hot_list.fault}"
         elif hot_list.age_s is not None and hot_list.age_s > settings.hotlist.max_age_h * 3600:
             yield f"hot list: older than {settings.hotlist.max_age_h:g} hours"
+        if self._damaged:
+            yield f"store: {self._damaged} pictures were missing or damaged"
         if free < settings.store.min_free_mb * 1_000_000:
             yield f"disk: less than {settings.store.min_free_mb} MB free"
         if temperature is not None and temperature >= HOT_C:
@@ -214,6 +225,21 @@ class Upkeep:
             if done:
                 logger.info("the clock is set by %s: %d reads got their time", quality.value, done)
         self._clock_was = quality
+
+    def _verify(self, store: Store) -> None:
+        """The next pictures of the daily check. What it found stays a fault until a check finds nothing."""
+        if self._verified is None:
+            if not self._is_due("verify", VERIFY_S):
+                return
+            self._verified, self._found = "", 0
+        lost, self._verified = store.verify_some(self._verified)
+        if lost:
+            logger.error("%d stored pictures are missing or damaged and count as lost", lost)
+        self._found += lost
+        self._damaged = max(self._damaged, self._found)
+        if not self._verified:
+            logger.info("every stored picture was compared with its hash: %d lost", self._found)
+            self._verified, self._damaged = None, self._found
 
     def _judge_camera(self) -> None:
         vitals = self._sources.vitals

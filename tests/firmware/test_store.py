@@ -14,7 +14,9 @@ import pytest
 
 from firmware.errors import StoreError
 from firmware.store import Store
+from firmware.store_pictures import PictureFiles
 from firmware.store_queries import ReadQuery
+from firmware.store_rows import StoredPicture
 from hw.protocols import ClockQuality
 from mqtt import outbox
 from mqtt.fields import time_text
@@ -371,6 +373,24 @@ def test_a_picture_damaged_after_the_receipt_is_a_loss_of_its_own(store: Store, 
     assert store.verify() == 2
     assert [row.kind for row in rows(store)] == ["read", "picture", "picture", "loss", "loss"]
     assert store.figures().losses == {"picture": 2}
+
+
+def test_a_picture_that_is_purged_meanwhile_is_not_lost(
+    store: Store, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`platewarden purge` may run beside the unit's own daily check."""
+    store.add(read(clock), (), pair())
+    receipt(store, clock)
+    clock.advance(timedelta(hours=2))
+
+    def purged_first(self: PictureFiles, picture: StoredPicture) -> str:
+        store.purge(clock.now().wall, timedelta(hours=1))
+        return fault(self, picture)
+
+    fault = PictureFiles.fault
+    monkeypatch.setattr(PictureFiles, "fault", purged_first)
+    assert store.verify() == 0
+    assert store.figures().losses == {}
 
 
 def test_the_sweep_removes_orphans_and_counts_missing_files(store: Store, clock: SetClock) -> None:

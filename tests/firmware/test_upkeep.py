@@ -16,7 +16,15 @@ from firmware.publisher import PublisherStatus
 from firmware.status_file import read_status
 from firmware.store_queries import ReadQuery
 from firmware.systemd import Notifier
-from firmware.upkeep import PURGE_S, Sources, Upkeep, board_temperature, resident_bytes
+from firmware.upkeep import (
+    FIRST_VERIFY_S,
+    PURGE_S,
+    VERIFY_S,
+    Sources,
+    Upkeep,
+    board_temperature,
+    resident_bytes,
+)
 from hw.protocols import ClockQuality, Frame, UnitState
 from mqtt.records import Loss, Status
 from tests.firmware import store_samples as samples
@@ -194,6 +202,28 @@ def test_receipted_reads_are_purged_after_the_grace(tmp_path: Path) -> None:
     clock.advance(timedelta(hours=2))
     office.step(PURGE_S)
     assert store.count(ReadQuery()) == 1
+
+
+def test_pictures_are_compared_with_their_hashes_every_day(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """430.4-b: a picture that rots on the disk is told, not found out in court."""
+    office = Office(tmp_path)
+    store, clock = office.unit.store, office.unit.clock
+    for _ in range(60):
+        store.add(samples.read(clock), (), samples.pair())
+    damaged = sorted(samples.files(store))[-1]
+    (tmp_path / damaged).write_bytes(b"x")
+    assert office.step(FIRST_VERIFY_S - 10).faults == ()
+    # A hundred pictures a step, so that the status never waits for the disk.
+    assert office.step(20).faults == ()
+    status = office.step()
+    assert (status.state, status.faults) == ("degraded", ("store: 1 pictures were missing or damaged",))
+    assert status.losses == {"picture": 1}
+    assert "1 stored pictures are missing or damaged" in caplog.text
+    assert office.step(VERIFY_S / 2).faults
+    office.step(VERIFY_S / 2)
+    assert office.step().faults == ()
 
 
 def test_losses_are_in_the_status(tmp_path: Path) -> None:
