@@ -18,6 +18,9 @@ WEAK: Final = 0.2
 CLASSES: Final = ("0ODQ", "1I", "8B", "5S", "2Z", "6G")
 """Characters that look alike among themselves; the first stands for the class in `fold`."""
 
+ONE_GLYPH: Final = frozenset({"0O", "O0", "1I", "I1"})
+"""Pairs that one and the same die stamps in many states: no camera can tell them apart there."""
+
 _WEAK_PAIRS: Final = (
     "VU",
     "VY",

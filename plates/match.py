@@ -9,7 +9,9 @@ so the text with the other character is scored by what the OCR believed:
 
 - if it is among the OCR's candidates: its probability relative to the reading's own, or the bare
   probability where the reading itself is not among them;
-- otherwise: the doubt that the OCR left at that character, times how strong the confusion is.
+- otherwise: the doubt that the OCR left at that character, times how strong the confusion is. Where both
+  characters are one glyph in many states (O and 0, I and 1), the OCR's certainty says nothing, and the
+  doubt counts as whole.
 
 The score of a text with several substitutions is the product. What scores below the configured least
 (`hotlist.lookalike_score`) is no match.
@@ -20,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from plates.lookalike import CONFUSIONS
+from plates.lookalike import CONFUSIONS, ONE_GLYPH
 from plates.words import HotListEntry, MatchKind
 
 
@@ -73,7 +75,7 @@ def lookalikes(
                 doubt = 1.0 - char_confidence[place] if place < len(char_confidence) else 0.0
                 for other, strong in CONFUSIONS.get(base[place], {}).items():
                     changed = base[:place] + other + base[place + 1 :]
-                    value = score * doubt * strong
+                    value = score * strong * (1.0 if base[place] + other in ONE_GLYPH else doubt)
                     if changed in candidates:
                         value = max(value, min(1.0, candidates[changed] / own))
                     if value >= least:

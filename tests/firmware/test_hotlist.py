@@ -31,7 +31,7 @@ def entry(plate: str, *, state: str = "CA", expiry: str = "2026-12-31", **rest: 
 
 ENTRIES = [
     entry("8ABC123"),
-    entry("0OPS77"),
+    entry("8OPS77"),
     entry("8ABC123", state="NV", priority=90),
     entry("7X?Z*", partial=True, alarm_class=AlarmClass.MAJOR_INCIDENT_PARTIAL),
     entry("OLD123", expiry="2026-11-01"),
@@ -58,11 +58,20 @@ def test_exact_match_says_so_and_prefers_the_reading_s_state(path: Path) -> None
 def test_look_alike_needs_the_ocr_s_own_doubt(path: Path) -> None:
     sure, unsure = [0.999] * 6, [0.6, 0.999, 0.999, 0.999, 0.999, 0.999]
     with HotList.open(path) as hot_list:
-        assert hot_list.match("OOPS77", char_confidence=sure) == []
-        (found,) = hot_list.match("OOPS77", char_confidence=unsure)
-        assert hot_list.match("OOPS77", char_confidence=unsure, substitutions=0) == []
-    assert (found.kind, found.entry.plate) == (MatchKind.LOOKALIKE, "0OPS77")
+        assert hot_list.match("BOPS77", char_confidence=sure) == []
+        (found,) = hot_list.match("BOPS77", char_confidence=unsure)
+        assert hot_list.match("BOPS77", char_confidence=unsure, substitutions=0) == []
+    assert (found.kind, found.entry.plate) == (MatchKind.LOOKALIKE, "8OPS77")
     assert 0.05 <= found.score < 1.0
+
+
+def test_a_sure_o_matches_a_listed_zero_as_a_look_alike(path: Path) -> None:
+    """430.3(f): a lead that the officer compares with the plate, never called exact."""
+    build(path, [entry("80PS77")], version="2", issued_at="")
+    with HotList.open(path) as hot_list:
+        (found,) = hot_list.match("8OPS77", char_confidence=[1.0] * 6, candidates={"8OPS77": 1.0})
+        assert hot_list.match("8OPS77", char_confidence=[1.0] * 6, substitutions=0) == []
+    assert (found.kind, found.score) == (MatchKind.LOOKALIKE, 0.5)
 
 
 def test_partial_plate_matches_and_is_never_called_exact(path: Path) -> None:
@@ -88,7 +97,7 @@ def test_age_is_told_from_the_time_of_issue(path: Path) -> None:
 
 
 def test_new_list_tells_what_changed_and_twice_the_same_changes_nothing(path: Path) -> None:
-    new = [*ENTRIES[1:], entry("NEW1"), entry("0OPS77", reason="another reason")]
+    new = [*ENTRIES[1:], entry("NEW1"), entry("8OPS77", reason="another reason")]
     told = preview(path, new)
     assert (told.added, told.changed, told.removed, told.same) == (1, 1, 1, 3)
     assert build(path, new, version="2", issued_at="") == told
