@@ -24,6 +24,7 @@ from firmware.errors import StoreError
 from mqtt.records import Hit, Read
 from plates.diff import Diff, diff
 from plates.errors import PlatesError
+from plates.lookalike import fold
 from plates.match import Match, lookalikes, state_agrees
 from plates.pattern import Pattern, compile_pattern
 from plates.words import AlarmClass, HotListEntry, MatchKind
@@ -161,11 +162,13 @@ class HotList:
                 # A damaged page can still be sound SQLite; the loop must not die of what it holds.
                 raise HotListFileError(f"{self._path}: is damaged: {error}") from error
             found.append(Match(entry, kind, texts[row[0]], state_agrees(state, row[1])))
-        found += [
-            Match(entry, MatchKind.PARTIAL, pattern.score(text), state_agrees(state, entry.state))
-            for pattern, entry in self._patterns
-            if pattern.matches(text)
-        ]
+        folded = fold(text)
+        for pattern, entry in self._patterns:
+            if pattern.matches_folded(folded):
+                replaced = pattern.replaced(text)
+                if replaced is not None and replaced <= substitutions:
+                    score, agrees = pattern.score(text, replaced), state_agrees(state, entry.state)
+                    found.append(Match(entry, MatchKind.PARTIAL, score, agrees))
         valid = [m for m in found if today is None or m.entry.expiry >= today.isoformat()]
         order = list(MatchKind)
         valid.sort(key=lambda m: (order.index(m.kind), m.state_agrees is False, -m.score, -m.entry.priority))

@@ -33,8 +33,8 @@ class Match:
     Attributes:
         entry: the entry.
         kind: exact, look-alike or partial.
-        score: 0..1. 1.0 for exact; the OCR's relative belief for a look-alike; the share of known
-            characters for a partial.
+        score: 0..1. 1.0 for exact; the OCR's relative belief for a look-alike; for a partial the share of
+            known characters, halved for each that is met by a look-alike only.
         state_agrees: whether the reading's state is the entry's, None where either is unknown.
     """
 

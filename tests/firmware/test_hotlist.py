@@ -82,6 +82,16 @@ def test_partial_plate_matches_and_is_never_called_exact(path: Path) -> None:
     assert found.score < 1.0
 
 
+def test_partial_plate_matches_by_look_alike_with_a_lower_score(path: Path) -> None:
+    """430.3(c): confusable classes count for a partial plate, scored and never shown as exact."""
+    with HotList.open(path) as hot_list:
+        (to_the_letter,) = hot_list.match("7XYZ123")
+        (alike,) = hot_list.match("7XY2123")
+        assert hot_list.match("7XY2123", substitutions=0) == []
+        assert hot_list.match("7VY2123") == []
+    assert (alike.kind, alike.score) == (MatchKind.PARTIAL, to_the_letter.score / 2)
+
+
 def test_expired_entry_no_longer_matches_once_the_date_is_known(path: Path) -> None:
     with HotList.open(path) as hot_list:
         assert hot_list.match("OLD123", today=date(2026, 11, 24)) == []

@@ -104,7 +104,7 @@ def test_partial_plate_that_matches_half_the_traffic_is_refused_with_its_estimat
     """430.3(c)-2: no partial entry so wide that it alarms all day; the estimate is shown."""
     good, bad = split(parse_csv("f", ["plate,case_number", "*1*2*,26-0001", "12*,26-0001"], {}, DEFAULTS))
     assert [entry.plate for entry in good] == ["12*"]
-    assert "too wide: it would match about 4.9 of 100" in bad[0].reason
+    assert "too wide: it would match about 14.7 of 100" in bad[0].reason
 
 
 def test_clew_file_gives_its_class_and_complains_when_cut_short() -> None:

@@ -87,6 +87,40 @@ def test_a_question_mark_is_one_character_and_a_star_any_number() -> None:
     assert not compile_pattern("7A?C").matches("7ABBC")
 
 
+@given(texts, st.data())
+def test_a_plate_with_look_alikes_fits_the_pattern_by_so_many(text: str, data: st.DataObject) -> None:
+    """430.3(c): wildcards and confusable classes; a witness takes O for 0 as a camera does."""
+    others = [next((group for group in CLASSES if char in group), char) for char in text]
+    seen = "".join(data.draw(st.sampled_from(group)) for group in others)
+    differ = sum(a != b for a, b in zip(text[:-1], seen[:-1], strict=True))
+    if len(text) < 3:
+        return
+    pattern = compile_pattern(f"{text[:-1]}?")
+    assert pattern.matches_folded(fold(seen))
+    assert pattern.replaced(seen) == differ
+    assert pattern.matches(seen) == (differ == 0)
+    assert pattern.score(seen, differ) <= pattern.score(text) * 0.5**differ
+
+
+def test_a_run_is_laid_so_that_the_fewest_characters_are_look_alikes() -> None:
+    pattern = compile_pattern("*0O*")
+    assert [pattern.replaced(plate) for plate in ("0O", "A0OB", "00O", "OO1", "O0", "AB1", "0", "0XO")] == [
+        0,
+        0,
+        0,
+        1,
+        2,
+        None,
+        None,
+        None,
+    ]
+
+
+def test_look_alikes_widen_the_estimate() -> None:
+    """430.3(c): the estimate that a person sees first counts what would really match."""
+    assert compile_pattern("80C*").width() == pytest.approx(5 * compile_pattern("AXC*").width())
+
+
 def test_width_falls_with_every_character_that_is_known() -> None:
     widths = [compile_pattern(raw).width() for raw in ("AB*", "ABC*", "ABC1*")]
     assert widths == sorted(widths, reverse=True)
