@@ -1,13 +1,13 @@
 """Alarm classes at HQ: which may be on a list, which are restricted, and how they are told.
 
-Owns the questions that pages and services ask of the closed list in `plates.words` and of the agency's
-switches. A class of the list may be switched; none can be added, and `immigration_violator` can never be on
-(SB 54): this module, the forms and the database refuse it.
+Owns the questions that pages and services ask of the closed list in `plates.words`; which of them an agency
+has on is `hq.people.purposes`. None can be added, and `immigration_violator` can never be on a list (SB 54):
+this module, the forms and the database refuse it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Final
 
 from plates.words import CLASS_RULES, AlarmClass, ClassRule
@@ -38,11 +38,6 @@ def check(names: Iterable[str]) -> list[str]:
         if not rule_of(name).allowed:
             raise ClassRefused(f"{rule_of(name).clause}: the class {name} can never be on")
     return [name for name in ALL if name in wanted]
-
-
-def are_on(switches: Mapping[str, bool]) -> frozenset[str]:
-    """The classes that are on: the defaults, with the agency's `switches` over them."""
-    return frozenset(name for name in ALL if switches.get(name, CLASS_RULES[AlarmClass(name)].default_on))
 
 
 def restricted(name: str) -> bool:

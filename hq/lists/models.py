@@ -16,7 +16,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from hq.lists.classes import ALL, words
-from hq.lists.sift import FORMATS
+from hq.lists.sift import FORMATS, Layout
 from hq.log.triggers import protect
 from hq.records.models import Read, Unit
 from mqtt.fields import UNIT_REGEX
@@ -30,9 +30,8 @@ _PEOPLE = settings.AUTH_USER_MODEL
 
 
 class Rules(models.Model):
-    """The agency's own limits, one row; the policy's are the defaults."""
+    """The agency's own limits, one row a change; the last approved counts, the policy's are the defaults."""
 
-    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     manual_days = models.PositiveSmallIntegerField(
         "days that a manual entry may last",
         default=30,
@@ -53,36 +52,29 @@ class Rules(models.Model):
         default=30,
         validators=[MinValueValidator(1), MaxValueValidator(365)],
     )
-
-    class Meta:
-        constraints: ClassVar = [models.CheckConstraint(condition=Q(id=1), name="lists_one_row_of_rules")]
-
-    @classmethod
-    def current(cls) -> Rules:
-        """The rules in force; the defaults where nobody has set any."""
-        return cls.objects.filter(pk=1).first() or cls()
-
-    def __str__(self) -> str:
-        return "rules of the lists"
-
-
-class ClassSwitch(models.Model):
-    """One change of an alarm class: on or off. The newest row of a class counts (430.2-b)."""
-
-    alarm_class = models.CharField(max_length=32, choices=CLASSES)
-    on = models.BooleanField()
-    by = models.ForeignKey(_PEOPLE, models.PROTECT, related_name="+")
-    at = models.DateTimeField()
-    why = models.CharField(max_length=300)
+    reason = models.CharField("reason for the change, document", max_length=200)
+    proposed_by = models.ForeignKey(_PEOPLE, models.PROTECT, related_name="+")
+    proposed_at = models.DateTimeField()
+    approved_by = models.ForeignKey(_PEOPLE, models.PROTECT, null=True, related_name="+")
+    approved_at = models.DateTimeField(null=True)
 
     class Meta:
         ordering: ClassVar = ["-pk"]
         constraints: ClassVar = [
-            models.CheckConstraint(condition=_ALLOWED, name="lists_switch_of_an_allowed_class")
+            models.CheckConstraint(
+                condition=Q(approved_by=None) | ~Q(approved_by=F("proposed_by")),
+                name="lists_rules_second_person",
+            )
         ]
 
+    @classmethod
+    def current(cls) -> Rules:
+        """The rules in force; the defaults where nobody has set any."""
+        approved = cls.objects.filter(approved_at__isnull=False)
+        return approved.order_by("-approved_at", "-pk").first() or cls()
+
     def __str__(self) -> str:
-        return f"{self.alarm_class} {'on' if self.on else 'off'}"
+        return "rules of the lists"
 
 
 class ListGroup(models.Model):
@@ -155,6 +147,17 @@ class HotListSource(models.Model):
     def __str__(self) -> str:
         return f"{self.hot_list.name}: {self.name}"
 
+    def layout(self) -> Layout:
+        """How its files are read."""
+        return Layout(
+            source=self.name,
+            format=self.format,
+            mapping=self.mapping,
+            delimiter=self.delimiter,
+            alarm_class=self.alarm_class,
+            reason=self.reason,
+        )
+
 
 class HotListVersion(models.Model):
     """One load of a list: from which files, what it changes, who prepared it and who approved it.
@@ -209,6 +212,11 @@ class HotListVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.hot_list.name} version {self.number}"
+
+    @property
+    def imported_by(self) -> models.Model:
+        """Who may not approve it, by the name that the table of rights has for them."""
+        return self.prepared_by
 
 
 class HotListEntry(models.Model):
@@ -429,6 +437,7 @@ class RetroRun(models.Model):
     version = models.ForeignKey(HotListVersion, models.PROTECT, null=True, related_name="runs")
     since = models.DateTimeField()
     searched = models.PositiveBigIntegerField()
+    found = models.PositiveBigIntegerField()
     by = models.ForeignKey(_PEOPLE, models.PROTECT, related_name="+")
     at = models.DateTimeField()
     purpose = models.CharField(max_length=64)
@@ -457,20 +466,30 @@ class RetroMatch(models.Model):
 
 
 class Upload(models.Model):
-    """A file that waits for its mapping to be checked; goes once it is imported or given up."""
+    """A file that waits: for its mapping to be checked, then for the loader; gone once it is loaded.
 
-    id = models.UUIDField(primary_key=True)
-    source = models.ForeignKey(HotListSource, models.PROTECT, related_name="+")
+    Its bytes are in a file of its own under `loading.folder()`, by this id.
+    """
+
+    STATES: ClassVar = [("preview", "to be checked"), ("waiting", "to be loaded"), ("failed", "refused")]
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    source = models.ForeignKey(HotListSource, models.PROTECT, related_name="uploads")
     file_name = models.CharField(max_length=200)
     size = models.PositiveBigIntegerField()
+    state = models.CharField(max_length=8, choices=STATES, default="preview")
+    fault = models.CharField(max_length=500, blank=True)
     by = models.ForeignKey(_PEOPLE, models.PROTECT, related_name="+")
     at = models.DateTimeField()
+
+    class Meta:
+        ordering: ClassVar = ["at", "pk"]
 
     def __str__(self) -> str:
         return str(self.pk)
 
 
+protect(Rules, allow=("approved_by", "approved_at"))
 protect(Publication)
-protect(ClassSwitch)
 protect(ManualEntry, allow=("withdrawn_by", "withdrawn_at", "withdrawn_why"))
 protect(PartialPlate, allow=("withdrawn_by", "withdrawn_at", "withdrawn_why"))
