@@ -25,6 +25,9 @@ _NO_KEY = "PLATEWARDEN_HQ_SECRET_KEY" not in os.environ
 SECRET_KEY = os.environ.get("PLATEWARDEN_HQ_SECRET_KEY") or secrets.token_urlsafe(50)
 ALLOWED_HOSTS = [h for h in os.environ.get("PLATEWARDEN_HQ_HOSTS", "localhost,127.0.0.1").split(",") if h]
 
+# Where the running version's source is to be had (AGPL, section 13); empty: this server hands it out itself.
+SOURCE = os.environ.get("PLATEWARDEN_HQ_SOURCE", "")
+
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -35,6 +38,36 @@ INSTALLED_APPS = [
     "django_otp.plugins.otp_totp",
     "axes",
     *(f"hq.{name}" for name in APPS),
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "hq.site.headers.Headers",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
+    "hq.people.sessions.SessionRules",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.messages.context_processors.messages",
+                "hq.site.context.frame",
+            ],
+            "builtins": ["hq.site.templatetags.hq"],
+        },
+    }
 ]
 
 DATABASES = {"default": dj_database_url.config(default=f"sqlite:///{DATA / 'hq.sqlite3'}", conn_max_age=60)}
@@ -50,6 +83,49 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     }
 
 AUTH_USER_MODEL = "people.Person"
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+# CJIS IA-5(1): 8 characters at least, not the name, not on the lists; the agency's own list is a file.
+AUTH_PASSWORD_VALIDATORS: list[dict[str, object]] = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 8}},
+    {
+        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ("username", "full_name", "badge")},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "hq.people.passwords.BannedByAgency", "OPTIONS": {"path": DATA / "banned-passwords.txt"}},
+]
+LOGIN_URL = "people:login"
+OTP_TOTP_ISSUER = "Platewarden HQ"
+OTP_TOTP_THROTTLE_FACTOR = 0  # a wrong code counts towards the same lockout as a wrong password
+
+# CJIS AC-7: locked after five failures until an administrator releases, whichever host they came from.
+AXES_FAILURE_LIMIT = 5
+AXES_LOCKOUT_PARAMETERS = ["username"]
+AXES_COOLOFF_TIME = None
+AXES_RESET_ON_SUCCESS = True
+AXES_DISABLE_ACCESS_LOG = True  # the access log proper has every attempt
+AXES_LOCKOUT_CALLABLE = "hq.people.login.locked_out"
+AXES_SENSITIVE_PARAMETERS: list[str] = []
+
+SESSION_COOKIE_NAME = "hq_session"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+SESSION_COOKIE_AGE = 12 * 3600
+CSRF_COOKIE_HTTPONLY = True
+CSRF_COOKIE_SAMESITE = "Strict"
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+# A demo runs on plain HTTP on this machine; everything else is behind TLS.
+SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEMO
+SECURE_HSTS_SECONDS = 0 if DEMO else 365 * 24 * 3600
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not DEMO
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+CSRF_FAILURE_VIEW = "hq.site.errors.csrf_failure"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 ROOT_URLCONF = "hq.urls"
 ASGI_APPLICATION = "hq.asgi.application"
@@ -57,5 +133,7 @@ USE_TZ = True
 TIME_ZONE = os.environ.get("PLATEWARDEN_HQ_TIME_ZONE", "America/Los_Angeles")
 LANGUAGE_CODE = "en-us"
 STATIC_URL = "static/"
-STATIC_ROOT = DATA / "static"
+# Served from the apps' own folders: there is no build step.
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = False
 MEDIA_ROOT = DATA / "pictures"

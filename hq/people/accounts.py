@@ -1,0 +1,103 @@
+"""What happens to an account: proposed, approved, suspended, taken back, closed, run out.
+
+430.2.1(a), 430.2-d, State Auditor 2019-118 rec. 11, CJIS AC-2. The caller has asked `hq.people.policy` and
+writes the access record, except for `expire`, which acts by the clock and writes its own.
+"""
+
+from __future__ import annotations
+
+import secrets
+from datetime import timedelta
+
+from axes.utils import reset
+from django.db import transaction
+
+from hq.log import chain
+from hq.people.models import Person
+from hq.site import clock
+
+INACTIVE = timedelta(days=90)
+# No letter or digit that is taken for another when read from paper.
+_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
+
+
+def approve(person: Person, by: Person) -> str:
+    """Make a proposed account active; the password for the first log-in, to hand over in person."""
+    _set_state(person, Person.State.ACTIVE, "")
+    person.approved_by, person.approved_at = by, clock.now()
+    return once(person)
+
+
+def suspend(person: Person, why: str) -> None:
+    """Shut the account at once; its session ends with the next request."""
+    _set_state(person, Person.State.SUSPENDED, why)
+    person.save()
+
+
+def reactivate(person: Person) -> str:
+    """Open a suspended account again; training must be taken anew before it lets the person in."""
+    person.retrain_from = person.state_at
+    _set_state(person, Person.State.ACTIVE, "")
+    person.seen_at = clock.now()
+    return once(person)
+
+
+def close(person: Person, why: str) -> None:
+    """Shut the account for good, on leaving; appointments and grants end with it."""
+    _set_state(person, Person.State.CLOSED, why)
+    person.set_unusable_password()
+    person.save()
+    for given in [*person.appointments.all(), *person.grants.all()]:
+        if given.ended_at is None:
+            given.ended_at = clock.now()
+            given.save(update_fields=["ended_at"])
+
+
+def once(person: Person) -> str:
+    """A new password that must be changed at the next log-in."""
+    password = "-".join("".join(secrets.choice(_ALPHABET) for _ in range(4)) for _ in range(4))
+    person.set_password(password)
+    person.password_once, person.password_at = True, clock.now()
+    person.save()
+    return password
+
+
+def set_password(person: Person, password: str) -> None:
+    """The person's own choice, already validated."""
+    person.set_password(password)
+    person.password_once, person.password_at = False, clock.now()
+    person.save()
+
+
+def release(person: Person) -> None:
+    """Lift the lock of five failed attempts (AC-7)."""
+    reset(username=person.username)
+
+
+def expire(person: Person) -> None:
+    """Close the account past its last day, suspend it after 90 days without use (AC-2(3))."""
+    if person.state != Person.State.ACTIVE:
+        return
+    last_used = person.seen_at or person.approved_at or person.state_at
+    with transaction.atomic():
+        if person.ends_on is not None and person.ends_on < clock.today():
+            close(person, f"last day was {person.ends_on}")
+            chain.append(kind="account", person=person, action="accounts.close", note=person.state_reason)
+        elif clock.now() - last_used >= INACTIVE:
+            suspend(person, "90 days without use")
+            chain.append(kind="account", person=person, action="accounts.suspend", note=person.state_reason)
+
+
+def expire_all() -> int:
+    """Do so for every account: daily. The number of accounts that changed."""
+    before = Person.objects.filter(state=Person.State.ACTIVE)
+    changed = 0
+    for person in before:
+        expire(person)
+        changed += person.state != Person.State.ACTIVE
+    return changed
+
+
+def _set_state(person: Person, state: str, why: str) -> None:
+    person.state, person.state_reason, person.state_at = state, why, clock.now()
+    person.session_key = ""

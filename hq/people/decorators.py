@@ -1,0 +1,186 @@
+"""What stands before every page: log-in, policy, and the access record that is written before it is shown.
+
+A page is a function made by `page` or `public_page`; a test walks the address list and refuses any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
+from urllib.parse import urlencode
+
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+
+from hq.log import chain
+from hq.people.models import Person
+from hq.people.policy import RIGHTS, Refused, Standing, check
+
+P = ParamSpec("P")
+SAFE = ("GET", "HEAD", "OPTIONS")
+
+
+@dataclass
+class Access:
+    """What this request's access record will say; the page fills in what it looked for and showed."""
+
+    kind: str
+    purpose: str = ""
+    case: str = ""
+    on_behalf_of: str = ""
+    elements: dict[str, Any] = field(default_factory=dict)
+    result_count: int | None = None
+    ids: Sequence[object] = ()
+    note: str = ""
+
+
+class PageRequest(HttpRequest):
+    """A request that passed `page`."""
+
+    person: Person
+    access: Access
+
+
+View = Callable[Concatenate[PageRequest, P], HttpResponseBase]
+
+
+def page(
+    action: str, *, purpose: bool = False, kind: str = "view", passive: bool = False
+) -> Callable[[View[P]], Callable[Concatenate[HttpRequest, P], HttpResponseBase]]:
+    """Make a view a page of the records system.
+
+    action: of rights.toml. purpose: a purpose must be in force (from the request's fields `purpose`, `case`,
+    `on_behalf_of`, else from the session); a person without one is asked for it. kind: of the access record.
+    passive: the page reloads itself, so that it does not count as the person's activity (AC-11).
+
+    The view finds `request.person` and fills `request.access`. Its record is written when the view is done
+    and before anything is sent; for a POST in the view's own transaction. Where it cannot be written nothing
+    is shown. Raising Refused in the view undoes its transaction, and the refusal is logged.
+    """
+    RIGHTS[action]
+
+    def wrap(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
+        @wraps(view)
+        def guarded(request: Any, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+            return _answer(request, view, action, purpose, kind, args, kwargs)
+
+        guarded.action = action  # type: ignore[attr-defined]
+        guarded.passive = passive  # type: ignore[attr-defined]
+        return guarded
+
+    return wrap
+
+
+def public_page(view: Callable[P, HttpResponseBase]) -> Callable[P, HttpResponseBase]:
+    """Mark a view that needs no log-in and shows no record: log-in itself, the public policy page."""
+    view.public = True  # type: ignore[attr-defined]
+    return view
+
+
+def refusal(request: HttpRequest, refused: Refused) -> HttpResponse:
+    """The page that says which clause refused and who can grant."""
+    return render(request, "site/refused.html", {"refused": refused}, status=403)
+
+
+def log_unavailable(request: HttpRequest) -> HttpResponse:
+    """The page shown instead of records that could not be logged."""
+    return render(request, "site/log_unavailable.html", status=503)
+
+
+def _answer(
+    request: Any,
+    view: Callable[..., HttpResponseBase],
+    action: str,
+    purpose: bool,
+    kind: str,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> HttpResponseBase:
+    person = request.user
+    if not isinstance(person, Person) or not _verified(request):
+        return HttpResponseRedirect(
+            f"{reverse('people:login')}?{urlencode({'next': request.get_full_path()})}"
+        )
+    if person.password_once and request.path != reverse("people:password"):
+        return HttpResponseRedirect(reverse("people:password"))
+    request.person = person
+    request.access = _stated(request, kind)
+    request.standing = Standing(person)
+    try:
+        try:
+            return _run(request, view, action, purpose, args, kwargs)
+        except Refused as refused:
+            if refused.clause == "430.3(a)" and purpose and request.method in SAFE:
+                return HttpResponseRedirect(
+                    f"{reverse('people:purpose')}?{urlencode({'next': request.get_full_path()})}"
+                )
+            _record(request, action, "refused", f"{refused.clause}: {refused.why}")
+            return refusal(request, refused)
+        except chain.LogUnavailable:
+            raise
+        except Exception as error:
+            _record(
+                request, action, "failed", "not found" if isinstance(error, Http404) else type(error).__name__
+            )
+            raise
+    except chain.LogUnavailable:
+        return log_unavailable(request)
+
+
+def _run(
+    request: Any,
+    view: Callable[..., HttpResponseBase],
+    action: str,
+    purpose: bool,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> HttpResponseBase:
+    stated = request.access.purpose if purpose else None
+    check(request.person, action, purpose=stated, case=request.access.case, standing=request.standing)
+    if request.method in SAFE:
+        response = view(request, *args, **kwargs)
+        _record(request, action, "done")
+        return response
+    with transaction.atomic():
+        response = view(request, *args, **kwargs)
+        _record(request, action, "done")
+    return response
+
+
+def _verified(request: Any) -> bool:
+    """Whether the second factor was shown in this session (IA-2)."""
+    return bool(request.user.is_verified())
+
+
+def _stated(request: HttpRequest, kind: str) -> Access:
+    fields = request.POST if request.method == "POST" else request.GET
+    session = request.session
+    source = fields if "purpose" in fields else session
+    return Access(
+        kind=kind,
+        purpose=str(source.get("purpose", "")),
+        case=str(source.get("case", "")).strip()[:64],
+        on_behalf_of=str(source.get("on_behalf_of", "")).strip()[:128],
+    )
+
+
+def _record(request: Any, action: str, outcome: str, note: str = "") -> None:
+    access: Access = request.access
+    chain.append(
+        kind=access.kind,
+        person=request.person,
+        action=action,
+        request=request,
+        purpose=access.purpose,
+        case=access.case,
+        on_behalf_of=access.on_behalf_of,
+        elements={"path": request.path, "method": request.method, **access.elements},
+        result_count=access.result_count if outcome == "done" else None,
+        ids=access.ids if outcome == "done" else (),
+        outcome=outcome,
+        note=note or access.note,
+    )

@@ -1,0 +1,270 @@
+"""Logging in: banner, name and password with the acknowledgement, second factor, own password.
+
+CJIS AC-7, AC-8, IA-2, IA-5; 430.3-0, 430.3(d), 430.5(a). Between password and second factor the person is
+only pending: no page opens. How long the session then lives: `hq.people.sessions`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import segno
+from axes.handlers.proxy import AxesProxyHandler
+from django import forms
+from django.contrib.auth import authenticate, login, logout
+from django.contrib.auth.forms import SetPasswordForm
+from django.contrib.auth.signals import user_login_failed
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.safestring import mark_safe
+from django.views.decorators.http import require_http_methods, require_POST
+from django_otp import login as otp_login
+from django_otp.plugins.otp_totp.models import TOTPDevice
+
+from hq.log import chain
+from hq.people import accounts, sessions
+from hq.people.decorators import PageRequest, log_unavailable, page, public_page, refusal
+from hq.people.models import Person
+from hq.people.policy import Refused, check_entry
+from hq.site import clock
+
+# A password once shown is worth ten minutes: then the second factor is too late.
+_PENDING_S = 600
+
+
+class LoginForm(forms.Form):
+    """Name, password, and the word that the use is lawful."""
+
+    username = forms.CharField(max_length=64, widget=forms.TextInput(attrs={"autocomplete": "username"}))
+    password = forms.CharField(
+        max_length=256, widget=forms.PasswordInput(attrs={"autocomplete": "current-password"})
+    )
+    lawful = forms.BooleanField(
+        label="I use this system for official law enforcement business only and let nobody else use my "
+        "session (policy 430.3). What I do is recorded under my name."
+    )
+
+
+class CodeForm(forms.Form):
+    """The six digits of the authenticator."""
+
+    code = forms.RegexField(
+        r"^\s*\d{3}\s?\d{3}\s*$",
+        label="Six digits from your authenticator",
+        widget=forms.TextInput(
+            attrs={"autocomplete": "one-time-code", "inputmode": "numeric", "autofocus": True}
+        ),
+    )
+
+
+class PasswordForm(forms.Form):
+    """The password alone: to unlock."""
+
+    password = forms.CharField(
+        max_length=256,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password", "autofocus": True}),
+    )
+
+
+@public_page
+@require_http_methods(["GET", "POST"])
+def banner(request: HttpRequest) -> HttpResponseBase:
+    """What must be read first (AC-8), then name and password."""
+    if "acknowledge" in request.POST:
+        request.session["banner"] = clock.now().timestamp()
+        return redirect(request.get_full_path())
+    if "banner" not in request.session:
+        return render(request, "people/banner.html", {"ended": request.GET.get("ended", "")})
+    form = LoginForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        return _logged(request, _password, form)
+    return render(request, "people/login.html", {"form": form, "ended": request.GET.get("ended", "")})
+
+
+@public_page
+@require_http_methods(["GET", "POST"])
+def second_factor(request: HttpRequest) -> HttpResponseBase:
+    """The authenticator's code; a person without one first enrols it."""
+    person = _pending(request)
+    if person is None:
+        return redirect("people:login")
+    device = TOTPDevice.objects.filter(user=person).order_by("-confirmed", "-id").first()
+    device = device or TOTPDevice.objects.create(user=person, name="authenticator", confirmed=False)
+    form = CodeForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        return _logged(request, _code, form, person, device)
+    return render(request, "people/second_factor.html", {"form": form, **_enrolment(device)})
+
+
+@public_page
+@require_http_methods(["GET", "POST"])
+def unlock(request: HttpRequest) -> HttpResponseBase:
+    """The password again after half an hour without use (AC-11, IA-5)."""
+    person = request.user
+    if not isinstance(person, Person) or not request.session.get("locked"):
+        return redirect(_next(request))
+    form = PasswordForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        return _logged(request, _unlock, form, person)
+    return render(request, "people/unlock.html", {"form": form, "locked": person})
+
+
+@public_page
+@require_POST
+def lock(request: HttpRequest) -> HttpResponseBase:
+    """Lock the own session at once."""
+    if isinstance(request.user, Person):
+        request.session["locked"] = True
+    return redirect("people:unlock")
+
+
+@public_page
+@require_POST
+def log_out(request: HttpRequest) -> HttpResponseBase:
+    """End the own session."""
+    return sessions.end(request, "logged out")
+
+
+@page("self.profile", kind="password")
+def own_password(request: PageRequest) -> HttpResponseBase:
+    """Change the own password; needed at the first log-in."""
+    form = SetPasswordForm(request.person, request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        accounts.set_password(request.person, form.cleaned_data["new_password1"])
+        login(request, request.person, backend="django.contrib.auth.backends.ModelBackend")
+        otp_login(request, TOTPDevice.objects.get(user=request.person, confirmed=True))
+        sessions.begin(request.session, request.person)
+        request.access.note = "password changed"
+        return redirect("site:home")
+    return render(request, "people/password.html", {"form": form})
+
+
+def locked_out(request: HttpRequest, response: object = None, credentials: object = None) -> HttpResponse:
+    """What axes shows after five failures; only an administrator releases the account."""
+    refused = Refused("CJIS AC-7", "five failed attempts locked this account", "your ALPR administrator")
+    return refusal(request, refused)
+
+
+def _logged(request: HttpRequest, step: Any, *args: Any) -> HttpResponseBase:
+    """A step whose record must be written, or nothing happens."""
+    try:
+        answer: HttpResponseBase = step(request, *args)
+    except chain.LogUnavailable:
+        logout(request)
+        return log_unavailable(request)
+    return answer
+
+
+def _password(request: HttpRequest, form: LoginForm) -> HttpResponseBase:
+    name = form.cleaned_data["username"].strip().lower()
+    if AxesProxyHandler.is_locked(request, {"username": name}):
+        _attempt(request, name, "refused", "account is locked after failed attempts")
+        return locked_out(request)
+    known = Person.objects.filter(username=name).first()
+    if known is not None:
+        accounts.expire(known)
+    person = authenticate(request, username=name, password=form.cleaned_data["password"])
+    if not isinstance(person, Person):
+        _attempt(request, name, "failed", "wrong name or password, or the account is not active")
+        if AxesProxyHandler.is_locked(request, {"username": name}):
+            return locked_out(request)
+        form.add_error(None, "Name or password is wrong, or the account is not active.")
+        return render(request, "people/login.html", {"form": form}, status=401)
+    try:
+        check_entry(person)
+    except Refused as refused:
+        _attempt(request, name, "refused", f"{refused.clause}: {refused.why}", person)
+        return refusal(request, refused)
+    _attempt(request, name, "done", "password shown, lawful use acknowledged", person)
+    request.session["pending"] = [person.pk, clock.now().timestamp()]
+    return redirect(f"{reverse('people:second_factor')}?{request.META.get('QUERY_STRING', '')}")
+
+
+def _code(request: HttpRequest, form: CodeForm, person: Person, device: TOTPDevice) -> HttpResponseBase:
+    code = "".join(form.cleaned_data["code"].split())
+    with transaction.atomic():
+        device = TOTPDevice.objects.select_for_update().get(pk=device.pk)
+        good = device.verify_token(code)
+    if not good:
+        user_login_failed.send(__name__, credentials={"username": person.username}, request=request)
+        _attempt(request, person.username, "failed", "wrong code", person)
+        if AxesProxyHandler.is_locked(request, {"username": person.username}):
+            request.session.flush()
+            return locked_out(request)
+        form.add_error("code", "This code is wrong or was used before.")
+        context = {"form": form, **_enrolment(device)}
+        return render(request, "people/second_factor.html", context, status=401)
+    enrolled = not device.confirmed
+    with transaction.atomic():
+        if enrolled:
+            device.confirmed = True
+            device.save()
+        _attempt(
+            request, person.username, "done", "logged in" + (", authenticator enrolled" * enrolled), person
+        )
+        login(request, person, backend="django.contrib.auth.backends.ModelBackend")
+        otp_login(request, device)
+        request.session.pop("pending", None)
+        sessions.begin(request.session, person)
+    if person.password_once:
+        return redirect("people:password")
+    return redirect(_next(request))
+
+
+def _unlock(request: HttpRequest, form: PasswordForm, person: Person) -> HttpResponseBase:
+    good = authenticate(request, username=person.username, password=form.cleaned_data["password"]) == person
+    _attempt(request, person.username, "done" if good else "failed", "unlock", person)
+    if good:
+        request.session.pop("locked", None)
+        request.session["seen"] = clock.now().timestamp()
+        return redirect(_next(request))
+    if AxesProxyHandler.is_locked(request, {"username": person.username}):
+        logout(request)
+        return locked_out(request)
+    form.add_error("password", "The password is wrong.")
+    return render(request, "people/unlock.html", {"form": form, "locked": person}, status=401)
+
+
+def _attempt(request: HttpRequest, name: str, outcome: str, note: str, person: Person | None = None) -> None:
+    person = person or Person.objects.filter(username=name).first()
+    chain.append(
+        kind="login",
+        person=person,
+        username=name,
+        action="session.login",
+        request=request,
+        outcome=outcome,
+        note=note,
+    )
+
+
+def _pending(request: HttpRequest) -> Person | None:
+    """Who showed a password in this session within ten minutes."""
+    held = request.session.get("pending")
+    if not held or clock.now().timestamp() - held[1] > _PENDING_S:
+        return None
+    person = Person.objects.filter(pk=held[0]).first()
+    return person if person is not None and person.is_active else None
+
+
+def _enrolment(device: TOTPDevice) -> dict[str, object]:
+    """The QR code to scan, only until the authenticator has shown a right code."""
+    if device.confirmed:
+        return {"enrol": False}
+    code = segno.make(device.config_url, error="m").svg_inline(
+        scale=5, border=2, svgclass="qr", lineclass="qr-line"
+    )
+    from base64 import b32encode
+
+    return {"enrol": True, "qr": mark_safe(code), "secret": b32encode(device.bin_key).decode()}
+
+
+def _next(request: HttpRequest) -> str:
+    """Where the person wanted to go, if that is here."""
+    wanted = request.GET.get("next", "")
+    own = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure())
+    return wanted if own and wanted else reverse("site:home")

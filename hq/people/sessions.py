@@ -1,0 +1,89 @@
+"""How long a session lives: one a person, locked after 30 idle minutes, ended after an hour.
+
+430.3-0 (no shared accounts), CJIS AC-11, SC-10. A page that reloads itself (`page(passive=True)`) is no
+activity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+from django.contrib.auth import logout
+from django.http import HttpRequest, HttpResponseRedirect
+from django.http.response import HttpResponseBase
+from django.urls import Resolver404, ResolverMatch, resolve, reverse
+from django.utils.http import urlencode
+
+from hq.log import chain
+from hq.people.models import Person
+from hq.site import clock
+
+LOCK = timedelta(minutes=30)
+END = timedelta(hours=1)
+_WRITE_EVERY = timedelta(seconds=20)
+
+
+class SessionRules:
+    """Middleware behind Django's own for sessions and log-in."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        person = request.user
+        if not isinstance(person, Person):
+            return self.get_response(request)
+        match = _match(request)
+        if person.session_key != request.session.session_key:
+            return end(request, "the account was used to log in elsewhere")
+        idle = clock.now().timestamp() - float(request.session.get("seen", 0))
+        if idle >= END.total_seconds():
+            return end(request, "an hour without use")
+        if idle >= LOCK.total_seconds():
+            request.session["locked"] = True
+        if request.session.get("locked"):
+            if match and match.view_name in ("people:unlock", "people:logout"):
+                return self.get_response(request)
+            return HttpResponseRedirect(
+                f"{reverse('people:unlock')}?{urlencode({'next': request.get_full_path()})}"
+            )
+        if match and not getattr(match.func, "passive", False):
+            _note_use(request, person, idle)
+        return self.get_response(request)
+
+
+def begin(session: Any, person: Person) -> None:
+    """Make this the person's only session; the caller has logged the person in, so that its key is new."""
+    if session.session_key is None:
+        session.create()
+    session["seen"] = clock.now().timestamp()
+    person.session_key, person.seen_at = session.session_key, clock.now()
+    person.save(update_fields=["session_key", "seen_at"])
+
+
+def end(request: HttpRequest, why: str) -> HttpResponseBase:
+    """Log out, write down why, say so on the log-in page; a log that is down keeps no session open."""
+    person = request.user if isinstance(request.user, Person) else None
+    with suppress(chain.LogUnavailable):
+        chain.append(kind="session", person=person, action="session.end", request=request, note=why)
+    logout(request)
+    return HttpResponseRedirect(f"{reverse('people:login')}?{urlencode({'ended': why})}")
+
+
+def _note_use(request: HttpRequest, person: Person, idle: float) -> None:
+    now = clock.now()
+    if idle >= _WRITE_EVERY.total_seconds():
+        request.session["seen"] = now.timestamp()
+    if person.seen_at is None or now - person.seen_at > timedelta(minutes=10):
+        person.seen_at = now
+        person.save(update_fields=["seen_at"])
+
+
+def _match(request: HttpRequest) -> ResolverMatch | None:
+    try:
+        return resolve(request.path_info)
+    except Resolver404:
+        return None

@@ -1,0 +1,1 @@
+"""The pages about people, by subject; logging in is `hq.people.login`."""

@@ -1,0 +1,68 @@
+"""What a person sees of their own account."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from hq.people.decorators import PageRequest, page
+from hq.people.models import Completion
+from hq.people.policy import RIGHTS, Standing, check_purpose
+
+
+class PurposeForm(forms.Form):
+    """Purpose, case, on whose behalf: what the access log says of every search that follows."""
+
+    purpose = forms.ChoiceField(label="Purpose")
+    case = forms.CharField(
+        label="Case or incident number",
+        max_length=64,
+        help_text="Where the purpose is a hit, unit, course, request or package, its id.",
+    )
+    on_behalf_of = forms.CharField(
+        label="On whose behalf",
+        max_length=128,
+        required=False,
+        help_text="Agency and person, if it is not your own.",
+    )
+
+    def __init__(self, standing: Standing, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["purpose"].choices = [  # type: ignore[attr-defined]
+            (p.code, f"{p.title} ({p.clause})") for p in standing.purposes()
+        ]
+
+
+@page("self.purpose", kind="purpose")
+def purpose(request: PageRequest) -> HttpResponseBase:
+    """State the purpose that is in force from now on."""
+    standing = Standing(request.person)
+    held = {name: request.session.get(name, "") for name in ("purpose", "case", "on_behalf_of")}
+    form = PurposeForm(standing, request.POST or None, initial=held)
+    if request.method == "POST" and form.is_valid():
+        stated = form.cleaned_data
+        check_purpose(standing.roles, stated["purpose"], stated["case"])
+        request.session.update({name: stated[name] for name in held})
+        wanted = request.GET.get("next", "")
+        return redirect(wanted if url_has_allowed_host_and_scheme(wanted, None) else reverse("site:home"))
+    return render(request, "people/purpose.html", {"form": form})
+
+
+@page("self.profile")
+def profile(request: PageRequest) -> HttpResponseBase:
+    """The own account: what it may do, until when, and what training it rests on."""
+    standing = Standing(request.person)
+    rights = [(right, mark) for right in RIGHTS.values() if (mark := standing.mark(right))]
+    context = {
+        "appointments": request.person.appointments.all(),
+        "grants": request.person.grants.all(),
+        "completions": Completion.objects.filter(person=request.person).select_related("course"),
+        "rights": rights,
+        "purposes": standing.purposes(),
+    }
+    return render(request, "people/profile.html", context)
