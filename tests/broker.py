@@ -54,13 +54,20 @@ class Certificates:
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
         self._write("ca", self._sign(self._name, self._key, authority=True), self._key)
 
-    def make(self, name: str) -> None:
-        """Sign a certificate whose common name is `name`, good for 127.0.0.1 and localhost."""
+    def make(self, name: str, good_for: datetime.timedelta = datetime.timedelta(days=1)) -> None:
+        """Sign a certificate whose common name is `name`, good for 127.0.0.1 and localhost; `good_for` may
+        be negative by less than a day."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        self._write(name, self._sign(subject, key, authority=False), key)
+        self._write(name, self._sign(subject, key, authority=False, good_for=good_for), key)
 
-    def _sign(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, authority: bool) -> x509.Certificate:
+    def _sign(
+        self,
+        subject: x509.Name,
+        key: ec.EllipticCurvePrivateKey,
+        authority: bool,
+        good_for: datetime.timedelta = datetime.timedelta(days=1),
+    ) -> x509.Certificate:
         now = datetime.datetime.now(datetime.UTC)
         builder = (
             x509.CertificateBuilder()
@@ -69,7 +76,7 @@ class Certificates:
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - datetime.timedelta(days=1))
-            .not_valid_after(now + datetime.timedelta(days=1))
+            .not_valid_after(now + good_for)
             .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
         )
         if not authority:

@@ -13,16 +13,20 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
 from firmware import config
+from firmware.certificate import read_certificate
 from firmware.config import Settings
-from firmware.errors import Exit, FirmwareError
+from firmware.errors import Exit, FirmwareError, IoError
 
 HELP = "check the configuration and everything else that can be checked without starting"
+
+EXPIRES_SOON: Final = timedelta(days=30)
+"""A certificate with less time left is told: a new one has to be made, carried out and installed."""
 
 
 class Outcome(StrEnum):
@@ -48,8 +52,8 @@ class Finding:
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Check the configuration, the models and their hashes, the hot list, the store's folder, the TLS "
-        "files, the people file and what the camera needs. Exit code 3 where the configuration is wrong, "
-        "1 where something else is."
+        "files with the client certificate's dates and name, the people file and what the camera needs. "
+        "Exit code 3 where the configuration is wrong, 1 where something else is."
     )
 
 
@@ -165,6 +169,33 @@ def _link(settings: Settings) -> Iterator[Finding]:
     else:
         secured = "TLS" if mqtt.tls else "plain MQTT"
         yield Finding(Outcome.OK, "mqtt", f"{mqtt.host}:{mqtt.port} with {secured}")
+        if mqtt.tls and mqtt.cert_file:
+            yield from _certificate(settings)
+
+
+def _certificate(settings: Settings) -> Iterator[Finding]:
+    """Of the client certificate: what a broker that refuses the unit for it does not say."""
+    mqtt, subject = settings.mqtt, "mqtt.cert_file"
+    try:
+        found = read_certificate(Path(mqtt.cert_file))
+    except IoError as error:
+        yield Finding(Outcome.NOTE, subject, str(error))
+        return
+    # With a user name and password the broker need not take the certificate's name for the unit's.
+    wrong_name = found.common_name != settings.unit.id and not mqtt.username
+    if wrong_name:
+        text = f"its common name is {found.common_name!r}, not unit.id, {settings.unit.id!r}"
+        yield Finding(Outcome.PROBLEM, subject, f"{mqtt.cert_file}: {text}")
+    left = found.expires - datetime.now(UTC)
+    until = f"{found.expires:%Y-%m-%d %H:%M} UTC"
+    if left <= timedelta(0):
+        yield Finding(Outcome.PROBLEM, subject, f"{mqtt.cert_file}: expired at {until}")
+    elif left < EXPIRES_SOON:
+        yield Finding(
+            Outcome.NOTE, subject, f"{mqtt.cert_file}: expires within {left.days + 1} days, at {until}"
+        )
+    elif not wrong_name:
+        yield Finding(Outcome.OK, subject, f"{mqtt.cert_file}: {found.common_name}, good until {until}")
 
 
 def _camera(settings: Settings) -> Iterator[Finding]:

@@ -12,10 +12,13 @@ from pathlib import Path
 import pytest
 
 from firmware import config
+from firmware.certificate import read_certificate
 from firmware.commands.check import Finding, Outcome, check
 from firmware.config import Settings
+from firmware.errors import IoError
 from firmware.hotlist import build
 from mqtt.fields import time_text
+from tests.broker import Certificates
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -121,6 +124,62 @@ def test_tls_files_are_tried(tmp_path: Path) -> None:
     finding = about("mqtt", settings(tmp_path, "mqtt.tls=true", f"mqtt.ca_file={garbage}"))
     assert finding.outcome is Outcome.PROBLEM
     assert str(garbage) in finding.text
+
+
+@pytest.mark.parametrize(
+    ("name", "good_for", "extra", "outcomes", "told"),
+    [
+        ("unit-7", timedelta(days=400), (), [Outcome.OK], "unit-7, good until"),
+        ("unit-7", timedelta(days=29), (), [Outcome.NOTE], "expires within 29 days"),
+        ("unit-7", timedelta(hours=-1), (), [Outcome.PROBLEM], "expired at"),
+        ("pole 8", timedelta(days=400), (), [Outcome.PROBLEM], "its common name is 'pole 8', not unit.id"),
+        ("pole 8", timedelta(hours=-1), (), [Outcome.PROBLEM] * 2, "expired at"),
+        (
+            "pole 8",
+            timedelta(days=400),
+            ("mqtt.username=u", "mqtt.password_file={folder}/password"),
+            [Outcome.OK],
+            "pole 8, good until",
+        ),
+    ],
+)
+def test_the_client_certificates_dates_and_name_are_told(
+    tmp_path: Path,
+    name: str,
+    good_for: timedelta,
+    extra: tuple[str, ...],
+    outcomes: list[Outcome],
+    told: str,
+) -> None:
+    """What a broker that refuses a unit for its certificate does not say."""
+    certificates = Certificates(tmp_path / "tls")
+    certificates.make(name, good_for)
+    for secret in (tmp_path / "tls" / f"{name}.key", tmp_path / "password"):
+        secret.touch()
+        secret.chmod(0o600)
+    tls = [f"mqtt.{key}_file={tmp_path}/tls/{file}" for key, file in _tls_files(name).items()]
+    found = settings(tmp_path, "mqtt.tls=true", *tls, *(one.format(folder=tmp_path) for one in extra))
+    findings = [finding for finding in check(found) if finding.subject == "mqtt.cert_file"]
+    assert [finding.outcome for finding in findings] == outcomes
+    assert told in findings[-1].text
+
+
+def _tls_files(name: str) -> dict[str, str]:
+    return {"ca": "ca.pem", "cert": f"{name}.pem", "key": f"{name}.key"}
+
+
+def test_a_certificate_that_cannot_be_looked_at_is_a_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Certificates(tmp_path).make("unit-7")
+    (tmp_path / "unit-7.key").chmod(0o600)
+    tls = [f"mqtt.{key}_file={tmp_path}/{file}" for key, file in _tls_files("unit-7").items()]
+    monkeypatch.setenv("PATH", str(tmp_path))
+    finding = about("mqtt.cert_file", settings(tmp_path, "mqtt.tls=true", *tls))
+    assert (finding.outcome, "openssl is not installed" in finding.text) == (Outcome.NOTE, True)
+    monkeypatch.undo()
+    with pytest.raises(IoError, match=r"unit-7\.key: is no certificate"):
+        read_certificate(tmp_path / "unit-7.key")
 
 
 def test_what_the_camera_needs_is_there(tmp_path: Path) -> None:
