@@ -12,7 +12,7 @@ FLOOR_DAYS: Final = 365
 """Everything downloaded to the server is kept for a year at least (430.4-c, Government Code 34090.6)."""
 
 SKEW: Final = timedelta(days=1)
-"""A capture that lies further behind its receipt is a clock's mistake, which must not keep a read for years."""
+"""A capture that lies further behind its receipt is a clock's mistake and keeps no read for years."""
 
 
 def purge_after(captured_at: datetime | None, received_at: datetime, days: int = FLOOR_DAYS) -> datetime:

@@ -14,6 +14,8 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
+from hq.log.triggers import protect
+
 FILE_NAME_LENGTH = 200
 
 
@@ -190,6 +192,7 @@ class Revision(models.Model):
     record = models.UUIDField(help_text="id of the read or hit")
     revision = models.BigIntegerField()
     received_at = models.DateTimeField()
+    digest = models.CharField(max_length=64, help_text="SHA-256 of the record as JSON, as it came")
     body = models.JSONField(help_text="the record as in mqtt.records")
 
     class Meta:
@@ -371,3 +374,9 @@ class UnitStatus(models.Model):
 
     def __str__(self) -> str:
         return f"{self.unit_id} {self.state}"
+
+
+# How reads, pictures and hits may change or go is the retention schedule's business (`hq.retention`).
+protect(AccessReceived)
+protect(Loss)
+protect(Transfer)

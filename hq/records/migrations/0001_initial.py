@@ -133,6 +133,10 @@ class Migration(migrations.Migration):
                 ("record", models.UUIDField(help_text="id of the read or hit")),
                 ("revision", models.BigIntegerField()),
                 ("received_at", models.DateTimeField()),
+                (
+                    "digest",
+                    models.CharField(help_text="SHA-256 of the record as JSON, as it came", max_length=64),
+                ),
                 ("body", models.JSONField(help_text="the record as in mqtt.records")),
             ],
             options={

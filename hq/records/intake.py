@@ -1,0 +1,541 @@
+"""Takes a batch of messages into the database: all of it in one transaction, each record once.
+
+Owns the order: files first, then one transaction with reads, hits, pictures, losses, access records,
+statuses, quarantine, the ledger of numbers and one Transfer. Checks that need no database are
+`hq.records.messages`', the broker is `hq.records.subscriber`'s, a unit's card `hq.records.medium`'s.
+
+What is the same is known by its id: a read by its id and revision. The same id and revision with another
+content, or another unit's id, is a conflict and goes into quarantine. A record that the database refuses does
+not stop those beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any, Final, Generic, TypeVar
+from uuid import UUID
+
+from django.db import DatabaseError, DataError, IntegrityError, transaction
+
+from hq.records import ledger, rows
+from hq.records.keys import fragments
+from hq.records.ledger import Standing
+from hq.records.messages import Received
+from hq.records.models import (
+    AccessReceived,
+    Fragment,
+    Hit,
+    Loss,
+    Picture,
+    Quarantined,
+    Read,
+    Revision,
+    Transfer,
+    Unit,
+    UnitStatus,
+)
+from hq.records.pictures import Files, picture_name, quarantine_name
+from hq.site import clock
+from mqtt import records
+
+logger = logging.getLogger(__name__)
+
+LARGE: Final = 64 << 10
+"""A quarantined payload of more bytes lies in a file."""
+
+PictureKey = tuple[UUID, str, str]
+Row = TypeVar("Row", Read, Hit)
+
+
+class Conflict(Exception):
+    """A record that cannot be what it says, because of what is here already; its text says why."""
+
+
+class Changed(DatabaseError):
+    """Somebody else changed what the files of this batch were written by: take it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a batch came from, for its Transfer: the fields are that model's."""
+
+    way: str
+    subscriber: str
+    brought_by: str = ""
+
+
+@dataclass(slots=True)
+class Taken:
+    """What a committed batch brought.
+
+    Attributes:
+        standings: how the stores stand whose numbers it held.
+        hits: ids of hits that are new or changed.
+        requests: (unit, request) of enrolled units that ask for pieces of a hot list.
+        new, known, quarantined: counts.
+    """
+
+    standings: list[Standing] = field(default_factory=list)
+    hits: list[UUID] = field(default_factory=list)
+    requests: list[tuple[str, records.ChunkRequest]] = field(default_factory=list)
+    new: int = 0
+    known: int = 0
+    quarantined: int = 0
+
+    def add(self, other: Taken) -> None:
+        """Sum up with a batch that was committed later."""
+        newer = {(one.unit, one.store_id): one for one in (*self.standings, *other.standings)}
+        self.standings = list(newer.values())
+        self.hits += other.hits
+        self.requests += other.requests
+        self.new += other.new
+        self.known += other.known
+        self.quarantined += other.quarantined
+
+
+class Intake:
+    """Takes batches. One thread uses it; several may run beside each other, in processes of their own."""
+
+    def __init__(self, files: Files | None = None, now: Callable[[], datetime] = clock.now) -> None:
+        self._files = files or Files()
+        self._now = now
+
+    def close(self) -> None:
+        """End the threads that write files."""
+        self._files.close()
+
+    def take(self, batch: Sequence[Received], source: Source) -> Taken:
+        """Commit a batch and say what it brought.
+
+        Raises DatabaseError or OSError, with nothing committed, for what may pass: a lock, a full disk, a
+        database that is away. A record that the database itself refuses goes into quarantine.
+        """
+        try:
+            return self._commit(batch, source)
+        except (DataError, IntegrityError, ValueError, TypeError, OverflowError) as error:
+            if len(batch) == 1:
+                return self._commit([_unkeepable(batch[0], error)], source)
+        taken = Taken()
+        for item in batch:
+            taken.add(self.take([item], source))
+        return taken
+
+    def _commit(self, batch: Sequence[Received], source: Source) -> Taken:
+        at = self._now()
+        enrolled = _enrolled({item.unit for item in batch})
+        batch = [_admitted(item, enrolled) for item in batch]
+        work = _Batch(batch, at, enrolled, self._write_files(batch, at))
+        with transaction.atomic():
+            work.write()
+            work.taken.standings = ledger.note(_numbers(batch), at)
+            Transfer.objects.create(**_transfer(batch, work.taken, source, at))
+        return work.taken
+
+    def _write_files(self, batch: Sequence[Received], at: datetime) -> dict[str, str]:
+        """Write the files that the batch needs; storage names by picture hash or quarantine digest."""
+        headers = [item.message.record for item in batch if item.message is not None]
+        pictures = [header for header in headers if isinstance(header, records.PictureHeader)]
+        read_ids = {UUID(header.read_id) for header in pictures}
+        here = set(
+            Picture.objects.filter(read__in=read_ids, missing=False).values_list("read", "kind", "sha256")
+        )
+        files: dict[str, bytes] = {}
+        names: dict[str, str] = {}
+        for item in batch:
+            record = item.message.record if item.message is not None else None
+            if isinstance(record, records.PictureHeader) and item.message is not None:
+                key = _picture_key(record)
+                if key not in here:
+                    names[_file_key(key)] = picture_name(*key, at)
+                    files[names[_file_key(key)]] = item.message.data
+            elif item.reason and len(item.payload) > LARGE:
+                digest = _quarantine_digest(item)
+                names[digest] = quarantine_name(digest, at)
+                files[names[digest]] = item.payload
+        saved = self._files.write(files) if files else {}
+        return {key: saved[name] for key, name in names.items()}
+
+
+class _Known(Generic[Row]):
+    """Rows by id: what is here or came in this batch, and which of them are to be written."""
+
+    def __init__(self) -> None:
+        self.rows: dict[UUID, Row] = {}
+        self.new: dict[UUID, Row] = {}
+        self.changed: dict[UUID, Row] = {}
+
+    def put(self, key: UUID, row: Row) -> None:
+        """Put the newest row of an id in its place."""
+        here = self.new if key in self.new or key not in self.rows else self.changed
+        here[key] = row
+        self.rows[key] = row
+
+
+class _Batch:
+    """One batch on its way into the database: looks up what is known, sorts what is new, writes it."""
+
+    def __init__(
+        self, items: Sequence[Received], at: datetime, enrolled: dict[str, str], names: dict[str, str]
+    ) -> None:
+        self._items = items
+        self._at = at
+        self._enrolled = enrolled
+        self._names = names
+        self._reads = _Known[Read]()
+        self._hits = _Known[Hit]()
+        self._pictures: dict[PictureKey, Picture] = {}
+        self._new_pictures: dict[PictureKey, Picture] = {}
+        self._changed_pictures: dict[PictureKey, Picture] = {}
+        self._revisions: dict[tuple[str, UUID, int], Revision] = {}
+        self._losses: list[Loss] = []
+        self._accesses: dict[UUID, AccessReceived] = {}
+        self._statuses: dict[str, tuple[records.Status, bool]] = {}
+        self._bad: list[Received] = []
+        self.taken = Taken()
+
+    def write(self) -> None:
+        """Do all of it, in the caller's transaction."""
+        ledger.lock((key for key, _ in _numbers(self._items)), self._at)
+        self._look_up()
+        for item in self._items:
+            if item.message is None:
+                self._bad.append(item)
+                continue
+            try:
+                new = self._sort(item, item.message.record)
+            except Conflict as conflict:
+                self._bad.append(item.refused(str(conflict)))
+                continue
+            self.taken.new += new
+            self.taken.known += not new
+        self._write_reads()
+        self._write_others()
+        self._write_quarantine()
+
+    def _look_up(self) -> None:
+        read_ids, hit_ids, access_ids = set(), set(), set()
+        for record in self._records():
+            match record:
+                case records.Read() | records.PictureHeader():
+                    read_ids.add(UUID(record.read_id))
+                case records.Hit():
+                    hit_ids.add(UUID(record.hit_id))
+                    read_ids.add(UUID(record.read_id))
+                case records.AccessRecord():
+                    access_ids.add(UUID(record.access_id))
+        if read_ids:
+            self._reads.rows = Read.objects.in_bulk(read_ids)
+            for picture in Picture.objects.filter(read__in=read_ids):
+                self._pictures[picture.read_id, picture.kind, picture.sha256] = picture
+        if hit_ids:
+            self._hits.rows = Hit.objects.in_bulk(hit_ids)
+        if access_ids:
+            self._accesses = AccessReceived.objects.in_bulk(access_ids)
+        self._accesses_here = set(self._accesses)
+
+    def _records(self) -> Iterable[records.Read | Any]:
+        return (item.message.record for item in self._items if item.message is not None)
+
+    def _sort(self, item: Received, record: object) -> bool:
+        """Put a record where it will be written, and say whether it is new. Raises Conflict."""
+        match record:
+            case records.Status():
+                self._statuses[item.unit] = (record, item.retained)
+                return True
+            case records.ChunkRequest():
+                self.taken.requests.append((item.unit, record))
+                return True
+        envelope = item.envelope
+        assert envelope is not None
+        match record:
+            case records.Read():
+                return self._read(record, envelope)
+            case records.Hit():
+                return self._hit(record, envelope)
+            case records.PictureHeader():
+                return self._picture(record, envelope.unit)
+            case records.Loss():
+                return self._loss(record, envelope)
+            case records.AccessRecord():
+                return self._access(record, envelope)
+        raise Conflict(f"{item.name}: is not for HQ")
+
+    # Reads and hits, which have revisions
+
+    def _read(self, record: records.Read, envelope: records.Envelope) -> bool:
+        row = rows.read_row(record, envelope, self._enrolled[envelope.unit], self._at)
+        before = self._reads.rows.get(row.id)
+        if before is not None and before.unit_id != row.unit_id:
+            raise Conflict("record.read_id: is the id of another unit's read")
+        place = self._place("read", row.id, row.revision, row.digest, before, record)
+        if place != "newest":
+            return place == "older"
+        if before is not None:
+            self._supersede("read", row.id, before.revision, before, self._read_body(before))
+            # A floor never moves back: what was received first is what the year counts from, or later.
+            row.purge_after = max(row.purge_after, before.purge_after)
+            row.received_at = before.received_at
+            row.at = row.captured_at or row.received_at
+        self._reads.put(row.id, row)
+        self._name_pictures(row.id, record.pictures)
+        return True
+
+    def _hit(self, record: records.Hit, envelope: records.Envelope) -> bool:
+        row = rows.hit_row(record, envelope, self._at)
+        before = self._hits.rows.get(row.id)
+        if before is not None and before.unit_id != row.unit_id:
+            raise Conflict("record.hit_id: is the id of another unit's hit")
+        read = self._reads.rows.get(row.read_id)
+        if read is not None and read.unit_id != row.unit_id:
+            raise Conflict("record.read_id: is the id of another unit's read")
+        if before is not None and before.read_id != row.read_id:
+            raise Conflict("record.read_id: the hit came before with another read")
+        place = self._place("hit", row.id, row.read_revision, row.digest, before, record)
+        if place != "newest":
+            return place == "older"
+        if before is not None:
+            self._supersede("hit", row.id, before.read_revision, before, asdict(rows.hit_record(before)))
+            row.received_at = before.received_at
+        self._hits.put(row.id, row)
+        self.taken.hits.append(row.id)
+        return True
+
+    def _place(
+        self, kind: str, key: UUID, revision: int, digest: str, before: Read | Hit | None, record: object
+    ) -> str:
+        """Whether a revision is the "newest", an "older" one that was missing, or "known".
+
+        Raises Conflict.
+        """
+        if before is None:
+            return "newest"
+        newest = before.revision if isinstance(before, Read) else before.read_revision
+        if revision > newest:
+            return "newest"
+        if revision == newest:
+            if before.digest != digest:
+                raise Conflict(f"record.revision: revision {revision} came before with another content")
+            return "known"
+        body = asdict(record)  # type: ignore[call-overload]
+        older = (
+            self._revisions.get((kind, key, revision))
+            or Revision.objects.filter(kind=kind, record=key, revision=revision).first()
+        )
+        if older is None:
+            self._revisions[kind, key, revision] = Revision(
+                kind=kind, record=key, revision=revision, received_at=self._at, digest=digest, body=body
+            )
+            return "older"
+        if older.digest != digest:
+            raise Conflict(f"record.revision: revision {revision} came before with another content")
+        return "known"
+
+    def _supersede(
+        self, kind: str, key: UUID, revision: int, before: Read | Hit, body: dict[str, Any]
+    ) -> None:
+        self._revisions[kind, key, revision] = Revision(
+            kind=kind,
+            record=key,
+            revision=revision,
+            received_at=before.received_at,
+            digest=before.digest,
+            body=body,
+        )
+
+    def _read_body(self, before: Read) -> dict[str, Any]:
+        pictures = [picture for key, picture in self._pictures.items() if key[0] == before.id]
+        return asdict(rows.read_record(before, pictures))
+
+    # Pictures
+
+    def _name_pictures(self, read_id: UUID, refs: Iterable[records.PictureRef]) -> None:
+        named = {(read_id, str(ref.kind), ref.sha256): ref for ref in refs}
+        for key, picture in self._pictures.items():
+            if key[0] == read_id and key not in named and picture.current:
+                picture.current = False
+                self._touch(key, picture)
+        for key, ref in named.items():
+            row = self._pictures.get(key) or Picture(read_id=read_id, kind=key[1], sha256=ref.sha256)
+            row.size, row.width, row.height, row.current = ref.size, ref.width, ref.height, True
+            self._touch(key, row)
+
+    def _picture(self, header: records.PictureHeader, unit: str) -> bool:
+        key = _picture_key(header)
+        read = self._reads.rows.get(key[0])
+        if read is not None and read.unit_id != unit:
+            raise Conflict("record.read_id: is the id of another unit's read")
+        row = self._pictures.get(key)
+        if row is not None and not row.missing:
+            return False
+        if _file_key(key) not in self._names:
+            raise Changed("the picture was here when its file was to be written")
+        if row is None:
+            row = Picture(read_id=key[0], kind=key[1], sha256=key[2], size=header.size)
+        row.file.name = self._names[_file_key(key)]
+        row.size, row.missing, row.received_at = header.size, False, self._at
+        self._touch(key, row)
+        return True
+
+    def _touch(self, key: PictureKey, row: Picture) -> None:
+        self._pictures[key] = row
+        if row.pk is None:
+            self._new_pictures[key] = row
+        else:
+            self._changed_pictures[key] = row
+
+    # What has no revisions
+
+    def _loss(self, record: records.Loss, envelope: records.Envelope) -> bool:
+        row = rows.loss_row(record, envelope, self._at)
+        same = {
+            "unit_id": row.unit_id, "store_id": row.store_id, "sequence": row.sequence, "digest": row.digest,
+        }  # fmt: skip
+        waiting = any(all(getattr(loss, name) == same[name] for name in same) for loss in self._losses)
+        if waiting or Loss.objects.filter(**same).exists():
+            return False
+        self._losses.append(row)
+        return True
+
+    def _access(self, record: records.AccessRecord, envelope: records.Envelope) -> bool:
+        row = rows.access_row(record, envelope, self._at)
+        before = self._accesses.get(row.id)
+        if before is None:
+            self._accesses[row.id] = row
+            return True
+        if (before.unit_id, before.digest) != (row.unit_id, row.digest):
+            raise Conflict("record.access_id: came before with another content")
+        return False
+
+    # Writing
+
+    def _write_reads(self) -> None:
+        Read.objects.bulk_create(self._reads.new.values())
+        for read in self._reads.changed.values():
+            read.save(force_update=True)
+        keys = {row.key for row in (*self._reads.new.values(), *self._reads.changed.values())}
+        if keys:
+            keys -= set(Fragment.objects.filter(key__in=keys).values_list("key", flat=True))
+            Fragment.objects.bulk_create(
+                (Fragment(start=start, key=key) for key in sorted(keys) for start in fragments(key)),
+                ignore_conflicts=True,
+            )
+        Picture.objects.bulk_create(self._new_pictures.values())
+        if self._changed_pictures:
+            Picture.objects.bulk_update(
+                self._changed_pictures.values(),
+                ["file", "size", "width", "height", "missing", "current", "received_at"],
+            )
+
+    def _write_others(self) -> None:
+        Hit.objects.bulk_create(self._hits.new.values())
+        for hit in self._hits.changed.values():
+            hit.save(force_update=True)
+        Revision.objects.bulk_create(self._revisions.values())
+        Loss.objects.bulk_create(self._losses)
+        AccessReceived.objects.bulk_create(
+            row for key, row in self._accesses.items() if key not in self._accesses_here
+        )
+        for unit, (status, retained) in self._statuses.items():
+            self._write_status(unit, status, retained)
+
+    def _write_status(self, unit: str, status: records.Status, retained: bool) -> None:
+        row = rows.status_row(status, unit, self._at)
+        before = UnitStatus.objects.filter(unit=unit).first()
+        if before is not None:
+            if before.status_at and row.status_at and row.status_at < before.status_at:
+                return  # Another subscriber was faster with a later one.
+            if retained:
+                row.received_at = before.received_at
+        row.save(force_insert=before is None)
+
+    def _write_quarantine(self) -> None:
+        digests = {_quarantine_digest(item): item for item in self._bad}
+        here = {row.digest: row for row in Quarantined.objects.filter(digest__in=digests)} if digests else {}
+        for item in self._bad:
+            digest = _quarantine_digest(item)
+            self.taken.quarantined += 1
+            if row := here.get(digest):
+                row.times += 1
+                row.last_at = self._at
+                row.save(update_fields=("times", "last_at"))
+                continue
+            here[digest] = self._quarantined(item, digest)
+            logger.error("message of %s put into quarantine: %s", item.unit or "nobody", item.reason)
+
+    def _quarantined(self, item: Received, digest: str) -> Quarantined:
+        file = self._names.get(digest, "")
+        return Quarantined.objects.create(
+            digest=digest,
+            topic=item.topic,
+            unit_name=item.unit,
+            reason=item.reason,
+            not_enrolled=item.unit not in self._enrolled,
+            payload=b"" if file else item.payload,
+            file=file,
+            size=len(item.payload),
+            received_at=self._at,
+            last_at=self._at,
+        )
+
+
+def _enrolled(units: Iterable[str]) -> dict[str, str]:
+    """The retention category of each of these units that is enrolled."""
+    found = Unit.objects.filter(unit_id__in=set(units), state=Unit.State.ENROLLED)
+    return dict(found.values_list("unit_id", "category"))
+
+
+def _admitted(item: Received, enrolled: dict[str, str]) -> Received:
+    """The message, refused if its unit may not send it. What a unit says of its health is heard from all."""
+    if item.message is None or item.name == "status" or item.unit in enrolled:
+        return item
+    return item.refused(f"unit {item.unit} is not enrolled")
+
+
+def _unkeepable(item: Received, error: Exception) -> Received:
+    # The database's own words may repeat the record, so its name must do.
+    return item.refused(item.reason or f"record: cannot be kept ({type(error).__name__})")
+
+
+def _numbers(batch: Sequence[Received]) -> list[tuple[ledger.Key, int]]:
+    envelopes = (item.envelope for item in batch if item.envelope is not None)
+    return [((one.unit, one.store_id), one.sequence) for one in envelopes]
+
+
+def _transfer(batch: Sequence[Received], taken: Taken, source: Source, at: datetime) -> dict[str, Any]:
+    digest = hashlib.sha256(b"".join(item.digest for item in batch))
+    kinds = Counter((item.unit, item.name) for item in batch)
+    units: dict[str, dict[str, int]] = {}
+    for (unit, name), count in sorted(kinds.items()):
+        units.setdefault(unit, {})[name] = count
+    for (unit, _), number in _numbers(batch):
+        counts = units[unit]
+        counts["first"] = min(number, counts.get("first", number))
+        counts["last"] = max(number, counts.get("last", number))
+    return {
+        **asdict(source),
+        "committed_at": at,
+        "messages": len(batch),
+        "octets": sum(len(item.payload) for item in batch),
+        "new": taken.new,
+        "known": taken.known,
+        "quarantined": taken.quarantined,
+        "units": units,
+        "sha256": digest.hexdigest(),
+    }
+
+
+def _picture_key(header: records.PictureHeader) -> PictureKey:
+    return UUID(header.read_id), str(header.kind), header.sha256
+
+
+def _file_key(key: PictureKey) -> str:
+    return "/".join(map(str, key))
+
+
+def _quarantine_digest(item: Received) -> str:
+    return hashlib.sha256(item.topic.encode() + b"\0" + item.payload).hexdigest()
