@@ -1,0 +1,317 @@
+"""Logging in as a person does, and how the session then ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.db import DatabaseError
+from django.http import HttpResponse
+from django.test import Client
+from django_otp.oath import totp
+from django_otp.plugins.otp_totp.models import TOTPDevice
+
+from hq import settings as hq_settings
+from hq.log import chain
+from hq.log.models import AccessRecord
+from hq.people import accounts, login
+from hq.people.models import Person
+from tests.hq.conftest import PASSWORD
+
+pytestmark = pytest.mark.django_db
+People = Callable[..., Person]
+
+
+def _code(person: Person, steps: int = 0) -> str:
+    device = TOTPDevice.objects.get(user=person)
+    return f"{totp(device.bin_key, t0=-steps * 30):06d}"
+
+
+def _password(client: Client, person: Person | str, password: str = PASSWORD, **fields: str) -> Any:
+    name = person if isinstance(person, str) else person.username
+    client.post("/people/login/", {"acknowledge": "1"})
+    return client.post("/people/login/", {"username": name, "password": password, "lawful": "on", **fields})
+
+
+def _log_in(client: Client, person: Person, steps: int = 0) -> Any:
+    _password(client, person)
+    return client.post("/people/login/code/", {"code": _code(person, steps)})
+
+
+def _open(client: Client) -> bool:
+    return bool(client.get("/").status_code == 200)
+
+
+@pytest.mark.clause("CJIS AC-8")
+def test_banner_stands_before_the_password_until_acknowledged(client: Client, people: People) -> None:
+    assert b"Restricted system" in client.get("/people/login/").content
+    person = people("officer")
+    client.post("/people/login/", {"username": person.username, "password": PASSWORD, "lawful": "on"})
+    assert "pending" not in client.session
+    answer = client.post("/people/login/", {"acknowledge": "1"}, follow=True)
+    assert b'name="password"' in answer.content
+
+
+@pytest.mark.clause("430.3-0")
+def test_lawful_use_is_acknowledged_at_every_log_in(client: Client, people: People) -> None:
+    _password(client, people("officer"), lawful="")
+    assert "pending" not in client.session
+
+
+@pytest.mark.clause("430.5(a)")
+@pytest.mark.clause("CJIS IA-2")
+def test_no_page_opens_between_password_and_second_factor(client: Client, people: People) -> None:
+    person = people("officer")
+    assert _password(client, person).url.startswith("/people/login/code/")
+    assert not _open(client)
+    assert client.post("/people/login/code/", {"code": "000000"}).status_code == 401
+    assert not _open(client)
+    assert client.post("/people/login/code/", {"code": _code(person)}).url == "/"
+    assert _open(client)
+
+
+@pytest.mark.clause("CJIS IA-2")
+def test_code_serves_once(people: People) -> None:
+    person = people("officer")
+    assert _log_in(Client(), person).status_code == 302
+    assert _log_in(Client(), person).status_code == 401
+
+
+def test_authenticator_is_enrolled_at_the_first_log_in_and_its_secret_shown_never_again(
+    people: People,
+) -> None:
+    person = people("officer", second_factor=False)
+    client = Client()
+    _password(client, person)
+    assert b"<svg" in client.get("/people/login/code/").content
+    client.post("/people/login/code/", {"code": _code(person)})
+    assert _open(client)
+    again = Client()
+    _password(again, person)
+    assert b"<svg" not in again.get("/people/login/code/").content
+
+
+@pytest.mark.clause("CJIS AC-7")
+@pytest.mark.parametrize("what", ["password", "code"])
+def test_five_failures_lock_until_an_administrator_releases(people: People, what: str) -> None:
+    person = people("officer")
+    for number in range(5):
+        client = Client(REMOTE_ADDR=f"192.0.2.{number}")
+        if what == "password":
+            _password(client, person, "wrong")
+        else:
+            _password(client, person)
+            client.post("/people/login/code/", {"code": "000000"})
+    answer = _password(Client(), person)
+    assert answer.status_code == 403
+    assert b"CJIS AC-7" in answer.content
+    accounts.release(person)
+    assert _log_in(Client(), person).status_code == 302
+
+
+@pytest.mark.clause("CJIS AU-2")
+def test_every_attempt_is_in_the_access_log(people: People) -> None:
+    person = people("officer")
+    _password(Client(), person, "wrong")
+    _password(Client(), "nobody-here", "wrong")
+    _log_in(Client(), person)
+    rows = AccessRecord.objects.filter(action="session.login").order_by("sequence")
+    assert [(r.username, r.outcome) for r in rows] == [
+        (person.username, "failed"),
+        ("nobody-here", "failed"),
+        (person.username, "done"),
+        (person.username, "done"),
+    ]
+    assert rows[3].person == person
+    assert PASSWORD not in "".join(r.note + str(r.elements) for r in rows)
+
+
+@pytest.mark.clause("430.3(d)")
+def test_untrained_person_is_refused_at_log_in_by_the_clause(people: People) -> None:
+    answer = _password(Client(), people("officer", trained=False))
+    assert answer.status_code == 403
+    assert b"430.3(d)" in answer.content
+    assert b"Training Sergeant" in answer.content
+    assert AccessRecord.objects.get(outcome="refused").note.startswith("430.3(d)")
+
+
+@pytest.mark.clause("430.2.1(a)")
+@pytest.mark.parametrize("state", ["proposed", "suspended", "closed"])
+def test_account_that_is_not_active_does_not_log_in(people: People, state: str) -> None:
+    client = Client()
+    assert _password(client, people("officer", state=state)).status_code == 401
+    assert "pending" not in client.session
+
+
+@pytest.mark.clause("430.5(a)")
+def test_nobody_logs_in_while_the_log_cannot_be_written(people: People, monkeypatch: Any) -> None:
+    person = people("officer")
+
+    def broken(*_: object, **__: object) -> None:
+        raise DatabaseError("disk is full")
+
+    client = Client()
+    _password(client, person)
+    monkeypatch.setattr(AccessRecord, "save", broken)
+    assert client.post("/people/login/code/", {"code": _code(person)}).status_code == 503
+    assert not _open(client)
+
+
+def test_log_in_changes_the_session_key(client: Client, people: People) -> None:
+    client.get("/people/login/")
+    client.post("/people/login/", {"acknowledge": "1"})
+    before = client.session.session_key
+    _log_in(client, people("officer"))
+    assert client.session.session_key != before
+
+
+@pytest.mark.clause("430.3-0")
+def test_second_log_in_ends_the_first(people: People) -> None:
+    person = people("officer")
+    first, second = Client(), Client()
+    _log_in(first, person)
+    assert _open(first)
+    _log_in(second, person, steps=1)
+    assert _open(second)
+    assert "elsewhere" in first.get("/").url
+    assert AccessRecord.objects.filter(action="session.end", note__contains="elsewhere").count() == 1
+
+
+@pytest.mark.clause("CJIS AC-11")
+def test_half_an_hour_without_use_locks_and_the_password_unlocks(
+    people: People, client_for: Callable[..., Client], clock: Any
+) -> None:
+    client = client_for(people("officer"), purpose="patrol_hit", case="7")
+    clock.advance(minutes=29)
+    assert _open(client)
+    clock.advance(minutes=31)
+    assert client.get("/people/me/").url == "/people/unlock/?next=%2Fpeople%2Fme%2F"
+    assert client.post("/people/unlock/", {"password": "wrong"}).status_code == 401
+    assert not _open(client)
+    answer = client.post("/people/unlock/?next=%2Fpeople%2Fme%2F", {"password": PASSWORD})
+    assert answer.url == "/people/me/"
+    assert _open(client)
+    assert client.session["case"] == "7"
+
+
+@pytest.mark.clause("CJIS SC-10")
+def test_an_hour_without_use_ends_the_session(
+    people: People, client_for: Callable[..., Client], clock: Any
+) -> None:
+    client = client_for(people("officer"))
+    clock.advance(minutes=61)
+    assert client.get("/").url.startswith("/people/login/")
+    assert client.get("/").url.startswith("/people/login/")
+    assert AccessRecord.objects.get(action="session.end").note == "an hour without use"
+
+
+@pytest.mark.clause("CJIS AC-11")
+def test_page_that_reloads_itself_is_no_activity(
+    people: People, client_for: Callable[..., Client], clock: Any, monkeypatch: Any
+) -> None:
+    from hq.site import views
+
+    monkeypatch.setattr(views.home, "passive", True)
+    client = client_for(people("officer"))
+    for _ in range(6):
+        clock.advance(minutes=5)
+        answer = client.get("/")
+    assert answer.url.startswith("/people/unlock/")
+
+
+@pytest.mark.clause("CJIS AC-2")
+@pytest.mark.parametrize("state", ["suspended", "closed"])
+def test_suspended_person_is_out_at_the_next_click(
+    people: People, client_for: Callable[..., Client], state: str
+) -> None:
+    person = people("officer")
+    client = client_for(person)
+    assert _open(client)
+    (accounts.suspend if state == "suspended" else accounts.close)(person, "left the department")
+    assert not _open(client)
+
+
+@pytest.mark.clause("CJIS AC-2")
+def test_account_unused_for_90_days_is_suspended_and_one_past_its_last_day_closed(
+    people: People, clock: Any
+) -> None:
+    idle = people("officer")
+    contractor = people(
+        "technician", kind="contractor", employer="Maker Inc.", ends_on=clock.at.date() + timedelta(days=10)
+    )
+    clock.advance(days=11)
+    assert accounts.expire_all() == 1
+    contractor.refresh_from_db()
+    assert contractor.state == "closed"
+    assert contractor.roles() == []
+    clock.advance(days=79)
+    assert accounts.expire_all() == 1
+    idle.refresh_from_db()
+    assert (idle.state, idle.state_reason) == ("suspended", "90 days without use")
+    assert chain.verify() is None
+
+
+@pytest.mark.clause("CJIS IA-5")
+@pytest.mark.parametrize("password", ["short7!", "password123", "qwertyuiop", "jane.doe", "southpasadena1"])
+def test_weak_password_is_refused(password: str, tmp_path: Any, settings: Any) -> None:
+    banned = tmp_path / "banned.txt"
+    banned.write_text("SouthPasadena1\n")
+    settings.AUTH_PASSWORD_VALIDATORS = [
+        {**v, "OPTIONS": {"path": banned}} if v["NAME"].endswith("BannedByAgency") else v
+        for v in hq_settings.AUTH_PASSWORD_VALIDATORS
+    ]
+    person = Person(username="jane.doe", full_name="Jane Doe")
+    with pytest.raises(ValidationError):
+        validate_password(password, person)
+    validate_password("a lane of 9 grey vans", person)
+
+
+@pytest.mark.clause("CJIS IA-5")
+def test_first_password_must_be_changed_before_any_page_opens(people: People) -> None:
+    person = people("officer")
+    once = accounts.once(person)
+    client = Client()
+    _password(client, person, once)
+    client.post("/people/login/code/", {"code": _code(person)})
+    assert client.get("/").url == "/people/password/"
+    new = "a lane of 9 grey vans"
+    answer = client.post("/people/password/", {"new_password1": new, "new_password2": new})
+    assert answer.url == "/"
+    assert _open(client)
+    person.refresh_from_db()
+    assert person.check_password(new)
+
+
+def test_password_hash_is_argon2() -> None:
+    assert hq_settings.PASSWORD_HASHERS == ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+
+
+@pytest.mark.parametrize("wanted", ["https://evil.example/", "//evil.example", "javascript:alert(1)"])
+def test_log_in_leads_nowhere_else(people: People, wanted: str) -> None:
+    person = people("officer")
+    client = Client()
+    _password(client, person)
+    answer: HttpResponse = client.post(f"/people/login/code/?next={wanted}", {"code": _code(person)})
+    assert answer.headers["Location"] == "/"
+
+
+def test_password_shown_long_ago_is_not_enough(people: People, clock: Any) -> None:
+    person = people("officer")
+    client = Client()
+    _password(client, person)
+    clock.advance(seconds=login._PENDING_S + 1)
+    assert client.post("/people/login/code/", {"code": _code(person)}).headers["Location"] == "/people/login/"
+
+
+def test_what_a_logged_out_browser_still_holds_opens_nothing(
+    people: People, client_for: Callable[..., Client]
+) -> None:
+    client = client_for(people("officer"))
+    cookies = client.cookies.copy()
+    client.post("/people/logout/")
+    client.cookies = cookies
+    assert not _open(client)
