@@ -26,6 +26,9 @@ from plates.words import AlarmClass
 MOST_READS: Final = 200_000
 """The newest reads that an estimate looks at: enough to tell a share of one in a thousand."""
 
+LOOKALIKES: Final = 1
+"""Known characters that may be met by a look-alike, as on the units."""
+
 LEAST_READS: Final = 1000
 """With fewer recent reads than this, a share says nothing and the model of `plates.pattern` is used."""
 
@@ -92,12 +95,21 @@ def compiled(raw: str) -> Pattern:
 def estimate(pattern: Pattern) -> Estimate:
     """How much of the recent traffic a pattern matches; shows no read."""
     since = clock.now() - timedelta(days=Rules.current().recent_days)
-    keys = Read.objects.filter(at__gte=since).order_by("-at").values_list("key", flat=True)[:MOST_READS]
+    newest = Read.objects.filter(at__gte=since).order_by("-at").values_list("key", "lookalike")[:MOST_READS]
     seen = matched = 0
-    for key in keys.iterator(10_000):
+    for key, folded in newest.iterator(10_000):
         seen += 1
-        matched += pattern.matches(key)
+        matched += replaced(pattern, key, folded) is not None
     return Estimate(matched, seen, pattern.width())
+
+
+def replaced(pattern: Pattern, key: str, folded: str) -> int | None:
+    """How many known characters a read meets by a look-alike only; None where it does not fit, or by more
+    of them than units allow by default."""
+    if not pattern.matches_folded(folded):
+        return None
+    count = pattern.replaced(key)
+    return count if count is not None and count <= LOOKALIKES else None
 
 
 def enter(remembered: Remembered, *, by: Person, purpose: str) -> PartialPlate:

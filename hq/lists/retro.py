@@ -23,6 +23,7 @@ from hq.lists.models import (
     RetroRun,
     Rules,
 )
+from hq.lists.partials import replaced
 from hq.log import chain
 from hq.people.models import Person
 from hq.records.models import Read
@@ -102,9 +103,10 @@ def _since() -> datetime:
 def _partial(reads: QuerySet[Read], pattern: Pattern) -> Iterator[_Found]:
     # The database leaves out most of the others by the longest run of known characters.
     run = max(re.split(r"[?*]+", pattern.text), key=len)
-    for read in reads.filter(key__contains=run).iterator(_CHUNK):
-        if pattern.matches(read.key):
-            yield pattern.score(read.key), MatchKind.PARTIAL.value, read
+    for read in reads.filter(lookalike__contains=fold(run)).iterator(_CHUNK):
+        count = replaced(pattern, read.key, read.lookalike)
+        if count is not None:
+            yield pattern.score(read.key, count), MatchKind.PARTIAL.value, read
 
 
 def _near(entry: PartialPlate) -> Callable[[Read], bool]:
