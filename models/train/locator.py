@@ -28,14 +28,29 @@ from torch import Tensor
 from train.export import export_int8
 from train.folds import VALIDATION
 from train.locator_net import LocatorNet, keras_twin
-from train.scenes import CELLS, STRIDE, Cut, Cutter, Picture, Scene, decoded, invented, letterbox, load_scenes
+from train.scenes import (
+    CELLS,
+    STRIDE,
+    Cut,
+    Cutter,
+    Picture,
+    Scene,
+    decoded,
+    invented,
+    letterbox,
+    load_plates,
+    load_scenes,
+)
 from train.weights import save_weights
 
 HEIGHT, WIDTH = 384, 640
 """The deployed input: a 1280 x 720 frame at half its size, and a stripe."""
 BATCH = 16
 STEP = 2.5e-3
+WARM_UP = 300
+"""Steps until the full step is taken: the score is taught the box's overlap, and no box is good at first."""
 CHECKPOINT_S = 120.0
+LARGEST_LOG = 5.0
 THRESHOLD = 0.35
 NMS_IOU = 0.4
 
@@ -45,8 +60,8 @@ def decode(raw: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     line = torch.arange(CELLS) * float(STRIDE) + STRIDE / 2
     cx = line[None, None, :] + raw[:, 0] * STRIDE
     cy = line[None, :, None] + raw[:, 1] * STRIDE
-    half_w = raw[:, 2].clamp(max=4.5).exp() * (STRIDE / 2)
-    half_h = raw[:, 3].clamp(max=4.5).exp() * (STRIDE / 2)
+    half_w = raw[:, 2].clamp(max=LARGEST_LOG).exp() * (STRIDE / 2)
+    half_h = raw[:, 3].clamp(max=LARGEST_LOG).exp() * (STRIDE / 2)
     return cx - half_w, cy - half_h, cx + half_w, cy + half_h
 
 
@@ -94,7 +109,7 @@ def train(cutter: Cutter, checkpoint: Path, minutes: float) -> LocatorNet:
         progress = seconds / (60 * minutes)
         for group in optimiser.param_groups:
             group["lr"] = (
-                STEP * min(1.0, (steps + 1) / 150) * max(0.01, 0.5 + 0.5 * math.cos(math.pi * progress))
+                STEP * min(1.0, (steps + 1) / WARM_UP) * max(0.01, 0.5 + 0.5 * math.cos(math.pi * progress))
             )
         cuts = [cutter.cut() for _ in range(BATCH)]
         x = torch.from_numpy(np.stack([cut.picture for cut in cuts])).permute(0, 3, 1, 2)
@@ -175,7 +190,8 @@ def main(args: list[str] | None = None) -> int:
     given.runs.mkdir(parents=True, exist_ok=True)
     held = "".join(map(str, given.fold))
     scenes = [s for s in load_scenes(given.data) if s.fold not in given.fold] if given.data else []
-    net = train(Cutter(scenes, given.fold[0]), given.runs / f"fold{held}.pt", given.minutes)
+    plates = load_plates(given.data, given.fold) if given.data else []
+    net = train(Cutter(scenes, given.fold[0], plates), given.runs / f"fold{held}.pt", given.minutes)
     export(net, scenes, given.out / f"{given.name}.tflite")
     print(f"wrote {given.out / given.name}.tflite")
     return 0

@@ -15,24 +15,34 @@ import json
 import math
 import sys
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from detector import ctc
 from detector.ocr import calibrated, features
 from train.export import export_int8
 from train.folds import VALIDATION, fold_of
-from train.ocr_augment import Box, Grey, degrade, place, surround
+from train.ocr_augment import (
+    MARGIN,
+    Box,
+    Floats,
+    Grey,
+    degrade,
+    gaps_between,
+    place,
+    regrouped,
+    surround,
+)
 from train.ocr_net import ALPHABET, BLANK, OcrNet, keras_twin
 from train.synth import render
 from train.weights import load_weights, save_weights
@@ -40,7 +50,15 @@ from train.weights import load_weights, save_weights
 BATCH = 48
 STEP_PRETRAIN, STEP_FINETUNE = 2e-3, 1.2e-3
 SET_WEIGHTS = {"us_states": 1.3, "eye_openimages_lp": 1.3, "eye_us_vanity_web": 1.0, "br_openalpr": 0.45}
-"""How often a crop of each set is drawn against one of another: Brazil has many, and many of one plate."""
+"""How often a crop of each set is drawn against one of another: Brazil has many, and many of one plate. A
+plate with n pictures is drawn as often as sqrt(n) plates with one."""
+UNREADABLE_WEIGHT = 0.35
+"""The same for plates that say nothing to be read: blotted out, of two lines, in other letters."""
+NO_PLATE = 0.03
+"""Share of the crops that show no plate at all, but what lies around one."""
+REGROUPED = 0.45
+"""Share of the real crops whose characters are put into another order."""
+REALIGN_STEPS = 600
 CHECKPOINT_S = 150.0
 READ_MARGIN = 0.05
 """What is taken around a Detection in use: the best of 0.02 to 0.11 with a locator's own boxes on folds 1
@@ -59,8 +77,12 @@ class Crop:
     set: str
 
 
-def load_crops(data: Path) -> list[tuple[Crop, int]]:
-    """Every labelled crop of `data` with its fold; loose where the photograph it was cut from is there."""
+def load_crops(data: Path, texts: Path | None = None) -> list[tuple[Crop, int]]:
+    """Every labelled crop of `data` with its fold; loose where the photograph it was cut from is there.
+
+    `texts` names further plates of the photographs of `data`, one JSON object a line: image, box, text (""
+    for a plate on which nothing can be read in one line of Latin letters).
+    """
     scenes = {s["image"]: s for s in map(json.loads, (data / "scenes.jsonl").read_text().splitlines())}
     found = []
     for record in map(json.loads, (data / "crops.jsonl").read_text().splitlines()):
@@ -76,6 +98,10 @@ def load_crops(data: Path) -> list[tuple[Crop, int]]:
             picture = _grey(data / record["image"])
             box = (0.0, 0.0, float(picture.shape[1]), float(picture.shape[0]))
         found.append((Crop(picture, box, text, record["set"]), fold_of(record)))
+    for record in map(json.loads, texts.read_text().splitlines()) if texts else ():
+        picture, box = _around(_grey(data / record["image"]), record["box"])
+        origin = scenes[record["image"]]["set"]
+        found.append((Crop(picture, box, record["text"], f"more_{origin}"), fold_of(scenes[record["image"]])))
     return found
 
 
@@ -94,30 +120,58 @@ def _around(picture: Grey, box: Box) -> tuple[Grey, Box]:
 
 
 class Samples:
-    """Batches of crops and texts, half of them real where there are real ones."""
+    """Batches of crops and texts, six of ten of them real where there are real ones."""
 
     def __init__(self, crops: list[Crop], seed: int) -> None:
         self._crops = crops
         self._rng = np.random.default_rng(seed)
-        weights = np.array([SET_WEIGHTS.get(crop.set, 1.0) for crop in crops])
+        often = {**Counter(crop.text for crop in crops), "": 1}
+        weights = np.array([_weight(crop) / math.sqrt(often[crop.text]) for crop in crops])
         self._weights = weights / weights.sum() if crops else weights
+        self._cuts: dict[int, NDArray[np.int64]] = {}
+
+    def align(self, net: OcrNet) -> int:
+        """Find where the characters of the real crops begin and end, by `net`; in how many it can."""
+        self._cuts = {}
+        rng = np.random.default_rng(0)
+        numbers = [n for n, crop in enumerate(self._crops) if len(crop.text) > 2]
+        for start in range(0, len(numbers), 128):
+            some = numbers[start : start + 128]
+            pictures = [place(self._crops[n].picture, self._crops[n].box, 0.0, rng) for n in some]
+            for number, chances in zip(some, probabilities(net, np.stack(pictures)), strict=True):
+                crop = self._crops[number]
+                columns = aligned(chances, crop.text)
+                if columns is None:
+                    continue
+                centres = (columns + 0.5) / chances.shape[0] * (1 + 2 * MARGIN) - MARGIN
+                cuts = gaps_between(crop.picture, crop.box, centres)
+                if cuts is not None:
+                    self._cuts[number] = cuts
+        return len(self._cuts)
 
     def batch(self, size: int, hardness: float) -> tuple[Tensor, list[str]]:
-        """`size` crops as float (size, 1, 64, 160) in -1..1, and their texts ("" for two lines)."""
+        """`size` crops as float (size, 1, 64, 160) in -1..1, and their texts ("" where there is none)."""
         made, texts = [], []
         for number in range(size):
             picture, box, text = (
-                self._real() if self._crops and number % 2 == 0 else self._synthetic(hardness)
+                self._real() if self._crops and number % 10 < 6 else self._synthetic(hardness)
             )
             made.append(degrade(place(picture, box, hardness, self._rng), hardness, self._rng))
             texts.append(text)
         return to_tensor(np.stack(made)), texts
 
     def _real(self) -> tuple[Grey, Box, str]:
-        crop = self._crops[self._rng.choice(len(self._crops), p=self._weights)]
+        number = int(self._rng.choice(len(self._crops), p=self._weights))
+        crop = self._crops[number]
+        picture, text = crop.picture, crop.text
+        if crop.box[0] > 0 and self._rng.random() < NO_PLATE / 0.6:
+            return picture, _beside(picture, crop.box, self._rng), ""
+        if number in self._cuts and self._rng.random() < REGROUPED:
+            picture, order = regrouped(picture, self._cuts[number], self._rng)
+            text = "".join(text[place] for place in order)
         if crop.box[:2] == (0.0, 0.0) and self._rng.random() < 0.4:
-            return *surround(crop.picture, self._rng), crop.text
-        return crop.picture, crop.box, crop.text
+            return *surround(picture, self._rng), text
+        return picture, crop.box, text
 
     def _synthetic(self, hardness: float) -> tuple[Grey, Box, str]:
         plate = render(self._rng)
@@ -126,13 +180,49 @@ class Samples:
         return *surround(plate.image, self._rng), plate.text
 
 
-def to_tensor(crops: NDArrayU8) -> Tensor:
+def _weight(crop: Crop) -> float:
+    return SET_WEIGHTS.get(crop.set, 1.0) if crop.text else UNREADABLE_WEIGHT
+
+
+def _beside(picture: Grey, box: Box, rng: np.random.Generator) -> Box:
+    """A box of the plate's size above or below the plate, which holds at most a fifth of it."""
+    x, y, w, h = box
+    down = rng.uniform(0.8, 1.0) * (h if rng.random() < 0.5 else -h)
+    return x + w * rng.uniform(-0.3, 0.3), y + down, w, h
+
+
+def aligned(chances: Floats, text: str) -> Floats | None:
+    """The columns, float (len(text),), at which `text` is likeliest written (the best CTC path of `chances`,
+    (T, 37) probabilities); None where a character is less likely than one half at its column."""
+    labels = [BLANK, *(c for char in text for c in (ALPHABET.index(char), BLANK))]
+    scores = np.log(np.maximum(chances[:, labels], 1e-9))
+    skips = [k > 1 and labels[k] != BLANK and labels[k] != labels[k - 2] for k in range(len(labels))]
+    best = np.full(len(labels), -np.inf)
+    best[:2] = scores[0, :2]
+    came = np.zeros(scores.shape, int)
+    for t in range(1, len(scores)):
+        stay, step = best, np.concatenate([[-np.inf], best[:-1]])
+        skip = np.where(skips, np.concatenate([[-np.inf, -np.inf], best[:-2]]), -np.inf)
+        came[t] = np.argmax([stay, step, skip], axis=0)
+        best = np.maximum(np.maximum(stay, step), skip) + scores[t]
+    k = len(labels) - 1 if best[-1] > best[-2] else len(labels) - 2
+    places: list[list[int]] = [[] for _ in labels]
+    for t in range(len(scores) - 1, -1, -1):
+        places[k].append(t)
+        k -= int(came[t, k])
+    columns = []
+    for k in range(1, len(labels), 2):
+        shares = chances[places[k], labels[k]]
+        if not len(shares) or shares.max() < 0.5:
+            return None
+        columns.append(float(np.average(places[k], weights=shares)))
+    return np.array(columns, np.float32)
+
+
+def to_tensor(crops: NDArray[np.uint8]) -> Tensor:
     """uint8 (n, 64, 160) as the network's input."""
     x = torch.from_numpy(crops)[:, None].to(memory_format=torch.channels_last)
     return x.float() / 127.5 - 1
-
-
-NDArrayU8 = np.ndarray[Any, np.dtype[np.uint8]]
 
 
 def read_greedy(logits: Tensor) -> list[str]:
@@ -144,14 +234,11 @@ def read_greedy(logits: Tensor) -> list[str]:
     return texts
 
 
-def probabilities(net: OcrNet, crops: NDArrayU8) -> NDArrayF32:
+def probabilities(net: OcrNet, crops: NDArray[np.uint8]) -> Floats:
     """(n, T, 37) probabilities of the float network."""
     with torch.no_grad():
         shares = F.softmax(net(to_tensor(crops))[:, :, 0], dim=1).permute(0, 2, 1)
     return shares.numpy()
-
-
-NDArrayF32 = np.ndarray[Any, np.dtype[np.float32]]
 
 
 def exact_by_set(net: OcrNet, crops: list[Crop]) -> dict[str, tuple[int, int]]:
@@ -220,6 +307,9 @@ def train(
     losses: list[float] = []
     right: list[bool] = []
     while state.seconds < 60 * minutes:
+        if start is not None and (state.steps % REALIGN_STEPS == 0 or before == state.seconds):
+            told_of = samples.align(averaged(state))
+            print(f"{checkpoint.stem} step {state.steps}: characters placed in {told_of} crops", flush=True)
         share = state.seconds / (60 * minutes)
         fall = min(1.0, (1 - share) / 0.4 + 0.3) if start is None else 0.5 + 0.5 * math.cos(math.pi * share)
         for group in optimiser.param_groups:
@@ -344,7 +434,9 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument(
         "--fold", type=int, nargs="+", default=[VALIDATION], help="folds held out (default: 0)"
     )
-    parser.add_argument("--minutes", type=float, default=20, help="of each stage (default: 20)")
+    parser.add_argument("--texts", type=Path, help="further texts read by eye, JSON lines: image, box, text")
+    parser.add_argument("--minutes", type=float, default=40, help="of the second stage (default: 40)")
+    parser.add_argument("--first-minutes", type=float, default=20, help="of the first stage (default: 20)")
     parser.add_argument("--runs", type=Path, default=Path("runs/ocr"), help="folder for checkpoints")
     given = parser.parse_args(args)
     torch.set_num_threads(1)
@@ -352,13 +444,13 @@ def main(args: list[str] | None = None) -> int:
     cv2.setNumThreads(0)
     given.runs.mkdir(parents=True, exist_ok=True)
     held = "".join(map(str, given.fold))
-    labelled = load_crops(given.data) if given.data else []
+    labelled = load_crops(given.data, given.texts) if given.data else []
     seen = [crop for crop, fold in labelled if fold not in given.fold]
-    held_out = [crop for crop, fold in labelled if fold in given.fold]
+    held_out = [crop for crop, fold in labelled if fold in given.fold and crop.text]
     pretrained = given.runs / "pretrained.npz"
     if not pretrained.exists():
         torch.manual_seed(0)
-        net = train(Samples([], 0), given.runs / "pretrain.pt", given.minutes, None, held_out)
+        net = train(Samples([], 0), given.runs / "pretrain.pt", given.first_minutes, None, held_out)
         save_weights(pretrained, net.state_dict())
     net = load_weights(OcrNet(), pretrained)
     if seen:

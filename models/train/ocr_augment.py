@@ -9,6 +9,7 @@ takes off only on easy pictures.
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -28,39 +29,53 @@ MARGIN = 0.08
 def place(picture: Grey, box: Box, hardness: float, rng: np.random.Generator) -> Grey:
     """Cut the plate at `box` out of `picture` as a locator would deliver it: uint8 (64, 160).
 
-    What lies outside the picture repeats its edge. With `hardness` 0 the box is taken as it is.
+    The plate is turned and seen from the side, and what is cut is the upright box around it, a little too
+    tight or too loose. What lies outside the picture repeats its edge. With `hardness` 0 the box is taken as
+    it is.
     """
     x, y, w, h = box
-    left, right = (x - w * (MARGIN + jitter) for jitter in rng.normal(0, 0.035 * hardness, 2))
-    right = 2 * x + w - right
-    top, bottom = (y - h * (MARGIN + jitter) for jitter in rng.normal(0, 0.07 * hardness, 2))
-    bottom = 2 * y + h - bottom
+    half = np.array([w / 2, h / 2])
+    corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * half
+    seen = corners @ _view(hardness, rng).T + rng.normal(0, 0.018 * hardness, (4, 2)) * 2 * half
+    # A labelled box of a plate that leans already grows less than the box of its turned box.
+    grown = rng.uniform(0.5, 1.0)
+    low = (1 - grown) * -half + grown * seen.min(axis=0)
+    high = (1 - grown) * half + grown * seen.max(axis=0)
+    size = high - low
+    spread = np.array([0.035, 0.07]) * hardness
+    low = low - size * (MARGIN + rng.normal(0, spread))
+    high = high + size * (MARGIN + rng.normal(0, spread))
     if rng.random() < 0.12 * hardness:  # far too loose, as around a frame
-        looser = rng.uniform(0, 0.2)
-        left, right = left - w * looser * rng.random(), right + w * looser * rng.random()
-        top, bottom = top - 2 * h * looser * rng.random(), bottom + 2 * h * looser * rng.random()
-    quad = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
-    angle = rng.normal(0, 2.5 * hardness)
-    if rng.random() < 0.15 * hardness:
-        angle += rng.normal(0, 6)
-    c, s = math.cos(math.radians(angle)), math.sin(math.radians(angle))
-    middle = quad.mean(axis=0)
-    quad = (quad - middle) @ np.array([[c, s], [-s, c]]) + middle
-    shear = rng.normal(0, 0.06 * hardness) * (bottom - top)
-    quad[:2, 0] += shear
-    quad[2:, 0] -= shear
-    quad += rng.normal(0, 0.018 * hardness, (4, 2)) * np.array([right - left, bottom - top])
-    shrink = (right - left) / WIDTH
+        looser = rng.uniform(0, 0.2) * np.array([1.0, 2.0]) * size
+        low, high = low - looser * rng.random(2), high + looser * rng.random(2)
+    elif rng.random() < 0.06 * hardness:  # the leaning plate's own corners, as a better locator gives
+        low, high = seen.min(axis=0), seen.max(axis=0)
+    shrink = float(high[0] - low[0]) / WIDTH
+    middle = np.array([x, y]) + half
     if shrink > 1.5:  # the warp looks at neighbours alone, so a large plate is reduced first
         factor = 1.3 / shrink
         picture = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-        quad *= factor
-    target = np.array([[0, 0], [WIDTH, 0], [WIDTH, HEIGHT], [0, HEIGHT]], np.float32)
-    warp = cv2.getPerspectiveTransform(quad.astype(np.float32), target)
+        corners, seen, low, high, middle = (part * factor for part in (corners, seen, low, high, middle))
+    frame = np.array([WIDTH, HEIGHT]) / (high - low)
+    target = ((seen - low) * frame).astype(np.float32)
+    warp = cv2.getPerspectiveTransform((corners + middle).astype(np.float32), target)
     out: Grey = cv2.warpPerspective(
         picture, warp, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     return out
+
+
+def _view(hardness: float, rng: np.random.Generator) -> NDArray[np.float64]:
+    """A 2x2 matrix: how a plate on a car beside the camera leans, in its own plane and with the road."""
+    turn = rng.normal(0, 2.5 * hardness)
+    slant, lean = rng.normal(0, 0.05 * hardness), rng.normal(0, 0.06 * hardness)
+    if rng.random() < 0.2 * hardness:
+        turn += rng.normal(0, 6)
+        slant += rng.normal(0, 0.12)
+        lean += rng.normal(0, 0.12)
+    c, s = math.cos(math.radians(turn)), math.sin(math.radians(turn))
+    view: NDArray[np.float64] = np.array([[c, -s], [s, c]]) @ np.array([[1.0, lean], [slant, 1.0]])
+    return view
 
 
 def surround(plate: Grey, rng: np.random.Generator) -> tuple[Grey, Box]:
@@ -103,6 +118,56 @@ def degrade(crop: Grey, hardness: float, rng: np.random.Generator) -> Grey:
     if rng.random() < 0.02 * hardness:
         x = 255 - x
     return np.clip(x, 0, 255).astype(np.uint8)
+
+
+def gaps_between(picture: Grey, box: Box, centres: Floats) -> NDArray[np.int64] | None:
+    """Columns of `picture` at which the characters of its plate begin and end, one more than `centres`.
+
+    `centres` are the places of the characters, about, as shares of the box's width, increasing. A cut goes
+    where the column between two characters varies least from top to bottom; where even that one crosses
+    strokes (a plate that leans, letters that touch), there is no clean cut and None is given.
+    """
+    x, y, w, h = box
+    rows = picture[max(int(y + 0.28 * h), 0) : int(y + 0.72 * h)].astype(np.float32)
+    if rows.shape[0] < 3 or len(centres) < 3:
+        return None
+    spread = rows.std(axis=0)
+    places = x + w * np.asarray(centres, np.float64)
+    gaps = np.diff(places)
+    first, last = places[0] - np.median(gaps), places[-1] + np.median(gaps)
+    ends = np.concatenate([[first], places, [last]])
+    cuts = []
+    for left, right in pairwise(ends):
+        low = max(int(left + 0.25 * (right - left)), 0)
+        high = min(int(right - 0.25 * (right - left)) + 1, len(spread))
+        if high - low < 1:
+            return None
+        cuts.append(low + int(np.argmin(spread[low:high])))
+    columns = np.array(cuts)
+    if (np.diff(columns) < 3).any():
+        return None
+    strokes = float(np.percentile(spread[columns[0] : columns[-1]], 75))
+    return columns if float(spread[columns].max()) < 0.45 * strokes else None
+
+
+def regrouped(picture: Grey, columns: NDArray[np.int64], rng: np.random.Generator) -> tuple[Grey, list[int]]:
+    """`picture` with the characters between `columns` in another order, and that order.
+
+    One in eight takes another's place as a copy. So a few hundred real plates give dies, paint and light, but
+    no text to learn by heart.
+    """
+    slabs = [picture[:, left:right] for left, right in pairwise(columns)]
+    order = [int(place) for place in rng.permutation(len(slabs))]
+    for number in range(len(order)):
+        if rng.random() < 0.125:
+            order[number] = int(rng.integers(len(slabs)))
+    row = np.concatenate([slabs[number] for number in order], axis=1)
+    width = int(columns[-1] - columns[0])
+    if row.shape[1] != width:
+        row = cv2.resize(row, (width, row.shape[0]), interpolation=cv2.INTER_LINEAR)
+    out = picture.copy()
+    out[:, columns[0] : columns[-1]] = row
+    return out, order
 
 
 def _grid() -> tuple[Floats, Floats]:

@@ -2,7 +2,8 @@
 
 Owns the architecture and the passage of the weights. A grey crop of 64 x 160 is halved in width twice and
 in height four times; the last four rows are folded into one, so that 40 columns remain, each of which
-names a character or the CTC blank.
+names a character or the CTC blank. Full 3x3 convolutions of multiples of 32 channels: on a CPU three times
+the multiply-accumulates of a depthwise-separable network train as fast.
 """
 
 from __future__ import annotations
@@ -19,24 +20,42 @@ COLUMNS = WIDTH // 4
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 BLANK = len(ALPHABET)
 
-_CHANNELS = (32, 64, 112, 176, 224, 192)
+_CHANNELS = (32, 32, 64, 96, 128, 160)
 
 
-class Block(nn.Module):
-    """Depthwise convolution, then pointwise, each normalised; added to its input where that fits."""
+class Convolution(nn.Module):
+    """A convolution and its normalisation, the size kept unless `stride` or `padding` say otherwise."""
 
-    def __init__(self, inner: int, outer: int, kernel: int = 3) -> None:
+    def __init__(
+        self,
+        inner: int,
+        outer: int,
+        kernel: tuple[int, int] = (3, 3),
+        stride: int = 1,
+        padding: tuple[int, int] | None = None,
+    ) -> None:
         super().__init__()
-        self.depth = nn.Conv2d(inner, inner, kernel, padding=kernel // 2, groups=inner, bias=False)
-        self.depth_norm = nn.BatchNorm2d(inner)
-        self.point = nn.Conv2d(inner, outer, 1, bias=False)
-        self.point_norm = nn.BatchNorm2d(outer)
-        self.residual = inner == outer
+        kept = (kernel[0] // 2, kernel[1] // 2)
+        self.conv = nn.Conv2d(inner, outer, kernel, stride, kept if padding is None else padding, bias=False)
+        self.norm = nn.BatchNorm2d(outer)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.relu6(self.depth_norm(self.depth(x)))
-        y = F.relu6(self.point_norm(self.point(y)))
-        return x + y if self.residual else y
+        y: Tensor = self.norm(self.conv(x))
+        return y
+
+
+class Stage(nn.Module):
+    """A convolution to `outer` channels, then two whose result is added to theirs."""
+
+    def __init__(self, inner: int, outer: int) -> None:
+        super().__init__()
+        self.enter = Convolution(inner, outer)
+        self.first = Convolution(outer, outer)
+        self.second = Convolution(outer, outer)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu6(self.enter(x))
+        return F.relu6(x + self.second(F.relu6(self.first(x))))
 
 
 class OcrNet(nn.Module):
@@ -45,24 +64,24 @@ class OcrNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         c = _CHANNELS
-        self.stem = nn.Conv2d(1, c[0], 3, 2, 1, bias=False)
-        self.stem_norm = nn.BatchNorm2d(c[0])
-        self.stage1 = nn.Sequential(Block(c[0], c[1]))
-        self.stage2 = nn.Sequential(Block(c[1], c[2]), Block(c[2], c[2]), Block(c[2], c[2]))
-        self.stage3 = nn.Sequential(Block(c[2], c[3]), Block(c[3], c[3]), Block(c[3], c[3]))
-        self.stage4 = nn.Sequential(Block(c[3], c[4]), Block(c[4], c[4], 5))
-        self.fold = nn.Conv2d(c[4], c[5], (4, 1), bias=False)
-        self.fold_norm = nn.BatchNorm2d(c[5])
-        self.stage5 = nn.Sequential(Block(c[5], c[5], 5), Block(c[5], c[5], 5))
+        self.stem = Convolution(1, c[0], stride=2)
+        self.stage1 = Convolution(c[0], c[1])
+        self.stage2 = Stage(c[1], c[2])
+        self.stage3 = Stage(c[2], c[3])
+        self.stage4 = Stage(c[3], c[4])
+        self.fold = Convolution(c[4], c[5], (4, 1), padding=(0, 0))
+        self.row1 = Convolution(c[5], c[5], (1, 5))
+        self.row2 = Convolution(c[5], c[5], (1, 5))
         self.drop = nn.Dropout(0.1)
         self.chars = nn.Conv2d(c[5], len(ALPHABET) + 1, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.stage1(F.relu6(self.stem_norm(self.stem(x))))
+        x = F.relu6(self.stage1(F.relu6(self.stem(x))))
         x = self.stage2(F.max_pool2d(x, 2))
         x = self.stage3(F.max_pool2d(x, (2, 1)))
         x = self.stage4(F.max_pool2d(x, (2, 1)))
-        x = self.stage5(F.relu6(self.fold_norm(self.fold(x))))
+        x = F.relu6(self.fold(x))
+        x = F.relu6(x + self.row2(F.relu6(self.row1(x))))
         y: Tensor = self.chars(self.drop(x))
         return y
 
@@ -77,21 +96,21 @@ def keras_twin(net: OcrNet) -> Any:
     x = inputs = keras.Input((HEIGHT, WIDTH, 1), batch_size=1)
     # torch pads a stride-2 convolution on both sides, TensorFlow's "same" at the end alone.
     x = keras.layers.ZeroPadding2D(1)(x)
-    x = relu6(conv(x, net.stem, net.stem_norm, padding="valid"))
-    x = _stage(x, net.stage1)
+    x = relu6(_conv(x, net.stem, padding="valid"))
+    x = relu6(_conv(x, net.stage1))
     x = _stage(pool(x, (2, 2)), net.stage2)
     x = _stage(pool(x, (2, 1)), net.stage3)
     x = _stage(pool(x, (2, 1)), net.stage4)
-    x = relu6(conv(x, net.fold, net.fold_norm, padding="valid"))
-    x = _stage(x, net.stage5)
+    x = relu6(_conv(x, net.fold, padding="valid"))
+    x = relu6(add(x, _conv(relu6(_conv(x, net.row1)), net.row2)))
     x = conv(x, net.chars, None)
     return keras.Model(inputs, keras.layers.Reshape((COLUMNS, len(ALPHABET) + 1))(x))
 
 
-def _stage(x: Any, stage: nn.Sequential) -> Any:
-    for block in stage:
-        assert isinstance(block, Block)
-        y = relu6(conv(x, block.depth, block.depth_norm))
-        y = relu6(conv(y, block.point, block.point_norm))
-        x = add(x, y) if block.residual else y
-    return x
+def _conv(x: Any, layer: Convolution, padding: str = "same") -> Any:
+    return conv(x, layer.conv, layer.norm, padding=padding)
+
+
+def _stage(x: Any, stage: Stage) -> Any:
+    x = relu6(_conv(x, stage.enter))
+    return relu6(add(x, _conv(relu6(_conv(x, stage.first)), stage.second)))

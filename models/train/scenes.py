@@ -26,8 +26,11 @@ SIDE = 256
 """Side of a cut in pixels: small ones train faster, and a fully convolutional network does not mind."""
 STRIDE = 8
 CELLS = SIDE // STRIDE
+TIGHT_SETS = ("us_states", "br_openalpr")
 SET_WEIGHTS = {"ro_lucian": 0.4}
 """How often a picture of a set is drawn against one of another; frames of one ride resemble each other."""
+REPLATED = 0.35
+"""Share of the cuts in whose photograph most plates are covered by labelled crops or synthetic plates."""
 SMALLEST = 10.0
 """A plate narrower than this, or cut off by more than a quarter, is neither right nor wrong to find."""
 
@@ -69,11 +72,21 @@ def load_scenes(data: Path) -> list[Scene]:
     return found
 
 
+def load_plates(data: Path, held_out: list[int]) -> list[Picture]:
+    """Labelled crops of `data` that show a plate from edge to edge, without the folds held out."""
+    found = []
+    for record in map(json.loads, (data / "crops.jsonl").read_text().splitlines()):
+        if record["set"] in TIGHT_SETS and fold_of(record) not in held_out:
+            found.append(_decode(data / record["image"]))
+    return found
+
+
 class Cutter:
     """An endless stream of augmented cuts. Keeps decoded photographs in memory (about 1 MB each)."""
 
-    def __init__(self, scenes: list[Scene], seed: int) -> None:
+    def __init__(self, scenes: list[Scene], seed: int, plates: list[Picture] | None = None) -> None:
         self._scenes = scenes
+        self._plates = plates or []
         self._rng = np.random.default_rng(seed)
         weights = np.array([SET_WEIGHTS.get(s.set, 1.0) * (1.0 if len(s.boxes) else 0.5) for s in scenes])
         self._weights = weights / weights.sum() if scenes else weights
@@ -91,9 +104,76 @@ class Cutter:
             picture, boxes = self._decoded[number], scene.boxes
             # These came squashed to a square; the factor back is not known.
             squashed = scene.set == "us_vanity_web" and abs(picture.shape[1] / picture.shape[0] - 1) < 0.05
+        if self._scenes and self._rng.random() < REPLATED:
+            picture, boxes = self._replated(picture, boxes)
         moved, placed = _place(picture, boxes, squashed, self._rng)
         box, positive, ignored = targets(placed)
         return Cut(_light(moved, self._rng), box, positive, ignored)
+
+    def _replated(self, picture: Picture, boxes: Floats) -> tuple[Picture, Floats]:
+        """`picture` with others over most of its plates, lit and leaning as they might, and their boxes."""
+        rng = self._rng
+        picture, moved = picture.copy(), boxes.copy()
+        for number, (x, y, w, h) in enumerate(boxes):
+            if w < 14 or h < 5 or rng.random() < 0.25:
+                continue
+            if self._plates and rng.random() < 0.6:
+                plate = self._plates[int(rng.integers(len(self._plates)))]
+            else:
+                grey = render(rng).image
+                tint = rng.uniform(0.75, 1.0, 3) if rng.random() < 0.4 else np.ones(3)
+                plate = (grey[:, :, None] * tint).astype(np.uint8)
+            quad = paste(picture, plate, (x, y, w, h), rng)
+            low, high = quad.min(axis=0), quad.max(axis=0)
+            moved[number] = (*low, *(high - low))
+        return picture, moved
+
+
+def paste(
+    picture: Picture, plate: Picture, box: tuple[float, float, float, float], rng: np.random.Generator
+) -> Floats:
+    """Draw `plate` over the plate at `box` (x, y, w, h) of `picture`; its corners, float32 (4, 2).
+
+    It has the brightness that the place had, about, and is as blurred as its new size and the air make it.
+    """
+    x, y, w, h = box
+    corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]], np.float32) / 2 * rng.uniform(0.97, 1.1)
+    slant, lean = rng.normal(0, 0.05, 2)
+    if rng.random() < 0.2:
+        slant += rng.normal(0, 0.12)
+    sheared = corners * np.array([w, h])
+    sheared = sheared @ np.array([[1.0, slant], [lean, 1.0]]) + rng.normal(0, 0.012, (4, 2)) * np.array(
+        [w, h]
+    )
+    quad = (sheared + np.array([x + w / 2, y + h / 2])).astype(np.float32)
+    tall, wide = plate.shape[:2]
+    shrink = wide / max(w, 4)
+    if shrink > 1.2:
+        size = (max(int(wide / shrink * 1.1), 4), max(int(tall / shrink * 1.1), 3))
+        plate = cv2.resize(plate, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
+        tall, wide = plate.shape[:2]
+    top, bottom = max(int(y), 0), max(int(y + h), 1)
+    left, right = max(int(x), 0), max(int(x + w), 1)
+    there = float(picture[top:bottom, left:right].mean()) if bottom > top and right > left else 128.0
+    lit = plate.astype(np.float32)
+    wanted = rng.uniform(0.5, 1.0) * there + rng.uniform(0.0, 0.5) * float(lit.mean())
+    lit = lit * (wanted / max(float(lit.mean()), 8.0))
+    if rng.random() < 0.5:
+        lit = cv2.GaussianBlur(lit, (0, 0), rng.uniform(0.3, 1.0))
+    source = np.array([[0, 0], [wide, 0], [wide, tall], [0, tall]], np.float32)
+    low = np.maximum(np.floor(quad.min(axis=0)).astype(int) - 1, 0)
+    high = np.minimum(np.ceil(quad.max(axis=0)).astype(int) + 1, [picture.shape[1], picture.shape[0]])
+    if (high - low < 2).any():
+        return quad
+    size = (int(high[0] - low[0]), int(high[1] - low[1]))
+    warp = cv2.getPerspectiveTransform(source, quad - low.astype(np.float32))
+    shown = cv2.warpPerspective(np.clip(lit, 0, 255), warp, size, flags=cv2.INTER_LINEAR)
+    cover = cv2.warpPerspective(np.ones((tall, wide), np.float32), warp, size, flags=cv2.INTER_LINEAR)[
+        ..., None
+    ]
+    part = picture[low[1] : high[1], low[0] : high[0]]
+    part[:] = (part * (1 - cover) + shown * cover).astype(np.uint8)
+    return quad
 
 
 def _decode(file: Path) -> Picture:

@@ -1,4 +1,4 @@
-"""Float weights of a network as a .npz of float32 arrays: what is committed beside the int8 files.
+"""Float weights of a network as a .npz of float16 arrays: what is committed beside the int8 files.
 
 Owns the file's form; which network they belong to is each network's module's to say.
 """
@@ -19,7 +19,7 @@ _COUNTER = "num_batches_tracked"  # only training needs it
 
 def save_weights(path: Path, state: Mapping[str, Tensor]) -> None:
     """Write a network's state."""
-    arrays = {k: v.detach().float().numpy() for k, v in state.items() if not k.endswith(_COUNTER)}
+    arrays = {k: v.detach().half().numpy() for k, v in state.items() if not k.endswith(_COUNTER)}
     np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
 
 
@@ -30,7 +30,7 @@ def load_weights(net: Net, path: Path) -> Net:
         RuntimeError: the file is of another architecture.
     """
     with np.load(path) as arrays:
-        state = {key: torch.from_numpy(arrays[key]) for key in arrays.files}
+        state = {key: torch.from_numpy(arrays[key]).float() for key in arrays.files}
     missing, unexpected = net.load_state_dict(state, strict=False)
     if unexpected or any(not key.endswith(_COUNTER) for key in missing):
         raise RuntimeError(f"{path}: weights of another network: lacks {missing}, has {unexpected}")

@@ -9,7 +9,7 @@ pytest.importorskip("torch")
 pytest.importorskip("cv2")
 
 from train import scenes
-from train.scenes import CELLS, STRIDE, Cutter, invented, targets
+from train.scenes import CELLS, STRIDE, Cutter, invented, paste, targets
 from train.synth import Plate
 
 pytestmark = pytest.mark.train
@@ -53,6 +53,17 @@ def test_invented_boxes_lie_on_the_plates(monkeypatch: pytest.MonkeyPatch) -> No
             assert inside.shape[:2] == (h, w)
             assert inside.min() >= 200
             assert np.ptp(inside.reshape(-1, 3), axis=0).max() == 0
+
+
+def test_a_pasted_plate_fills_its_corners() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        picture = np.full((200, 300, 3), 120, np.uint8)
+        picture[90:100, 120:160] = 255
+        quad = paste(picture, np.full((40, 100, 3), 90, np.uint8), (100.0, 80.0, 90.0, 35.0), rng)
+        changed = np.argwhere((picture != 120).any(axis=2))[:, ::-1]
+        assert np.abs(changed.min(axis=0) - quad.min(axis=0)).max() < 3
+        assert np.abs(changed.max(axis=0) - quad.max(axis=0)).max() < 3
 
 
 def test_cuts_follow_the_seed() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,12 +12,16 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("cv2")
 
+import cv2
 import torch
+from numpy.typing import NDArray
 
 import train.locator as locator
 import train.ocr as ocr
 from detector.reader import Reader
+from train.folds import fold_of
 from train.locator_net import LocatorNet
+from train.ocr_augment import gaps_between, regrouped
 from train.ocr_net import OcrNet
 from train.scenes import Cutter
 
@@ -71,6 +76,65 @@ def test_greedy_reading_takes_repeats_and_blanks_out() -> None:
     columns = [10, 10, 36, 10, 11, 36, 36, 1]
     logits = torch.nn.functional.one_hot(torch.tensor([columns]), 37).float().permute(0, 2, 1)[:, :, None]
     assert ocr.read_greedy(logits) == ["AAB1"]
+
+
+def _chances(*columns: str) -> NDArray[np.float32]:
+    """(T, 37) probabilities, nearly all on the character of each column; "-" is the blank."""
+    chances = np.full((len(columns), 37), 0.001, np.float32)
+    for row, char in enumerate(columns):
+        chances[row, ocr.BLANK if char == "-" else ocr.ALPHABET.index(char)] = 0.9
+    return chances
+
+
+def test_characters_are_placed_where_the_network_sees_them() -> None:
+    found = ocr.aligned(_chances(*"-AA--B-B--"), "ABB")
+    assert found is not None
+    assert found.tolist() == [1.5, 5, 7]
+
+
+def test_a_text_that_the_network_does_not_see_is_not_placed() -> None:
+    assert ocr.aligned(_chances(*"-AA--B-C--"), "ABD") is None
+    assert ocr.aligned(_chances(*"-AB"), "ABABABAB") is None
+
+
+def test_regrouped_crops_say_what_they_show() -> None:
+    """Each character is a slab of its own brightness: the crop shows them in the order of its text."""
+    picture = np.repeat(np.array([0, 10, 20, 30, 40, 0], np.uint8), 20)[None].repeat(30, axis=0)
+    columns = np.array([20, 40, 60, 80, 100])
+    for seed in range(20):
+        made, order = regrouped(picture, columns, np.random.default_rng(seed))
+        assert [int(made[15, 30 + 20 * n]) for n in range(4)] == [10 * (place + 1) for place in order]
+        assert made[15, 5] == made[15, 115] == 0
+
+
+def test_characters_are_cut_apart_between_strokes_or_not_at_all() -> None:
+    picture = np.full((40, 140), 200, np.uint8)
+    strokes = [(30, 44), (50, 64), (80, 94), (100, 114)]
+    for left, right in strokes:
+        picture[10:20, left:right] = 20
+    box, centres = (20.0, 0.0, 100.0, 40.0), np.array([0.2, 0.35, 0.65, 0.9], np.float32)
+    cuts = gaps_between(picture, box, centres)
+    assert cuts is not None
+    for (_, right), (left, _), cut in zip(strokes[:-1], strokes[1:], cuts[1:-1], strict=True):
+        assert right <= cut <= left
+    picture[10:20, 30:114] = 20
+    picture[20:24, 30:114:2] = 20
+    assert gaps_between(picture, box, centres) is None
+
+
+def test_texts_read_by_eye_add_crops(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.jpg"), np.full((80, 200, 3), 90, np.uint8))
+    scene = {"set": "s", "image": "a.jpg", "plates": [{"box": [50, 30, 60, 20], "text": None}]}
+    (tmp_path / "scenes.jsonl").write_text(json.dumps(scene) + "\n")
+    (tmp_path / "crops.jsonl").write_text("")
+    texts = tmp_path / "texts.jsonl"
+    texts.write_text(json.dumps({"image": "a.jpg", "box": [50, 30, 60, 20], "text": "ABC123"}) + "\n")
+    assert ocr.load_crops(tmp_path) == []
+    ((crop, fold),) = ocr.load_crops(tmp_path, texts)
+    assert (crop.text, crop.set, fold) == ("ABC123", "more_s", fold_of(scene))
+    x, _, w, h = crop.box
+    assert (w, h) == (60, 20)
+    assert crop.picture.shape[1] >= x + w
 
 
 def test_the_ocr_goes_on_from_its_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
