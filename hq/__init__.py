@@ -9,6 +9,7 @@ APPS = (
     "log",
     "people",
     "records",
+    "search",
     "hits",
     "lists",
     "retention",

@@ -1,0 +1,1 @@
+"""Owns searching the reads for a stated purpose."""

@@ -1,0 +1,1 @@
+"""Records of searching: none of its own; the access log holds them."""
