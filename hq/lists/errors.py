@@ -1,17 +1,14 @@
-"""What the services of the lists refuse: one line that names the clause and who can help."""
+"""What the services of the lists refuse."""
 
 from __future__ import annotations
 
+from hq.people.policy import Refused
 
-class ListRefused(Exception):
-    """A rule of the policy or of the agency stands against it.
+CORRECT = "nobody: correct what you entered"
 
-    Attributes:
-        clause: of the policy, statute or control.
-        why: one sentence, without a plate.
-    """
 
-    def __init__(self, clause: str, why: str) -> None:
-        super().__init__(f"{clause}: {why}")
-        self.clause = clause
-        self.why = why
+class ListRefused(Refused):
+    """A rule of the policy or of the agency stands against it; `why` is one sentence, without a plate."""
+
+    def __init__(self, clause: str, why: str, who_can_grant: str = CORRECT) -> None:
+        super().__init__(clause, why, who_can_grant)

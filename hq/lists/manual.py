@@ -101,7 +101,9 @@ def check_class(name: str) -> None:
         clause = "SB 54" if name == "immigration_violator" else "430.2-a"
         raise ListRefused(clause, f"{name[:40]} is no class that an entry may have; nobody can grant it")
     if name not in classes_on():
-        raise ListRefused(rule_of(name).clause, f"the class {name} is off; the Commander switches classes")
+        raise ListRefused(
+            rule_of(name).clause, f"the class {name} is off", "the Commander, who switches classes"
+        )
 
 
 def check_entered(reason: str, case_number: str, expiry: date, most_days: int) -> None:

@@ -44,6 +44,14 @@ def lacking(held: Collection[str], alarm_class: str, *, data: str = "department"
     return needed if needed is not None and needed not in held else ""
 
 
+def lacking_for_data(held: Collection[str], source: HotListSource) -> Grant.Code | None:
+    """The grant that is missing to see a source's file, None where none is."""
+    if source.hot_list.restricted and Grant.Code.RESTRICTED not in held:
+        return Grant.Code.RESTRICTED
+    needed = _GRANTS.get(source.data)
+    return needed if needed is not None and needed not in held else None
+
+
 def lacking_for_hit(held: Collection[str], alarm_class: str, source: str) -> str:
     """The grant that is missing to see a hit's entry, by the entry's source as the unit told it."""
     found = HotListSource.objects.filter(name=source).select_related("hot_list")

@@ -132,7 +132,8 @@ def enter(remembered: Remembered, *, by: Person, purpose: str) -> PartialPlate:
         raise ListRefused(
             "430.3(c)-2",
             f"too wide: it would match {found.share:.2%} of reads, {rules.partial_share:.2%} is the most;"
-            " give more characters, or ask the Commander for a wider limit",
+            " give more characters",
+            "the Commander, for a wider limit",
         )
     area = remembered.area
     with transaction.atomic():

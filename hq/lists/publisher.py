@@ -80,6 +80,10 @@ class ListPublisher:
                     close_old_connections()
                     self._look()
 
+    def wake(self) -> None:
+        """End the wait for the network at once; any thread may call it."""
+        self._link.wake()
+
     def _look(self) -> None:
         """Publish what is due, also while there is no connection: it goes out when there is."""
         for group in ListGroup.objects.all():

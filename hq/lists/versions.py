@@ -69,7 +69,9 @@ def import_files(hot_list: HotList, files: Sequence[SourceFile], *, by: Person) 
         raise ListRefused("430.2-a", f"the list {hot_list.name} is not active")
     classes = classes_on() & set(hot_list.classes)
     if not classes:
-        raise ListRefused("430.2-b", f"no class of {hot_list.name} is on; the Commander switches them")
+        raise ListRefused(
+            "430.2-b", f"no class of {hot_list.name} is on", "the Commander, who switches classes"
+        )
     version = _begin(hot_list, by)
     try:
         tallies = [_load(version, file, classes) for file in files]
@@ -93,7 +95,9 @@ def approve(version: HotListVersion, *, by: Person) -> HotListVersion:
         if held.state != "draft":
             raise ListRefused("430.2-d", f"{held} is {held.state}, not a draft")
         if held.prepared_by_id == by.pk:
-            raise ListRefused("430.2-d", "a second person approves a list: not the one who prepared it")
+            raise ListRefused(
+                "430.2-d", "a second person approves a list: not the one who prepared it", "the Commander"
+            )
         former = in_force(held.hot_list)
         if former is not None and former.pk != held.former_id:
             raise ListRefused("430.2-d", f"{former} came into force meanwhile; load this one again")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import random
-import re
 import uuid
 from datetime import datetime, timedelta
 

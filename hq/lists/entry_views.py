@@ -1,0 +1,173 @@
+"""The pages of hot plates and partial plates, and of the stored reads that they match."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import Http404
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST
+
+from hq.lists import manual, masking, partials, retro
+from hq.lists.errors import ListRefused
+from hq.lists.forms import EntryForm, ManualForm, PartialForm, WhyForm
+from hq.lists.models import ManualEntry, PartialPlate, RetroRun, Rules
+from hq.lists.views import check_match, may_match
+from hq.people.decorators import PageRequest, page
+from hq.people.policy import Standing, check
+from hq.records.models import Read
+from hq.site import clock
+
+SHOWN = 100
+
+
+@page("lists.manual", purpose=True)
+def manual_list(request: PageRequest) -> HttpResponseBase:
+    """The hot plates that are on the list now, and those that ended last."""
+    grants = masking.grants_of(request.person)
+    today = clock.today()
+    rows = [
+        {
+            "entry": entry,
+            "live": entry.live(today),
+            "masked": bool(masking.lacking(grants, entry.alarm_class)),
+        }
+        for entry in ManualEntry.objects.select_related("entered_by", "group")[:SHOWN]
+    ]
+    request.access.ids = [row["entry"].pk for row in rows if not row["masked"]]
+    request.access.result_count = len(rows)
+    return render(request, "lists/manual_list.html", {"rows": rows, "rules": Rules.current()})
+
+
+@page("lists.manual")
+def enter_manual(request: PageRequest) -> HttpResponseBase:
+    """Put a plate on the list, and match it backwards."""
+    form = ManualForm(Standing(request.person), request.POST or None, initial=_stated(request))
+    if request.method == "POST" and form.is_valid():
+        _state(request, form)
+        check(request.person, "lists.manual", purpose=request.access.purpose, case=request.access.case)
+        try:
+            entry = manual.enter(form.hot_plate(), by=request.person, purpose=request.access.purpose)
+        except ListRefused as refused:
+            return _refused(request, form, refused, "lists/manual_form.html")
+        request.access.ids = [entry.pk]
+        if may_match(request):
+            run = retro.run_manual(
+                entry, by=request.person, purpose=request.access.purpose, case=request.access.case
+            )
+            return redirect("lists:run", run.pk)
+        messages.info(
+            request, "On the list. It was not matched backwards: that takes a wide search (430.5(b))."
+        )
+        return redirect("lists:manual")
+    return render(request, "lists/manual_form.html", {"form": form, "rules": Rules.current()})
+
+
+@page("lists.manual")
+@require_POST
+def withdraw_manual(request: PageRequest, pk: int) -> HttpResponseBase:
+    """Take a hot plate off the list."""
+    entry = get_object_or_404(ManualEntry, pk=pk)
+    manual.withdraw(entry, by=request.person, why=request.POST.get("why", ""))
+    return redirect("lists:manual")
+
+
+@page("lists.partial", purpose=True)
+def partial_list(request: PageRequest) -> HttpResponseBase:
+    """The partial plates, live ones first."""
+    today = clock.today()
+    rows = list(PartialPlate.objects.select_related("entered_by", "group")[:SHOWN])
+    request.access.ids = [row.pk for row in rows]
+    request.access.result_count = len(rows)
+    context = {
+        "live": [row for row in rows if row.live(today)],
+        "ended": [row for row in rows if not row.live(today)],
+        "why": WhyForm(),
+    }
+    return render(request, "lists/partial_list.html", context)
+
+
+@page("lists.partial")
+def enter_partial(request: PageRequest) -> HttpResponseBase:
+    """First the estimate of how much a partial plate would match, then the entry and what it matches."""
+    form = PartialForm(Standing(request.person), request.POST or None, initial=_stated(request))
+    context = {"form": form, "rules": Rules.current(), "estimate": None}
+    if request.method == "POST" and form.is_valid():
+        _state(request, form)
+        check(request.person, "lists.partial", purpose=request.access.purpose, case=request.access.case)
+        try:
+            remembered = form.remembered()
+            if "enter" not in request.POST:
+                pattern = partials.compiled(remembered.pattern)
+                found = partials.estimate(pattern)
+                request.access.elements = {"pattern": pattern.text, "estimate": True}
+                request.access.result_count = found.matched
+                context |= {"estimate": found, "too_wide": found.share > Rules.current().partial_share}
+                return render(request, "lists/partial_form.html", context)
+            entry = partials.enter(remembered, by=request.person, purpose=request.access.purpose)
+        except ListRefused as refused:
+            return _refused(request, form, refused, "lists/partial_form.html")
+        request.access.ids = [entry.pk]
+        if may_match(request):
+            run = retro.run_partial(
+                entry, by=request.person, purpose=request.access.purpose, case=request.access.case
+            )
+            return redirect("lists:run", run.pk)
+        return redirect("lists:partials")
+    return render(request, "lists/partial_form.html", context)
+
+
+@page("lists.partial")
+@require_POST
+def withdraw_partial(request: PageRequest, pk: int) -> HttpResponseBase:
+    """Take a partial plate off the list."""
+    entry = get_object_or_404(PartialPlate, pk=pk)
+    manual.withdraw(entry, by=request.person, why=request.POST.get("why", ""))
+    return redirect("lists:partials")
+
+
+@page("reads.search", purpose=True)
+@require_POST
+def match_again(request: PageRequest, kind: str, pk: int) -> HttpResponseBase:
+    """Match an entry backwards again: reads may have come since."""
+    check_match(request)
+    if kind not in ("manual", "partial"):
+        raise Http404
+    stated = {"by": request.person, "purpose": request.access.purpose, "case": request.access.case}
+    if kind == "manual":
+        run = retro.run_manual(get_object_or_404(ManualEntry, pk=pk), **stated)
+    else:
+        run = retro.run_partial(get_object_or_404(PartialPlate, pk=pk), **stated)
+    return redirect("lists:run", run.pk)
+
+
+@page("reads.search", purpose=True, kind="search")
+def run(request: PageRequest, pk: int) -> HttpResponseBase:
+    """The stored reads that fit an entry: leads, each to be looked at before anybody acts."""
+    check_match(request)
+    held = get_object_or_404(RetroRun.objects.select_related("by", "manual", "partial", "version"), pk=pk)
+    matches = list(held.matches.all()[:SHOWN])
+    reads = Read.objects.select_related("unit").in_bulk([one.read_id for one in matches])
+    rows = [{"match": one, "read": reads.get(one.read_id)} for one in matches]
+    request.access.elements = {"run": held.pk, "kind": held.kind}
+    request.access.ids = [one.read_id for one in matches if one.read_id in reads]
+    request.access.result_count = len(rows)
+    return render(request, "lists/run.html", {"run": held, "rows": rows, "limit": SHOWN})
+
+
+def _stated(request: PageRequest) -> dict[str, object]:
+    """Purpose and case in force, as a form's beginning."""
+    return {"purpose": request.session.get("purpose", ""), "case": request.session.get("case", "")}
+
+
+def _state(request: PageRequest, form: EntryForm) -> None:
+    """The entry's purpose and case are in force from now on, for what it matched is shown under them."""
+    request.access.purpose, request.access.case = form.cleaned_data["purpose"], form.cleaned_data["case"]
+    request.session["purpose"], request.session["case"] = request.access.purpose, request.access.case
+
+
+def _refused(request: PageRequest, form: EntryForm, refused: ListRefused, template: str) -> HttpResponseBase:
+    """The form again, saying which clause refuses; the log says so too."""
+    form.add_error(None, f"{refused.clause}: {refused.why}. Who can help: {refused.who_can_grant}.")
+    request.access.note = f"refused, {refused.clause}: {refused.why}"
+    return render(request, template, {"form": form, "rules": Rules.current(), "estimate": None}, status=422)
