@@ -1,0 +1,84 @@
+"""What about retention needs somebody now: kept too long, to be reviewed, to be signed, cut off."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from hq.records.keeping import FLOOR_DAYS
+from hq.records.models import Read
+from hq.retention import holds, purge, selection
+from hq.retention.models import Authority, Proposal, Schedule
+from hq.site import clock
+
+WARN_DAYS = 30
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """One line for the calendar, the digest and `platewarden-hq retention`. Holds no plate."""
+
+    clause: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """One schedule in force and what it makes due."""
+
+    schedule: Schedule
+    due: int
+    overdue: int
+    next_due: datetime | None
+
+
+def calendar(now: datetime | None = None) -> list[Line]:
+    """Every schedule in force for reads, with what is due and what comes next."""
+    at = now or clock.now()
+    lines = []
+    for schedule in Schedule.objects.filter(state=Schedule.State.IN_FORCE).select_related(
+        "unit", "authority"
+    ):
+        reads = selection.due(schedule, at)
+        coming = Read.objects.filter(category=schedule.category)
+        if schedule.unit_id is not None:
+            coming = coming.filter(unit=schedule.unit_id)
+        first = coming.order_by("purge_after").values_list("purge_after", flat=True).first()
+        lines.append(
+            Line(
+                schedule,
+                reads.exclude(holds.held()).count(),
+                selection.overdue(schedule, at).count(),
+                first + timedelta(days=schedule.days - FLOOR_DAYS) if first else None,
+            )
+        )
+    return lines
+
+
+def alarms(now: datetime | None = None) -> list[Alarm]:
+    """Everything that waits or is late, the gravest first."""
+    at = now or clock.now()
+    found = []
+    if cut := purge.unfinished():
+        found.append(Alarm("430.4-d", f"{cut} purge batches were cut off: run platewarden-hq purge"))
+    for line in calendar(at):
+        if line.overdue:
+            found.append(
+                Alarm(
+                    "430.4-d",
+                    f"{line.overdue} reads of {line.schedule.category} are kept "
+                    f"{line.schedule.grace_days} days longer than {line.schedule}, and no hold keeps them",
+                )
+            )
+    if Read.objects.exists() and not Schedule.objects.filter(state=Schedule.State.IN_FORCE).exists():
+        found.append(Alarm("430.2-d", "no retention schedule is in force: nothing can be destroyed"))
+    if late := holds.to_review().count():
+        found.append(Alarm("430.4-d", f"{late} holds are due for review"))
+    if waiting := Proposal.objects.filter(state=Proposal.State.PROPOSED).count():
+        found.append(Alarm("430.2.1(f)", f"{waiting} destruction proposals wait for signatures"))
+    if waiting := Schedule.objects.filter(state=Schedule.State.PROPOSED).count():
+        found.append(Alarm("430.2.1(f)", f"{waiting} retention schedules wait for signatures"))
+    soon = clock.today() + timedelta(days=WARN_DAYS)
+    for authority in Authority.objects.filter(valid_until__gte=clock.today(), valid_until__lte=soon):
+        found.append(Alarm("GC-34090.6", f"the authority {authority.title} ends on {authority.valid_until}"))
+    return found

@@ -1,0 +1,140 @@
+"""Holds: placed by one, reviewed on a date, released by two (430.4-d)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, datetime
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+
+from hq.people.models import Person
+from hq.people.policy import Refused, check
+from hq.records.models import Read
+from hq.retention.models import HeldRead, Hold, HoldReview
+from hq.retention.scope import Scope, ScopeError
+from hq.site import clock
+
+SECOND = "another Commander, administrator or the custodian of records"
+
+
+@transaction.atomic
+def place(
+    person: Person,
+    *,
+    kind: str,
+    case: str,
+    requester: str,
+    reason: str,
+    review_on: date,
+    scope: Scope,
+    requested_by: Person | None = None,
+    purpose: str = "",
+) -> Hold:
+    """Place a hold; it works at once. Raises Refused, ScopeError, ValidationError."""
+    check(person, "holds.place", purpose=purpose, case=case)
+    scope.check()
+    if review_on <= clock.today():
+        raise ScopeError("review date: must lie ahead")
+    bounds = Scope(plate=scope.plate, unit=scope.unit, since=scope.since, until=scope.until, area=scope.area)
+    south, west, north, east = scope.area or (None, None, None, None)
+    hold = Hold(
+        kind=kind,
+        case=case,
+        requester=requester,
+        requested_by=requested_by,
+        reason=reason,
+        placed_by=person,
+        placed_at=clock.now(),
+        review_on=review_on,
+        by_scope=not bounds.empty(),
+        plate=scope.plate,
+        unit_id=scope.unit or None,
+        since=scope.since,
+        until=scope.until,
+        south=south,
+        west=west,
+        north=north,
+        east=east,
+    )
+    hold.full_clean(exclude=["plate_like"])
+    hold.save(force_insert=True)
+    HeldRead.objects.bulk_create([HeldRead(hold=hold, read_id=read) for read in sorted(set(scope.reads))])
+    return hold
+
+
+@transaction.atomic
+def review(person: Person, pk: int, finding: str, next_on: date) -> HoldReview:
+    """Record that a hold is still needed, and when to look again. Raises Refused, ScopeError."""
+    hold = _open(pk)
+    check(person, "holds.place", purpose=None)
+    if next_on <= clock.today():
+        raise ScopeError("review date: must lie ahead")
+    found = HoldReview.objects.create(hold=hold, by=person, at=clock.now(), finding=finding, next_on=next_on)
+    hold.review_on = next_on
+    hold.save(update_fields=["review_on"])
+    return found
+
+
+@transaction.atomic
+def ask_release(person: Person, pk: int, reason: str) -> Hold:
+    """The first of two: ask that a hold be released, and why. It goes on holding. Raises Refused."""
+    hold = _open(pk)
+    check(person, "holds.release", obj=hold)
+    if not reason.strip():
+        raise Refused("430.4-d", "a release needs its reason", "nobody: enter it on this page")
+    hold.release_by, hold.release_asked_at, hold.release_reason = person, clock.now(), reason[:500]
+    hold.save(update_fields=["release_by", "release_asked_at", "release_reason"])
+    return hold
+
+
+@transaction.atomic
+def release(person: Person, pk: int) -> Hold:
+    """The second of two: release it. Raises Refused, also for who asked for, placed or wanted it."""
+    hold = _open(pk)
+    if hold.release_by is None:
+        raise Refused("430.4-d", "nobody has asked for this hold's release yet", SECOND)
+    check(person, "holds.approve_release", obj=hold)
+    hold.released_by, hold.released_at = person, clock.now()
+    hold.save(update_fields=["released_by", "released_at"])
+    return hold
+
+
+def reach(hold: Hold) -> Q:
+    """The reads that a hold keeps, as a condition on `records.Read`; the database's guard says the same."""
+    named = Q(id__in=HeldRead.objects.filter(hold=hold).values("read_id"))
+    return named | hold.scope.q() if hold.by_scope else named
+
+
+def held(since: datetime | None = None) -> Q:
+    """The reads that any open hold keeps; with `since`, also one that was open then and released later."""
+    holds = Q(released_at__isnull=True)
+    if since is not None:
+        holds |= Q(placed_at__lte=since, released_at__gt=since)
+    found = Q(pk__in=[])
+    for hold in Hold.objects.filter(holds):
+        found |= reach(hold)
+    return found
+
+
+def of_reads(reads: Iterable[UUID]) -> dict[UUID, list[Hold]]:
+    """The open holds that keep each of these reads; reads that none keeps are left out."""
+    ids = list(reads)
+    found: dict[UUID, list[Hold]] = {}
+    for hold in Hold.objects.filter(released_at__isnull=True):
+        for read in Read.objects.filter(reach(hold), id__in=ids).values_list("id", flat=True):
+            found.setdefault(read, []).append(hold)
+    return found
+
+
+def to_review(today: date | None = None) -> QuerySet[Hold]:
+    """Open holds whose review is due, the longest overdue first."""
+    return Hold.objects.filter(released_at__isnull=True, review_on__lte=today or clock.today())
+
+
+def _open(pk: int) -> Hold:
+    hold = Hold.objects.select_for_update().get(pk=pk)
+    if hold.released_at is not None:
+        raise Refused("430.4-d", "this hold was released already", "whoever places a new one")
+    return hold

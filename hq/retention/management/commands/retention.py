@@ -1,0 +1,23 @@
+"""Say what is due, kept too long or waits for a signature."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from hq.retention.alarms import alarms, calendar
+
+
+class Command(BaseCommand):
+    help = "Show schedules, what is due and every alarm about retention; exit 1 if there is any."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        for line in calendar():
+            self.stdout.write(f"{line.schedule}: {line.due} due, {line.overdue} overdue")
+        found = alarms()
+        for alarm in found:
+            self.stdout.write(f"ALARM {alarm.clause}: {alarm.text}")
+        if found:
+            sys.exit(1)

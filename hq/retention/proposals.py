@@ -1,0 +1,183 @@
+"""Destruction: proposed with its counts, approved by the Commander, co-signed by the custodian, certified.
+
+A proposal needs a live authority: the legislative body's resolution and the attorney's written consent
+(GC-34090.6); a standing one runs out. What carries it out is `hq.retention.purge`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from django.db import transaction
+
+from hq.people.models import Person
+from hq.people.policy import Refused, check
+from hq.retention import selection
+from hq.retention.models import Authority, Batch, Certificate, Proposal, Schedule
+from hq.site import clock
+from hq.site.models import Settings
+
+STATEMENT = (
+    "I have compared this proposal with the records schedule and the holds, and consent to the destruction."
+)
+
+
+@transaction.atomic
+def propose(person: Person, schedule: Schedule, authority: Authority) -> Proposal:
+    """Propose to destroy what a schedule in force makes due now. Raises Refused."""
+    check(person, "destruction.propose")
+    if schedule.state != Schedule.State.IN_FORCE:
+        raise Refused("430.4-c", f"{schedule} is not in force", "the Commander and the custodian of records")
+    _check_authority(authority)
+    if Proposal.objects.filter(
+        schedule__category=schedule.category, schedule__unit=schedule.unit, state__in=["proposed", "cosigned"]
+    ).exists():
+        raise Refused(
+            "430.2.1(f)", "a proposal for these records is open already", "its signers, who decide it first"
+        )
+    now = clock.now()
+    found = selection.count(schedule, now)
+    if not found.reads:
+        raise Refused("430.4-c", "no read is due under this schedule that no hold keeps", "nobody")
+    proposal = Proposal(
+        schedule=schedule,
+        authority=authority,
+        due_at=now,
+        reads=found.reads,
+        pictures=found.pictures,
+        octets=found.octets,
+        held=found.held,
+        earliest=found.earliest,
+        latest=found.latest,
+        proposed_by=person,
+        proposed_at=now,
+    )
+    proposal.ids_sha256 = digest(selection.ids(selection.of_proposal(proposal)))
+    proposal.save(force_insert=True)
+    return proposal
+
+
+@transaction.atomic
+def approve(person: Person, pk: int) -> Proposal:
+    """The Commander's signature, for the department head (GC-34090.6). Raises Refused."""
+    proposal = _proposed(pk)
+    check(person, "destruction.approve", obj=proposal)
+    proposal.approved_by, proposal.approved_at = person, clock.now()
+    proposal.save(update_fields=["approved_by", "approved_at"])
+    return proposal
+
+
+@transaction.atomic
+def cosign(person: Person, pk: int) -> Proposal:
+    """The custodian's signature, after the Commander's; from then on the purge may run. Raises Refused."""
+    proposal = _proposed(pk)
+    if proposal.approved_by is None:
+        raise Refused("GC-34090.6", "the Commander has not approved this proposal yet", "the Commander")
+    check(person, "destruction.cosign", obj=proposal)
+    _check_authority(proposal.authority)
+    proposal.cosigned_by, proposal.cosigned_at = person, clock.now()
+    proposal.statement, proposal.state = STATEMENT, Proposal.State.COSIGNED
+    proposal.save(update_fields=["cosigned_by", "cosigned_at", "statement", "state"])
+    return proposal
+
+
+@transaction.atomic
+def refuse(person: Person, pk: int, why: str) -> Proposal:
+    """Either signer may refuse a proposal. Raises Refused."""
+    proposal = _proposed(pk)
+    try:
+        check(person, "destruction.approve", obj=proposal)
+    except Refused:
+        check(person, "destruction.cosign", obj=proposal)
+    proposal.refused_by, proposal.refused_at, proposal.refused_why = person, clock.now(), why[:300]
+    proposal.state = Proposal.State.REFUSED
+    proposal.save(update_fields=["refused_by", "refused_at", "refused_why", "state"])
+    return proposal
+
+
+def certify(proposal: Proposal, run_by: str) -> Certificate:
+    """Close a proposal whose purge has finished, with its certificate."""
+    batches = list(proposal.batches.filter(state=Batch.State.DONE).order_by("pk"))
+    reads = sum(batch.reads for batch in batches)
+    now = clock.now()
+    certificate = Certificate(
+        proposal=proposal,
+        number=f"C-{now:%Y}-{proposal.pk:05d}",
+        at=now,
+        reads=reads,
+        pictures=sum(batch.pictures for batch in batches),
+        octets=sum(batch.octets for batch in batches),
+        held_since=proposal.reads - reads,
+        ids_sha256=digest(batch.ids_sha256 for batch in batches),
+        run_by=run_by,
+    )
+    certificate.text = _words(certificate)
+    certificate.save(force_insert=True)
+    proposal.state = Proposal.State.DONE
+    proposal.save(update_fields=["state"])
+    return certificate
+
+
+def check_still_good(proposal: Proposal) -> None:
+    """Whether the purge may run now. Raises Refused."""
+    if proposal.state != Proposal.State.COSIGNED:
+        raise Refused("430.2.1(f)", f"proposal {proposal.pk} is not co-signed", "the custodian of records")
+    _check_authority(proposal.authority)
+
+
+def digest(lines: Iterable[object]) -> str:
+    """SHA-256 of texts, one a line."""
+    found = hashlib.sha256()
+    for line in lines:
+        found.update(f"{line}\n".encode())
+    return found.hexdigest()
+
+
+def _check_authority(authority: Authority) -> None:
+    if authority.kind != Authority.Kind.DESTRUCTION or not authority.live():
+        raise Refused(
+            "GC-34090.6",
+            f"the authority {authority.title!r} does not allow a destruction today",
+            "the legislative body, with the agency attorney's written consent",
+        )
+
+
+def _proposed(pk: int) -> Proposal:
+    proposal = Proposal.objects.select_for_update().get(pk=pk)
+    if proposal.state != Proposal.State.PROPOSED:
+        raise Refused(
+            "430.2.1(f)", f"proposal {pk} is {proposal.get_state_display()}", "whoever makes a new one"
+        )
+    return proposal
+
+
+def _words(certificate: Certificate) -> str:
+    proposal, authority = certificate.proposal, certificate.proposal.authority
+    agency = Settings.current()
+    lines = [
+        f"Certificate of destruction {certificate.number}",
+        "",
+        f"Agency: {agency.agency if agency else 'not set'}",
+        f"Destroyed: {certificate.reads} reads, {certificate.pictures} pictures, {certificate.octets} bytes",
+        f"Of: {proposal.schedule}",
+        f"Captured from {_time(proposal.earliest)} to {_time(proposal.latest)}",
+        f"Due at {_time(proposal.due_at)}; finished at {_time(certificate.at)}",
+        f"Kept by holds when proposed: {proposal.held}; by holds placed since: {certificate.held_since}",
+        f"Authority: {authority.title}; {authority.council_resolution} of {authority.resolution_on}; "
+        f"written consent of {authority.attorney} of {authority.consent_on}; "
+        f"document SHA-256 {authority.sha256}",
+        f"Basis: {proposal.schedule.basis}",
+        f"Proposed by {proposal.proposed_by} at {_time(proposal.proposed_at)}",
+        f"Approved by {proposal.approved_by} at {_time(proposal.approved_at)}",
+        f"Co-signed by {proposal.cosigned_by} at {_time(proposal.cosigned_at)}: {proposal.statement}",
+        f"Run by {certificate.run_by}",
+        f"SHA-256 of the proposed ids: {proposal.ids_sha256}",
+        f"SHA-256 of the batches' digests: {certificate.ids_sha256}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _time(at: datetime | None) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC") if at else "-"

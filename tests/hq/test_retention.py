@@ -1,0 +1,527 @@
+"""Reads stay a year at least and while a hold keeps them; then rows and files go together, certified."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+from django.db import DatabaseError, IntegrityError, connection, transaction
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hq.log.models import AccessRecord
+from hq.people.models import Person
+from hq.people.policy import Refused
+from hq.records.models import Fragment, Hit, Picture, Read, Revision
+from hq.retention import floor, holds, proposals, purge, schedules, selection
+from hq.retention.alarms import alarms, calendar
+from hq.retention.models import Batch, Certificate, Hold, Proposal, Schedule
+from hq.retention.scope import Scope, ScopeError
+from hq.site import clock as hq_clock
+from tests.hq import kept
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _storage(tmp_path: Path, settings: object) -> None:
+    settings.MEDIA_ROOT = tmp_path / "pictures"  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def office(people: Callable[..., Person]) -> kept.Office:
+    return kept.Office(people)
+
+
+def place(office: kept.Office, scope: Scope, **fields: object) -> Hold:
+    values = {
+        "kind": "criminal_evidence",
+        "case": "26-1234",
+        "requester": "D. Attorney, County DA",
+        "reason": "evidence in a trial",
+        "review_on": hq_clock.today() + timedelta(days=90),
+        **fields,
+    }
+    return holds.place(office.administrator, scope=scope, **values)  # type: ignore[arg-type]
+
+
+def refused_by_database(sql: str, params: object = ()) -> bool:
+    """Whether the database refuses a statement that no code of ours stands before."""
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(sql, params)  # type: ignore[arg-type]
+    except (IntegrityError, DatabaseError, sqlite3.Error):
+        return True
+    return False
+
+
+def raw_id(read: Read) -> str:
+    return read.id.hex if connection.vendor == "sqlite" else str(read.id)
+
+
+# The schedule
+
+
+@pytest.mark.clause("430.4-c")
+def test_fewer_days_than_a_year_take_a_stored_authority(office: kept.Office) -> None:
+    with pytest.raises(Refused) as refused:
+        schedules.propose(office.administrator, category="alpr", days=364, basis="x", reason="x")
+    assert refused.value.clause == "430.4-c"
+    with pytest.raises(Refused) as refused:
+        schedules.propose(
+            office.administrator,
+            category="alpr",
+            days=30,
+            basis="x",
+            reason="x",
+            authority=office.authority("destruction"),
+        )
+    assert refused.value.clause == "GC-34090.6"
+    authority = office.authority("shorter", least_days=30)
+    assert office.schedule(30, authority=authority).state == "in_force"
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Schedule.objects.create(
+            category="alpr", version=9, days=30, basis="x", reason="x", proposed_by=office.administrator
+        )
+
+
+@pytest.mark.clause("430.4-c")
+@pytest.mark.parametrize("category", ["access_log", "release_requests", "audit_papers"])
+def test_records_about_reads_are_kept_for_two_years_at_least(office: kept.Office, category: str) -> None:
+    with pytest.raises(Refused):
+        schedules.propose(office.administrator, category=category, days=729, basis="x", reason="x")
+    schedules.propose(office.administrator, category=category, days=730, basis="x", reason="x")
+
+
+@pytest.mark.clause("430.2.1(f)")
+def test_a_schedule_needs_the_commander_and_the_custodian(office: kept.Office) -> None:
+    made = schedules.propose(office.administrator, category="alpr", days=400, basis="x", reason="x")
+    assert schedules.in_force("alpr") is None
+    assert schedules.approve(office.commander, made.pk).state == "proposed"
+    with pytest.raises(Refused):
+        schedules.cosign(office.commander, made.pk)
+    assert schedules.cosign(office.custodian, made.pk).state == "in_force"
+    assert schedules.days_for("alpr") == 400
+
+
+@pytest.mark.clause("430.2.1(f)")
+def test_one_person_with_both_roles_cannot_sign_twice(
+    office: kept.Office, people: Callable[..., Person]
+) -> None:
+    both = people(["commander", "custodian"])
+    made = schedules.propose(office.administrator, category="alpr", days=400, basis="x", reason="x")
+    schedules.cosign(both, made.pk)
+    with pytest.raises(Refused):
+        schedules.approve(both, made.pk)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Schedule.objects.filter(pk=made.pk).update(approved_by=both)
+
+
+@pytest.mark.clause("430.4-c")
+def test_a_unit_may_have_a_schedule_of_its_own_and_both_are_shown(office: kept.Office) -> None:
+    fixed = kept.unit("pole-1")
+    office.schedule(365)
+    own = office.schedule(30, unit=fixed, authority=office.authority("shorter", least_days=30))
+    assert schedules.days_for("alpr") == 365
+    assert schedules.days_for("alpr", "pole-1") == 30
+    assert len(calendar()) == 2
+    due = kept.read(on=fixed, days=31)
+    kept.read(days=31)
+    assert list(selection.due(own, hq_clock.now())) == [due]
+
+
+@pytest.mark.clause("GC-34090.6")
+def test_an_authority_that_ran_out_makes_it_a_year_again(office: kept.Office, clock: object) -> None:
+    soon = hq_clock.today() + timedelta(days=1)
+    schedule = office.schedule(30, authority=office.authority("shorter", least_days=30, valid_until=soon))
+    kept.read(days=31)
+    assert selection.due(schedule, hq_clock.now()).count() == 1
+    clock.advance(days=3)  # type: ignore[attr-defined]
+    assert selection.due(schedule, hq_clock.now()).count() == 0
+
+
+@pytest.mark.clause("430.4-c")
+def test_a_new_version_takes_the_place_of_the_one_before(office: kept.Office) -> None:
+    first = office.schedule(365)
+    second = office.schedule(730)
+    first.refresh_from_db()
+    assert (first.state, second.state, second.version) == ("superseded", "in_force", 2)
+    with pytest.raises(DatabaseError), transaction.atomic():
+        first.delete()
+
+
+@pytest.mark.clause("430.4-c")
+def test_the_year_counts_from_the_later_of_capture_and_receipt(office: kept.Office) -> None:
+    schedule = office.schedule(365)
+    kept.read(days=364, captured_days=600)
+    assert selection.due(schedule, hq_clock.now()).count() == 0
+    kept.read(days=366, captured_days=600)
+    assert selection.due(schedule, hq_clock.now()).count() == 1
+
+
+# What the database refuses, whoever asks
+
+
+@pytest.mark.clause("430.4-c")
+@pytest.mark.parametrize(
+    ("table", "column"), [("read", "id"), ("picture", "read_id"), ("hit", "read_id"), ("revision", "record")]
+)
+def test_raw_sql_deletes_nothing_outside_a_signed_purge(office: kept.Office, table: str, column: str) -> None:
+    old = kept.read(days=800, hit=True)
+    assert refused_by_database(f"DELETE FROM records_{table} WHERE {column} = %s", [raw_id(old)])
+    assert refused_by_database(f"DELETE FROM records_{table}")
+    assert Read.objects.count() == Hit.objects.count() == 1
+
+
+@pytest.mark.clause("430.4-c")
+@pytest.mark.parametrize("days", [0, 200, 364.9])
+def test_raw_sql_under_the_floor_fails_even_inside_a_signed_purge(office: kept.Office, days: float) -> None:
+    """Somebody puts a young read into the journal of a signed purge: its age alone must stop it."""
+    young = kept.read(days=days, hit=True, at=datetime.now(UTC))
+    into_journal(office, young)
+    for table in ("hit", "picture", "revision", "read"):
+        column = {"read": "id", "revision": "record"}.get(table, "read_id")
+        assert refused_by_database(f"DELETE FROM records_{table} WHERE {column} = %s", [raw_id(young)])
+
+
+@pytest.mark.clause("430.4-c")
+def test_the_same_statement_passes_for_a_read_past_the_floor(office: kept.Office) -> None:
+    """The guard's other half: without it the tests above would prove nothing."""
+    old = kept.read(days=366, at=datetime.now(UTC))
+    into_journal(office, old)
+    assert not refused_by_database("DELETE FROM records_read WHERE id = %s", [raw_id(old)])
+
+
+@pytest.mark.clause("430.4-d")
+@pytest.mark.parametrize(
+    "scope",
+    [
+        Scope(plate="7ABC123"),
+        Scope(plate="7A8CI23"),
+        Scope(plate="7A*"),
+        Scope(plate="7?BC12?"),
+        Scope(unit="gate-1"),
+        Scope(since=datetime(2020, 1, 1, tzinfo=UTC)),
+        Scope(until=datetime(2100, 1, 1, tzinfo=UTC)),
+        Scope(area=(34.0, -119.0, 35.0, -118.0)),
+    ],
+    ids=["plate", "look-alike", "run", "places", "unit", "since", "until", "area"],
+)
+def test_raw_sql_under_a_hold_fails_even_inside_a_signed_purge(office: kept.Office, scope: Scope) -> None:
+    old = kept.read(days=800, lat=34.1, lon=-118.15, at=datetime.now(UTC))
+    into_journal(office, old)
+    hold = place(office, scope)
+    statement = "DELETE FROM records_read WHERE id = %s"
+    assert refused_by_database(statement, [raw_id(old)])
+    holds.ask_release(office.commander, hold.pk, "case closed")
+    assert refused_by_database(statement, [raw_id(old)])
+    holds.release(office.custodian, hold.pk)
+    assert not refused_by_database(statement, [raw_id(old)])
+
+
+@pytest.mark.clause("430.4-d")
+def test_a_hold_on_one_read_by_its_id(office: kept.Office) -> None:
+    old, other = (kept.read(days=800, at=datetime.now(UTC)) for _ in range(2))
+    into_journal(office, old, other)
+    place(office, Scope(reads=(old.id,)))
+    assert refused_by_database("DELETE FROM records_read WHERE id = %s", [raw_id(old)])
+    assert not refused_by_database("DELETE FROM records_read WHERE id = %s", [raw_id(other)])
+
+
+@pytest.mark.clause("430.4-c")
+def test_a_receipt_cannot_be_dated_back(office: kept.Office) -> None:
+    young = kept.read(days=10)
+    assert refused_by_database(
+        "UPDATE records_read SET received_at = %s WHERE id = %s",
+        [hq_clock.now() - timedelta(days=900), raw_id(young)],
+    )
+
+
+@pytest.mark.skipif("connection.vendor != 'sqlite'")
+@pytest.mark.clause("430.4-c")
+def test_insert_or_replace_deletes_nothing() -> None:
+    old = kept.read(days=800)
+    columns = ", ".join(f.column for f in Read._meta.local_concrete_fields)
+    assert refused_by_database(
+        f"INSERT OR REPLACE INTO records_read ({columns}) SELECT {columns} FROM records_read"
+    )
+    assert Read.objects.get().id == old.id
+
+
+@pytest.mark.skipif("connection.vendor != 'sqlite'")
+def test_without_the_guard_the_same_statement_would_pass(office: kept.Office) -> None:
+    young = kept.read(days=1)
+    floor.lift(connection)
+    try:
+        assert not refused_by_database("DELETE FROM records_read WHERE id = %s", [raw_id(young)])
+    finally:
+        call_command("migrate", verbosity=0)
+    assert refused_by_database("DELETE FROM records_read WHERE id = %s", [raw_id(kept.read(days=1))])
+
+
+def into_journal(office: kept.Office, *reads: Read) -> Batch:
+    """As if a signed purge were about to delete these reads."""
+    kept.read("8XYZ987", days=900)
+    proposal = office.signed()
+    batch = Batch.objects.create(proposal=proposal, reads=len(reads), ids_sha256="", state="moved")
+    for read in reads:
+        batch.items.create(read_id=read.id)
+    return batch
+
+
+# Holds
+
+
+@pytest.mark.clause("430.4-d")
+@pytest.mark.parametrize("kind", Hold.Kind.values)
+def test_every_lawful_reason_keeps_reads(office: kept.Office, kind: str) -> None:
+    kept.read(days=800)
+    schedule = office.schedule()
+    assert selection.count(schedule, hq_clock.now()).reads == 1
+    place(office, Scope(plate="7ABC123"), kind=kind)
+    counts = selection.count(schedule, hq_clock.now())
+    assert (counts.reads, counts.held) == (0, 1)
+
+
+@pytest.mark.clause("430.4-d")
+def test_a_hold_is_never_released_by_one_person(office: kept.Office, people: Callable[..., Person]) -> None:
+    hold = place(office, Scope(plate="7ABC123"), requested_by=office.commander)
+    with pytest.raises(Refused):
+        holds.release(office.custodian, hold.pk)  # nobody has asked
+    for person in (office.administrator, office.commander):  # placed it, wanted it
+        with pytest.raises(Refused):
+            holds.ask_release(person, hold.pk, "closed")
+    asker = people(["administrator", "custodian"])
+    holds.ask_release(asker, hold.pk, "closed")
+    with pytest.raises(Refused):
+        holds.release(asker, hold.pk)
+    for person in (asker, office.administrator, office.commander):
+        with pytest.raises(IntegrityError), transaction.atomic():
+            Hold.objects.filter(pk=hold.pk).update(released_by=person, released_at=hq_clock.now())
+    assert holds.release(office.custodian, hold.pk).released_at
+
+
+@pytest.mark.clause("430.4-d")
+def test_a_hold_is_looked_at_on_its_date(office: kept.Office, clock: object) -> None:
+    hold = place(office, Scope(plate="7ABC123"))
+    assert not holds.to_review().exists()
+    clock.advance(days=91)  # type: ignore[attr-defined]
+    assert holds.to_review().get() == hold
+    assert any("due for review" in alarm.text for alarm in alarms())
+    holds.review(office.commander, hold.pk, "trial in May", hq_clock.today() + timedelta(days=60))
+    assert not holds.to_review().exists()
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [Scope(), Scope(plate="*"), Scope(plate="#"), Scope(area=(35.0, -118.0, 34.0, -119.0))],
+    ids=["nothing", "any plate", "no plate", "upside down"],
+)
+def test_a_hold_must_be_bounded(office: kept.Office, scope: Scope) -> None:
+    with pytest.raises(ScopeError):
+        place(office, scope)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_the_database_and_the_query_agree_on_what_a_hold_reaches(
+    office: kept.Office, data: st.DataObject
+) -> None:
+    """One rule, told twice: `Scope.q` chooses, the trigger refuses."""
+    texts = st.text("7A8BO0", min_size=2, max_size=4)
+    assert all((office.administrator, office.commander, office.custodian))  # outlive each example
+    with transaction.atomic():
+        point = transaction.savepoint()
+        kept.unit("a")
+        reads = [
+            kept.read(
+                data.draw(texts),
+                days=500,
+                on=kept.unit(data.draw(st.sampled_from(["a", "b"]))),
+                pictures=(),
+                lat=data.draw(st.sampled_from([None, 1.0, 3.0])),
+                lon=1.0,
+            )
+            for _ in range(3)
+        ]
+        scope = Scope(
+            plate=data.draw(st.sampled_from(["", "7*", "?8", "7A", "*O"])),
+            unit=data.draw(st.sampled_from(["", "a"])),
+            area=data.draw(st.sampled_from([None, (0.0, 0.0, 2.0, 2.0)])),
+            since=datetime(2019, 1, 1, tzinfo=UTC),
+        )
+        batch = into_journal(office, *reads)
+        place(office, scope)
+        by_query = set(Read.objects.filter(holds.held(), id__in=kept.ids(reads)).values_list("id", flat=True))
+        not_by_query = set(
+            Read.objects.exclude(holds.held()).filter(id__in=kept.ids(reads)).values_list("id", flat=True)
+        )
+        by_database = {
+            read.id
+            for read in reads
+            if refused_by_database("DELETE FROM records_read WHERE id = %s", [raw_id(read)])
+        }
+        assert by_query == by_database
+        assert not_by_query == set(kept.ids(reads)) - by_database
+        assert batch
+        transaction.savepoint_rollback(point)
+
+
+# Destruction
+
+
+@pytest.mark.clause("GC-34090.6")
+def test_destruction_needs_resolution_consent_and_three_persons(office: kept.Office) -> None:
+    kept.read(days=800)
+    schedule = office.schedule()
+    over = office.authority(
+        valid_from=hq_clock.today() - timedelta(9), valid_until=hq_clock.today() - timedelta(1)
+    )
+    with pytest.raises(Refused) as refused:
+        proposals.propose(office.administrator, schedule, over)
+    assert refused.value.clause == "GC-34090.6"
+    made = proposals.propose(office.administrator, schedule, office.authority())
+    with pytest.raises(Refused):
+        proposals.cosign(office.custodian, made.pk)  # before the Commander
+    proposals.approve(office.commander, made.pk)
+    for person in (office.administrator, office.commander):
+        with pytest.raises(Refused):
+            proposals.cosign(person, made.pk)
+    with pytest.raises(Refused):
+        purge.run(made.pk, run_by="test")
+    assert Read.objects.count() == 1
+    proposals.cosign(office.custodian, made.pk)
+    assert purge.run(made.pk, run_by="test").reads == 1
+
+
+@pytest.mark.clause("430.2.1(f)")
+def test_the_purge_removes_rows_and_files_and_certifies(office: kept.Office) -> None:
+    gone = [kept.read(days=400 + n, hit=n == 1) for n in range(3)]
+    stays = kept.read("8XYZ987", days=300)
+    held = kept.read("9HLD111", days=500)
+    place(office, Scope(plate="9HLD111"))
+    proposal = office.signed()
+    assert (proposal.reads, proposal.pictures, proposal.held) == (3, 6, 1)
+    certificate = purge.run(proposal.pk, run_by="account test")
+    assert set(Read.objects.values_list("id", flat=True)) == {stays.id, held.id}
+    assert not Hit.objects.exists()
+    assert set(Picture.objects.values_list("read_id", flat=True)) == {stays.id, held.id}
+    assert not Revision.objects.filter(record__in=kept.ids(gone)).exists()
+    assert not Fragment.objects.filter(key="7ABC123").exists()
+    assert Fragment.objects.filter(key="8XYZ987").exists()
+    assert len(kept.files()) == 4
+    assert (certificate.reads, certificate.pictures, certificate.held_since) == (3, 6, 0)
+    for words in ("Resolution 7777", "T. Agency-Attorney", str(office.custodian), proposal.ids_sha256):
+        assert words in certificate.text
+    assert "7ABC123" not in certificate.text
+    assert AccessRecord.objects.filter(action="destruction.run", result_count=3).exists()
+    with pytest.raises(DatabaseError), transaction.atomic():
+        certificate.delete()
+
+
+@pytest.mark.clause("430.4-d")
+def test_a_hold_placed_after_the_signatures_still_keeps(office: kept.Office) -> None:
+    first, second = kept.read("7ABC123", days=400), kept.read("8XYZ987", days=400)
+    proposal = office.signed()
+    place(office, Scope(reads=(first.id,)))
+    certificate = purge.run(proposal.pk, run_by="test")
+    assert list(Read.objects.all()) == [first]
+    assert (certificate.reads, certificate.held_since) == (1, 1)
+    assert second.id != first.id
+
+
+@pytest.mark.clause("430.4-d")
+def test_a_hold_placed_while_the_purge_runs_still_keeps(office: kept.Office) -> None:
+    first = kept.read("7ABC123", days=400)
+    kept.read("8XYZ987", days=400)
+    proposal = office.signed()
+    before = kept.files()
+    placed = []
+
+    def step(word: str) -> None:
+        if word == "moved" and not placed:
+            placed.append(place(office, Scope(reads=(first.id,))))
+
+    certificate = purge.run(proposal.pk, run_by="test", step=step)
+    assert list(Read.objects.all()) == [first]
+    assert kept.files() == {name for name in before if str(first.id) in name}
+    assert certificate.reads == 1
+
+
+@pytest.mark.clause("430.4-d")
+def test_what_was_held_when_signed_stays_out_though_the_hold_goes(office: kept.Office) -> None:
+    held = kept.read("7ABC123", days=400)
+    kept.read("8XYZ987", days=400)
+    hold = place(office, Scope(plate="7ABC123"))
+    proposal = office.signed()
+    holds.ask_release(office.commander, hold.pk, "closed")
+    holds.release(office.custodian, hold.pk)
+    purge.run(proposal.pk, run_by="test")
+    assert list(Read.objects.all()) == [held]
+
+
+@pytest.mark.clause("430.4-d")
+def test_what_falls_due_after_the_signatures_stays_out(office: kept.Office, clock: object) -> None:
+    kept.read(days=400)
+    young = kept.read(days=364)
+    proposal = office.signed()
+    clock.advance(days=30)  # type: ignore[attr-defined]
+    purge.run(proposal.pk, run_by="test")
+    assert list(Read.objects.all()) == [young]
+
+
+def test_a_file_that_another_read_names_too_stays(office: kept.Office) -> None:
+    old, young = kept.read(days=400, pictures=("plate",)), kept.read(days=1, pictures=())
+    shared = old.pictures.get()
+    Picture.objects.create(
+        read=young, kind="plate", sha256=shared.sha256, file=shared.file.name, size=shared.size, missing=False
+    )
+    purge.run(office.signed().pk, run_by="test")
+    assert kept.files() == {shared.file.name}
+
+
+def test_a_file_that_cannot_be_moved_leaves_everything(
+    office: kept.Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept.read(days=400)
+    proposal, before = office.signed(), kept.files()
+    real = purge.Aside.move
+
+    def half(self: purge.Aside) -> None:
+        real(self)
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(purge.Aside, "move", half)
+    with pytest.raises(PermissionError):
+        purge.run(proposal.pk, run_by="test")
+    assert Read.objects.count() == 1
+    assert kept.files() == before
+    assert purge.unfinished() == 0
+
+
+@pytest.mark.clause("430.4-d")
+def test_keeping_too_long_is_an_alarm(office: kept.Office) -> None:
+    schedule = office.schedule()
+    kept.read(days=390)
+    assert not any("longer than" in alarm.text for alarm in alarms())
+    kept.read("8XYZ987", days=396)
+    assert any("1 reads of alpr" in alarm.text for alarm in alarms())
+    place(office, Scope(plate="8XYZ987"))
+    assert selection.overdue(schedule, hq_clock.now()).count() == 0
+    assert Proposal.objects.count() == Certificate.objects.count() == 0
+
+
+def test_the_command_destroys_what_is_signed_and_tells(
+    office: kept.Office, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept.read(days=400)
+    proposal = office.signed()
+    call_command("purge")
+    assert f"proposal {proposal.pk}: 1 reads destroyed" in capsys.readouterr().out
+    assert not Read.objects.exists()
+    call_command("purge")
+    assert capsys.readouterr().out == ""
