@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("firmware", "detector", "hw", "mqtt", "plates")
+PACKAGES = ("firmware", "detector", "hw", "mqtt", "plates", "hq")
 
 
 @pytest.mark.parametrize("name", PACKAGES)
