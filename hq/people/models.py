@@ -34,6 +34,19 @@ class Role(models.TextChoices):
     DESIGNEE = "designee", "Commander's designee"
 
 
+OFFICES = frozenset(
+    (
+        Role.COMMANDER,
+        Role.ADMINISTRATOR,
+        Role.CUSTODIAN,
+        Role.TRAINING_SERGEANT,
+        Role.AUDITOR,
+        Role.OVERSEER,
+        Role.DESIGNEE,
+    )
+)
+
+
 class PersonManager(BaseUserManager["Person"]):
     """Accounts are made by `hq.people.accounts`; this only looks them up."""
 
@@ -174,9 +187,20 @@ class Appointment(Delegated):
 
     class Meta:
         ordering: ClassVar = ["-proposed_at"]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                name="nobody_appoints_themselves",
+                condition=Q(approved_by__isnull=True) | ~Q(approved_by=F("person")),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.person}: {self.get_role_display()}"
+
+    @property
+    def is_office(self) -> bool:
+        """Whether the Commander fills it in person (430.2-e); the other roles are proposed and approved."""
+        return self.role in OFFICES
 
 
 class Grant(Delegated):
@@ -195,6 +219,16 @@ class Grant(Delegated):
 
     class Meta:
         ordering: ClassVar = ["-proposed_at"]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                name="nobody_grants_themselves",
+                condition=Q(approved_by__isnull=True)
+                | (
+                    ~Q(approved_by=F("person"))
+                    & (Q(proposed_by__isnull=True) | ~Q(approved_by=F("proposed_by")))
+                ),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.person}: {self.get_code_display()}"

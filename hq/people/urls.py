@@ -3,7 +3,7 @@
 from django.urls import URLPattern, URLResolver, path
 
 from hq.people import login
-from hq.people.views import own
+from hq.people.views import accounts, own, roles, training
 
 app_name = "people"
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -15,4 +15,24 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("password/", login.own_password, name="password"),
     path("purpose/", own.purpose, name="purpose"),
     path("me/", own.profile, name="profile"),
+    path("", accounts.listing, name="accounts"),
+    path("propose/", accounts.propose, name="propose"),
+    path("<int:pk>/", accounts.detail, name="account"),
+    path("<int:pk>/approve/", accounts.approve, name="approve"),
+    path("<int:pk>/suspend/", accounts.suspend, name="suspend"),
+    path("<int:pk>/reactivate/", accounts.reactivate, name="reactivate"),
+    path("<int:pk>/close/", accounts.close, name="close"),
+    path("<int:pk>/release/", accounts.release, name="release"),
+    path("<int:pk>/new-start/", accounts.new_start, name="new_start"),
+    path("<int:pk>/role/", roles.propose_role, name="propose_role"),
+    path("<int:pk>/grant/", roles.propose_grant, name="propose_grant"),
+    path("<int:pk>/appoint/", roles.appoint, name="appoint"),
+    path("roles/<int:pk>/approve/", roles.approve_role, name="approve_role"),
+    path("roles/<int:pk>/end/", roles.end_role, name="end_role"),
+    path("appointments/<int:pk>/end/", roles.end_appointment, name="end_appointment"),
+    path("grants/<int:pk>/approve/", roles.approve_grant, name="approve_grant"),
+    path("grants/<int:pk>/end/", roles.end_grant, name="end_grant"),
+    path("training/", training.matrix, name="training"),
+    path("training/course/", training.add_course, name="add_course"),
+    path("training/completion/", training.add_completion, name="add_completion"),
 ]
