@@ -15,7 +15,7 @@ from hq.site import clock
 from plates.parsers import FIELDS
 
 
-class GroupForm(forms.ModelForm[ListGroup]):
+class GroupForm(forms.ModelForm):  # type: ignore[type-arg]
     """A group of units."""
 
     class Meta:
@@ -24,7 +24,7 @@ class GroupForm(forms.ModelForm[ListGroup]):
         help_texts: ClassVar = {"name": "As mqtt.group in the units' configuration."}
 
 
-class ListForm(forms.ModelForm[HotList]):
+class ListForm(forms.ModelForm):  # type: ignore[type-arg]
     """A list: what it may hold and how long what is loaded matches."""
 
     classes = forms.MultipleChoiceField(
@@ -43,7 +43,7 @@ class ListForm(forms.ModelForm[HotList]):
         return classes.check(self.cleaned_data["classes"])
 
 
-class SourceForm(forms.ModelForm[HotListSource]):
+class SourceForm(forms.ModelForm):  # type: ignore[type-arg]
     """One of a list's files."""
 
     class Meta:
@@ -214,7 +214,7 @@ class WhyForm(forms.Form):
     why = forms.CharField(label="Reason", max_length=300)
 
 
-class RulesForm(forms.ModelForm[Rules]):
+class RulesForm(forms.ModelForm):  # type: ignore[type-arg]
     """A proposal for the agency's limits."""
 
     class Meta:

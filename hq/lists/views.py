@@ -140,7 +140,9 @@ def preview(request: PageRequest, pk: uuid.UUID) -> HttpResponseBase:
         messages.info(request, "The columns were guessed from their names. Check them and save the mapping.")
     request.access.elements = {"file": held.file_name}
     request.access.result_count = len(seen.entries)
-    context = {"upload": held, "list": origin.hot_list, "seen": seen, "form": form}
+    # As a dict: a template would ask a Counter for the count of "items".
+    left_out = dict(seen.tally.left_out)
+    context = {"upload": held, "list": origin.hot_list, "seen": seen, "form": form, "left_out": left_out}
     return render(request, "lists/preview.html", context)
 
 
