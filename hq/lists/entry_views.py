@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from django.contrib import messages
 from django.http import Http404
 from django.http.response import HttpResponseBase
@@ -21,20 +23,24 @@ from hq.site import clock
 SHOWN = 100
 
 
+class Row(NamedTuple):
+    """A hot plate, whether it is on the list, and whether its detail is hidden from the person."""
+
+    entry: ManualEntry
+    live: bool
+    masked: bool
+
+
 @page("lists.manual", purpose=True)
 def manual_list(request: PageRequest) -> HttpResponseBase:
     """The hot plates that are on the list now, and those that ended last."""
     grants = masking.grants_of(request.person)
     today = clock.today()
     rows = [
-        {
-            "entry": entry,
-            "live": entry.live(today),
-            "masked": bool(masking.lacking(grants, entry.alarm_class)),
-        }
+        Row(entry, entry.live(today), bool(masking.lacking(grants, entry.alarm_class)))
         for entry in ManualEntry.objects.select_related("entered_by", "group")[:SHOWN]
     ]
-    request.access.ids = [row["entry"].pk for row in rows if not row["masked"]]
+    request.access.ids = [row.entry.pk for row in rows if not row.masked]
     request.access.result_count = len(rows)
     return render(request, "lists/manual_list.html", {"rows": rows, "rules": Rules.current()})
 
@@ -133,11 +139,13 @@ def match_again(request: PageRequest, kind: str, pk: int) -> HttpResponseBase:
     check_match(request)
     if kind not in ("manual", "partial"):
         raise Http404
-    stated = {"by": request.person, "purpose": request.access.purpose, "case": request.access.case}
+    by, purpose, case = request.person, request.access.purpose, request.access.case
     if kind == "manual":
-        run = retro.run_manual(get_object_or_404(ManualEntry, pk=pk), **stated)
+        hot_plate = get_object_or_404(ManualEntry, pk=pk)
+        run = retro.run_manual(hot_plate, by=by, purpose=purpose, case=case)
     else:
-        run = retro.run_partial(get_object_or_404(PartialPlate, pk=pk), **stated)
+        partial = get_object_or_404(PartialPlate, pk=pk)
+        run = retro.run_partial(partial, by=by, purpose=purpose, case=case)
     return redirect("lists:run", run.pk)
 
 

@@ -128,9 +128,9 @@ class ManualForm(EntryForm):
     plate = forms.CharField(max_length=20, label="Plate")
     alarm_class = forms.ChoiceField(label="Alarm class")
 
-    field_order: ClassVar = [
+    field_order = (
         "plate", "state", "alarm_class", "reason", "purpose", "case", "group", "expiry",
-    ]  # fmt: skip
+    )  # fmt: skip
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -172,10 +172,10 @@ class PartialForm(EntryForm):
     longitude = forms.FloatField(required=False, min_value=-180, max_value=180)
     radius_m = forms.IntegerField(required=False, min_value=1, max_value=200_000, label="Radius in metres")
 
-    field_order: ClassVar = [
+    field_order = (
         "pattern", "state", "colour", "make", "body", "reason", "purpose", "case", "expiry", "group",
         "seen_from", "seen_until", "latitude", "longitude", "radius_m",
-    ]  # fmt: skip
+    )  # fmt: skip
 
     def clean(self) -> dict[str, Any]:
         given = super().clean() or self.cleaned_data

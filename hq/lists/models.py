@@ -296,6 +296,10 @@ class Entered(models.Model):
         """Whether it is on the list that day."""
         return self.withdrawn_at is None and self.expiry >= today
 
+    def value(self) -> Line:
+        """The entry as `plates` knows it."""
+        raise NotImplementedError
+
 
 class ManualEntry(Entered):
     """A hot plate that a person put on the list."""
@@ -363,7 +367,7 @@ class PartialPlate(Entered):
         return f"partial plate {self.pk}"
 
     def value(self) -> Line:
-        """The entry as `plates` knows it; the vehicle's hints stand in its reason."""
+        """As a hot plate's; the vehicle's hints stand in its reason."""
         hints = " ".join(filter(None, (self.colour, self.make, self.body)))
         return Line(
             plate=self.pattern,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
@@ -132,7 +132,7 @@ def metres(lat1: float, lon1: float, lat2: float, lon2: float) -> float:
 
 
 def _keep(
-    run: RetroRun, found: list[_Found], elements: dict[str, object], by: Person, purpose: str, case: str
+    run: RetroRun, found: list[_Found], elements: Mapping[str, object], by: Person, purpose: str, case: str
 ) -> RetroRun:
     found.sort(key=lambda one: (-one[0], one[2].at, str(one[2].pk)))
     run.since, run.at = _since(), clock.now()

@@ -7,10 +7,10 @@ says; what a service refuses is told by the clause.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from typing import NamedTuple
 
 from django.contrib import messages
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
@@ -26,6 +26,13 @@ from plates.words import CLASS_RULES
 
 SHOWN = 200
 """Changes of a kind that a page shows; the counts are of all."""
+
+
+class Row(NamedTuple):
+    """An entry and whether its detail is hidden from the person."""
+
+    entry: HotListEntry
+    masked: bool
 
 
 @page("lists.view")
@@ -192,7 +199,7 @@ def version(request: PageRequest, pk: int) -> HttpResponseBase:
     }
     request.access.elements = {"list": held.hot_list.name, "version": held.number}
     request.access.result_count = sum(len(rows) for rows in shown.values())
-    request.access.ids = [row["entry"].pk for rows in shown.values() for row in rows if not row["masked"]]
+    request.access.ids = [row.entry.pk for rows in shown.values() for row in rows if not row.masked]
     context = {
         "version": held,
         "counts": [(kind, held.changes.get(kind, 0)) for kind in ("added", "changed", "removed", "same")],
@@ -321,12 +328,12 @@ def _check_data(request: PageRequest, origin: HotListSource) -> None:
         )
 
 
-def _rows(entries: Iterable[HotListEntry], grants: frozenset[str]) -> list[dict[str, object]]:
+def _rows(entries: QuerySet[HotListEntry], grants: frozenset[str]) -> list[Row]:
     rows = []
     for entry in versions.in_key_order(entries).select_related("source__hot_list")[:SHOWN]:
         origin = entry.source
         masked = masking.lacking(
             grants, entry.alarm_class, data=origin.data, whole=origin.hot_list.restricted
         )
-        rows.append({"entry": entry, "masked": bool(masked)})
+        rows.append(Row(entry, bool(masked)))
     return rows
