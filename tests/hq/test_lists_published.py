@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -14,7 +18,7 @@ from django.db import connections
 from nacl.public import PrivateKey
 
 from firmware.hotlist import HotList as UnitList
-from hq.lists import ageing, manual, partials, publish, versions
+from hq.lists import ageing, loading, manual, partials, publish, versions
 from hq.lists.models import (
     HotList,
     HotListSource,
@@ -23,6 +27,7 @@ from hq.lists.models import (
     Piece,
     Publication,
     UnitListState,
+    Upload,
 )
 from hq.lists.publisher import ListPublisher, note_request, note_status
 from hq.log.models import AccessRecord
@@ -41,6 +46,7 @@ from tests.hq.conftest import Clock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+ROOT = Path(__file__).resolve().parents[2]
 ROWS = [f"TST{n:04d},stolen_vehicle,C-{n}" for n in range(3000)]
 
 
@@ -371,3 +377,39 @@ def test_the_key_is_readable_by_its_owner_alone() -> None:
     assert publish.key_path().stat().st_mode & 0o777 == 0o600
     assert publish.key_path().parent.stat().st_mode & 0o777 == 0o700
     assert datetime.now(UTC) - clock_module.now() < timedelta(seconds=10)
+
+
+def test_the_command_loads_publishes_and_ends_at_a_signal(
+    tmp_path: Path, source: HotListSource, people: tuple[Person, Person]
+) -> None:
+    upload = loading.keep(source, "county.csv", [b"plate,class\nTST001,stolen_vehicle\n"], by=people[0])
+    Upload.objects.filter(pk=upload.pk).update(state="waiting")
+    with Broker(tmp_path / "broker") as broker, command(tmp_path, broker.port) as process:
+        wait_for(lambda: HotListVersion.objects.filter(state="draft").exists(), 30)
+        versions.approve(HotListVersion.objects.get(), by=people[1])
+        wait_for(lambda: HotListVersion.objects.get().state == "published")
+        assert retained(broker.port) == Publication.objects.get().version
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+
+
+@contextmanager
+def command(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """`publish_lists` as a process of its own on the test's database."""
+    held = connections["default"].settings_dict
+    url = f"sqlite:///{held['NAME']}"
+    if not held["ENGINE"].endswith("sqlite3"):
+        place = f"{held['HOST']}:{held['PORT'] or 5432}/{held['NAME']}"
+        url = f"postgres://{held['USER']}:{held['PASSWORD']}@{place}"
+    environ = os.environ | {
+        "DATABASE_URL": url,
+        "PLATEWARDEN_HQ_DATA": str(folder / "hq"),
+        "DJANGO_SETTINGS_MODULE": "hq.settings",
+    }
+    arguments = [sys.executable, "-m", "django", "publish_lists", "--port", str(port)]
+    process = subprocess.Popen(arguments, env=environ, cwd=ROOT)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait(10)
