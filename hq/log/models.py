@@ -48,6 +48,7 @@ class AccessRecord(models.Model):
 
     class Meta:
         ordering: ClassVar = ["-sequence"]
+        indexes: ClassVar = [models.Index(fields=["username", "sequence"], name="log_by_name")]
 
     def __str__(self) -> str:
         return f"{self.sequence} {self.action} {self.outcome}"
@@ -64,5 +65,21 @@ class ChainHead(models.Model):
         return f"{self.sequence} {self.hash}"
 
 
+class SignedHead(models.Model):
+    """A head that was signed and exported: what later versions of the log must still contain."""
+
+    at = models.DateTimeField()
+    sequence = models.BigIntegerField()
+    hash = models.CharField(max_length=64)
+    signature = models.TextField()
+
+    class Meta:
+        ordering: ClassVar = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.sequence} {self.hash}"
+
+
 protect(AccessRecord)
+protect(SignedHead)
 protect(ChainHead, allow=("sequence", "hash"))

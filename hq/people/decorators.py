@@ -17,6 +17,7 @@ from django.shortcuts import render
 from django.urls import reverse
 
 from hq.log import chain
+from hq.log.models import AccessRecord
 from hq.people.models import Person
 from hq.people.policy import RIGHTS, Refused, Standing, check
 
@@ -36,6 +37,8 @@ class Access:
     result_count: int | None = None
     ids: Sequence[object] = ()
     note: str = ""
+    record: AccessRecord | None = None
+    """The row once it is written; a TemplateResponse is rendered after that and can name it."""
 
 
 class PageRequest(HttpRequest):
@@ -43,19 +46,26 @@ class PageRequest(HttpRequest):
 
     person: Person
     access: Access
+    standing: Standing
 
 
 View = Callable[Concatenate[PageRequest, P], HttpResponseBase]
 
 
 def page(
-    action: str, *, purpose: bool = False, kind: str = "view", passive: bool = False
+    action: str,
+    *,
+    purpose: bool = False,
+    kind: str = "view",
+    passive: bool = False,
+    changes: bool = True,
 ) -> Callable[[View[P]], Callable[Concatenate[HttpRequest, P], HttpResponseBase]]:
     """Make a view a page of the records system.
 
     action: of rights.toml. purpose: a purpose must be in force (from the request's fields `purpose`, `case`,
     `on_behalf_of`, else from the session); a person without one is asked for it. kind: of the access record.
     passive: the page reloads itself, so that it does not count as the person's activity (AC-11).
+    changes: False for a POST that only looks something up, which must not hold the database's write lock.
 
     The view finds `request.person` and fills `request.access`. Its record is written when the view is done
     and before anything is sent; for a POST in the view's own transaction. Where it cannot be written nothing
@@ -66,7 +76,7 @@ def page(
     def wrap(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
         @wraps(view)
         def guarded(request: Any, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
-            return _answer(request, view, action, purpose, kind, args, kwargs)
+            return _answer(request, view, action, purpose, kind, changes, args, kwargs)
 
         guarded.action = action  # type: ignore[attr-defined]
         guarded.passive = passive  # type: ignore[attr-defined]
@@ -97,6 +107,7 @@ def _answer(
     action: str,
     purpose: bool,
     kind: str,
+    changes: bool,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> HttpResponseBase:
@@ -112,7 +123,7 @@ def _answer(
     request.standing = Standing(person)
     try:
         try:
-            return _run(request, view, action, purpose, args, kwargs)
+            return _run(request, view, action, purpose, changes, args, kwargs)
         except Refused as refused:
             if refused.clause == "430.3(a)" and purpose and request.method in SAFE:
                 return HttpResponseRedirect(
@@ -136,12 +147,13 @@ def _run(
     view: Callable[..., HttpResponseBase],
     action: str,
     purpose: bool,
+    changes: bool,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> HttpResponseBase:
     stated = request.access.purpose if purpose else None
     check(request.person, action, purpose=stated, case=request.access.case, standing=request.standing)
-    if request.method in SAFE:
+    if request.method in SAFE or not changes:
         response = view(request, *args, **kwargs)
         _record(request, action, "done")
         return response
@@ -170,7 +182,7 @@ def _stated(request: HttpRequest, kind: str) -> Access:
 
 def _record(request: Any, action: str, outcome: str, note: str = "") -> None:
     access: Access = request.access
-    chain.append(
+    access.record = chain.append(
         kind=access.kind,
         person=request.person,
         action=action,

@@ -203,6 +203,12 @@ class Appointment(Delegated):
         return self.role in OFFICES
 
 
+def holders(role: str) -> list[Person]:
+    """Who holds a role today, in the order of appointment."""
+    found = Appointment.objects.filter(role=role).select_related("person").order_by("approved_at")
+    return [a.person for a in found if a.live() and a.person.is_active]
+
+
 class Grant(Delegated):
     """Leave to see data that a role alone does not open (430.3(e))."""
 

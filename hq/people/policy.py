@@ -35,7 +35,11 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Right:
-    """One action of rights.toml: `marks` maps a role to y, c, a or r."""
+    """One action of rights.toml: `marks` maps a role to y, c, a or r.
+
+    `narrow` names the roles whose right ends at their own shift's units and hours, `wider` the grant that
+    takes this limit away.
+    """
 
     action: str
     row: str
@@ -43,6 +47,8 @@ class Right:
     marks: Mapping[str, str]
     grant: str
     apart: tuple[str, ...]
+    narrow: tuple[str, ...] = ()
+    wider: str = ""
 
     @property
     def holders(self) -> str:
@@ -64,7 +70,14 @@ def _load() -> dict[str, Right]:
         if unknown:
             raise ValueError(f"rights.toml: {action}: no such role: {', '.join(sorted(unknown))}")
         rights[action] = Right(
-            action, row["row"], row["clause"], marks, row.get("grant", ""), tuple(row.get("apart", ()))
+            action,
+            row["row"],
+            row["clause"],
+            marks,
+            row.get("grant", ""),
+            tuple(row.get("apart", ())),
+            tuple(row.get("narrow", ())),
+            row.get("wider", ""),
         )
     return rights
 
@@ -102,6 +115,11 @@ class Standing:
         if right.marks.get(Role.COMMANDER) and right.action in self._delegated:
             held.add(right.marks[Role.COMMANDER])
         return next((mark for mark in ("y", "a", "c", "r") if mark in held), "")
+
+    def narrow(self, right: Right) -> bool:
+        """Whether only what the own shift's units sent lately is open: no wider role, no grant."""
+        wider = {role for role in self.roles if role in right.marks} - set(right.narrow)
+        return not wider and not (right.wider and right.wider in self.grants)
 
     def purposes(self) -> list[purposes.Purpose]:
         """The purposes the person may state."""

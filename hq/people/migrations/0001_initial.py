@@ -8,154 +8,416 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Person',
+            name="Person",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('password', models.CharField(max_length=128, verbose_name='password')),
-                ('last_login', models.DateTimeField(blank=True, null=True, verbose_name='last login')),
-                ('username', models.CharField(max_length=64, unique=True, validators=[django.core.validators.RegexValidator('^[a-z0-9][a-z0-9._-]*\\Z', 'small letters, digits, dot, dash and underscore')])),
-                ('full_name', models.CharField(max_length=128)),
-                ('title', models.CharField(max_length=128, verbose_name='job title or designation')),
-                ('kind', models.CharField(choices=[('member', 'member'), ('contractor', 'contractor')], default='member', max_length=16)),
-                ('employer', models.CharField(blank=True, max_length=128)),
-                ('ends_on', models.DateField(blank=True, null=True, verbose_name='last day')),
-                ('agency', models.CharField(max_length=128)),
-                ('badge', models.CharField(blank=True, max_length=32)),
-                ('email', models.EmailField(blank=True, max_length=254, verbose_name='e-mail for notices')),
-                ('state', models.CharField(choices=[('proposed', 'proposed'), ('active', 'active'), ('suspended', 'suspended'), ('closed', 'closed')], default='proposed', max_length=16)),
-                ('state_reason', models.CharField(blank=True, max_length=200)),
-                ('state_at', models.DateTimeField(default=hq.site.clock.now)),
-                ('proposed_at', models.DateTimeField(default=hq.site.clock.now)),
-                ('approved_at', models.DateTimeField(blank=True, null=True)),
-                ('seen_at', models.DateTimeField(blank=True, null=True, verbose_name='last used')),
-                ('password_at', models.DateTimeField(blank=True, null=True)),
-                ('password_once', models.BooleanField(default=True, verbose_name='password must be changed at log-in')),
-                ('retrain_from', models.DateTimeField(blank=True, null=True, verbose_name='training must be newer than')),
-                ('session_key', models.CharField(blank=True, max_length=40)),
-                ('approved_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('proposed_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("password", models.CharField(max_length=128, verbose_name="password")),
+                ("last_login", models.DateTimeField(blank=True, null=True, verbose_name="last login")),
+                (
+                    "username",
+                    models.CharField(
+                        max_length=64,
+                        unique=True,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[a-z0-9][a-z0-9._-]*\\Z", "small letters, digits, dot, dash and underscore"
+                            )
+                        ],
+                    ),
+                ),
+                ("full_name", models.CharField(max_length=128)),
+                ("title", models.CharField(max_length=128, verbose_name="job title or designation")),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("member", "member"), ("contractor", "contractor")],
+                        default="member",
+                        max_length=16,
+                    ),
+                ),
+                ("employer", models.CharField(blank=True, max_length=128)),
+                ("ends_on", models.DateField(blank=True, null=True, verbose_name="last day")),
+                ("agency", models.CharField(max_length=128)),
+                ("badge", models.CharField(blank=True, max_length=32)),
+                ("email", models.EmailField(blank=True, max_length=254, verbose_name="e-mail for notices")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("proposed", "proposed"),
+                            ("active", "active"),
+                            ("suspended", "suspended"),
+                            ("closed", "closed"),
+                        ],
+                        default="proposed",
+                        max_length=16,
+                    ),
+                ),
+                ("state_reason", models.CharField(blank=True, max_length=200)),
+                ("state_at", models.DateTimeField(default=hq.site.clock.now)),
+                ("proposed_at", models.DateTimeField(default=hq.site.clock.now)),
+                ("approved_at", models.DateTimeField(blank=True, null=True)),
+                ("seen_at", models.DateTimeField(blank=True, null=True, verbose_name="last used")),
+                ("password_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "password_once",
+                    models.BooleanField(default=True, verbose_name="password must be changed at log-in"),
+                ),
+                (
+                    "retrain_from",
+                    models.DateTimeField(blank=True, null=True, verbose_name="training must be newer than"),
+                ),
+                ("session_key", models.CharField(blank=True, max_length=40)),
+                (
+                    "approved_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "proposed_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'ordering': ['full_name'],
+                "ordering": ["full_name"],
             },
         ),
         migrations.CreateModel(
-            name='Appointment',
+            name="Appointment",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('starts_on', models.DateField(default=hq.site.clock.today)),
-                ('ends_on', models.DateField(blank=True, null=True, verbose_name='last day')),
-                ('document', models.CharField(max_length=200, verbose_name='document reference')),
-                ('note', models.CharField(blank=True, max_length=200)),
-                ('proposed_at', models.DateTimeField(default=hq.site.clock.now)),
-                ('approved_at', models.DateTimeField(blank=True, null=True)),
-                ('ended_at', models.DateTimeField(blank=True, null=True)),
-                ('role', models.CharField(choices=[('commander', 'Commander'), ('administrator', 'ALPR administrator'), ('custodian', 'Custodian of Records'), ('training_sergeant', 'Training Sergeant'), ('auditor', 'Auditor'), ('investigator', 'Investigator'), ('officer', 'Officer'), ('dispatcher', 'Dispatcher'), ('records_clerk', 'Records clerk'), ('technician', 'Technician'), ('overseer', 'ALPR overseer (430.2.1(e))'), ('designee', "Commander's designee")], max_length=24)),
-                ('rights', models.JSONField(blank=True, default=list)),
-                ('approved_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('ended_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('person', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='appointments', to=settings.AUTH_USER_MODEL)),
-                ('proposed_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("starts_on", models.DateField(default=hq.site.clock.today)),
+                ("ends_on", models.DateField(blank=True, null=True, verbose_name="last day")),
+                ("document", models.CharField(max_length=200, verbose_name="document reference")),
+                ("note", models.CharField(blank=True, max_length=200)),
+                ("proposed_at", models.DateTimeField(default=hq.site.clock.now)),
+                ("approved_at", models.DateTimeField(blank=True, null=True)),
+                ("ended_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "role",
+                    models.CharField(
+                        choices=[
+                            ("commander", "Commander"),
+                            ("administrator", "ALPR administrator"),
+                            ("custodian", "Custodian of Records"),
+                            ("training_sergeant", "Training Sergeant"),
+                            ("auditor", "Auditor"),
+                            ("investigator", "Investigator"),
+                            ("officer", "Officer"),
+                            ("dispatcher", "Dispatcher"),
+                            ("records_clerk", "Records clerk"),
+                            ("technician", "Technician"),
+                            ("overseer", "ALPR overseer (430.2.1(e))"),
+                            ("designee", "Commander's designee"),
+                        ],
+                        max_length=24,
+                    ),
+                ),
+                ("rights", models.JSONField(blank=True, default=list)),
+                (
+                    "approved_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "ended_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "person",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="appointments",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "proposed_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-proposed_at'],
+                "ordering": ["-proposed_at"],
             },
         ),
         migrations.CreateModel(
-            name='Course',
+            name="Course",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('code', models.SlugField(max_length=32)),
-                ('version', models.CharField(max_length=16)),
-                ('title', models.CharField(max_length=128)),
-                ('roles', models.JSONField(blank=True, default=list)),
-                ('validity_months', models.PositiveSmallIntegerField(default=12)),
-                ('required_from', models.DateField(default=hq.site.clock.today, verbose_name='needed from')),
-                ('retired_on', models.DateField(blank=True, null=True, verbose_name='no longer needed from')),
-                ('document', models.CharField(max_length=200, verbose_name='approval document')),
-                ('entered_at', models.DateTimeField(default=hq.site.clock.now)),
-                ('entered_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("code", models.SlugField(max_length=32)),
+                ("version", models.CharField(max_length=16)),
+                ("title", models.CharField(max_length=128)),
+                ("roles", models.JSONField(blank=True, default=list)),
+                ("validity_months", models.PositiveSmallIntegerField(default=12)),
+                ("required_from", models.DateField(default=hq.site.clock.today, verbose_name="needed from")),
+                ("retired_on", models.DateField(blank=True, null=True, verbose_name="no longer needed from")),
+                ("document", models.CharField(max_length=200, verbose_name="approval document")),
+                ("entered_at", models.DateTimeField(default=hq.site.clock.now)),
+                (
+                    "entered_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'ordering': ['code', '-required_from', '-id'],
+                "ordering": ["code", "-required_from", "-id"],
             },
         ),
         migrations.CreateModel(
-            name='Completion',
+            name="Completion",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('completed_on', models.DateField()),
-                ('expires_on', models.DateField()),
-                ('trainer', models.CharField(max_length=128)),
-                ('document', models.CharField(blank=True, max_length=200, verbose_name='sign-off sheet')),
-                ('entered_at', models.DateTimeField(default=hq.site.clock.now)),
-                ('entered_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('person', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='completions', to=settings.AUTH_USER_MODEL)),
-                ('course', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='completions', to='people.course')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("completed_on", models.DateField()),
+                ("expires_on", models.DateField()),
+                ("trainer", models.CharField(max_length=128)),
+                ("document", models.CharField(blank=True, max_length=200, verbose_name="sign-off sheet")),
+                ("entered_at", models.DateTimeField(default=hq.site.clock.now)),
+                (
+                    "entered_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "person",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="completions",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "course",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="completions",
+                        to="people.course",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-completed_on'],
+                "ordering": ["-completed_on"],
             },
         ),
         migrations.CreateModel(
-            name='Grant',
+            name="Grant",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('starts_on', models.DateField(default=hq.site.clock.today)),
-                ('ends_on', models.DateField(blank=True, null=True, verbose_name='last day')),
-                ('document', models.CharField(max_length=200, verbose_name='document reference')),
-                ('note', models.CharField(blank=True, max_length=200)),
-                ('proposed_at', models.DateTimeField(default=hq.site.clock.now)),
-                ('approved_at', models.DateTimeField(blank=True, null=True)),
-                ('ended_at', models.DateTimeField(blank=True, null=True)),
-                ('code', models.CharField(choices=[('dept_reads', 'department reads'), ('wide_search', 'reads beyond the own shift and 24 hours'), ('clets', 'CLETS and SVS list data'), ('ncic', 'NCIC list data'), ('restricted', 'restricted lists'), ('partner', "partner agencies' data")], max_length=16)),
-                ('approved_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('ended_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('person', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='grants', to=settings.AUTH_USER_MODEL)),
-                ('proposed_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("starts_on", models.DateField(default=hq.site.clock.today)),
+                ("ends_on", models.DateField(blank=True, null=True, verbose_name="last day")),
+                ("document", models.CharField(max_length=200, verbose_name="document reference")),
+                ("note", models.CharField(blank=True, max_length=200)),
+                ("proposed_at", models.DateTimeField(default=hq.site.clock.now)),
+                ("approved_at", models.DateTimeField(blank=True, null=True)),
+                ("ended_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "code",
+                    models.CharField(
+                        choices=[
+                            ("dept_reads", "department reads"),
+                            ("wide_search", "reads beyond the own shift and 24 hours"),
+                            ("clets", "CLETS and SVS list data"),
+                            ("ncic", "NCIC list data"),
+                            ("restricted", "restricted lists"),
+                            ("partner", "partner agencies' data"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                (
+                    "approved_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "ended_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "person",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="grants",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "proposed_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-proposed_at'],
+                "ordering": ["-proposed_at"],
             },
         ),
         migrations.AddConstraint(
-            model_name='person',
-            constraint=models.CheckConstraint(condition=models.Q(('kind', 'member'), models.Q(models.Q(('employer', ''), _negated=True), ('ends_on__isnull', False)), _connector='OR'), name='contractor_has_employer_and_last_day'),
+            model_name="person",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("kind", "member"),
+                    models.Q(models.Q(("employer", ""), _negated=True), ("ends_on__isnull", False)),
+                    _connector="OR",
+                ),
+                name="contractor_has_employer_and_last_day",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='person',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('full_name', ''), _negated=True), models.Q(('title', ''), _negated=True), models.Q(('agency', ''), _negated=True)), name='person_has_name_title_agency'),
+            model_name="person",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("full_name", ""), _negated=True),
+                    models.Q(("title", ""), _negated=True),
+                    models.Q(("agency", ""), _negated=True),
+                ),
+                name="person_has_name_title_agency",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='person',
-            constraint=models.CheckConstraint(condition=models.Q(('approved_by__isnull', True), ('proposed_by__isnull', True), models.Q(('approved_by', models.F('proposed_by')), _negated=True), _connector='OR'), name='account_not_approved_by_its_proposer'),
+            model_name="person",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("approved_by__isnull", True),
+                    ("proposed_by__isnull", True),
+                    models.Q(("approved_by", models.F("proposed_by")), _negated=True),
+                    _connector="OR",
+                ),
+                name="account_not_approved_by_its_proposer",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='appointment',
-            constraint=models.CheckConstraint(condition=models.Q(('approved_by__isnull', True), models.Q(('approved_by', models.F('person')), _negated=True), _connector='OR'), name='nobody_appoints_themselves'),
+            model_name="appointment",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("approved_by__isnull", True),
+                    models.Q(("approved_by", models.F("person")), _negated=True),
+                    _connector="OR",
+                ),
+                name="nobody_appoints_themselves",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='course',
-            constraint=models.UniqueConstraint(fields=('code', 'version'), name='course_version_once'),
+            model_name="course",
+            constraint=models.UniqueConstraint(fields=("code", "version"), name="course_version_once"),
         ),
         migrations.AddConstraint(
-            model_name='course',
-            constraint=models.CheckConstraint(condition=models.Q(('validity_months__gte', 1), ('validity_months__lte', 12)), name='course_valid_at_most_a_year'),
+            model_name="course",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("validity_months__gte", 1), ("validity_months__lte", 12)),
+                name="course_valid_at_most_a_year",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='completion',
-            constraint=models.CheckConstraint(condition=models.Q(('entered_by__isnull', True), models.Q(('entered_by', models.F('person')), _negated=True), _connector='OR'), name='nobody_certifies_own_training'),
+            model_name="completion",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("entered_by__isnull", True),
+                    models.Q(("entered_by", models.F("person")), _negated=True),
+                    _connector="OR",
+                ),
+                name="nobody_certifies_own_training",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='grant',
-            constraint=models.CheckConstraint(condition=models.Q(('approved_by__isnull', True), models.Q(models.Q(('approved_by', models.F('person')), _negated=True), models.Q(('proposed_by__isnull', True), models.Q(('approved_by', models.F('proposed_by')), _negated=True), _connector='OR')), _connector='OR'), name='nobody_grants_themselves'),
+            model_name="grant",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("approved_by__isnull", True),
+                    models.Q(
+                        models.Q(("approved_by", models.F("person")), _negated=True),
+                        models.Q(
+                            ("proposed_by__isnull", True),
+                            models.Q(("approved_by", models.F("proposed_by")), _negated=True),
+                            _connector="OR",
+                        ),
+                    ),
+                    _connector="OR",
+                ),
+                name="nobody_grants_themselves",
+            ),
         ),
     ]
