@@ -1,0 +1,206 @@
+"""What people may do about a hit, in which order, and how it stands (430.3(f)).
+
+Owns the two steps: first the comparison by eye, then the answer of CLETS, and that a hit is closed as acted
+on only after them. Who may do it is `hq.people.policy`'s, what is shown of it `hq.hits.wording`'s; the
+database holds the same rule (`hq.hits.guard`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from hq.hits.models import Acknowledgement, Clets, Correction, Outcome, Visual
+from hq.people.models import Person
+from hq.people.policy import Refused
+from hq.records.models import Hit
+from hq.site import clock
+from plates.errors import TextError
+from plates.text import normalise
+
+LIVE: Final = timedelta(hours=24)
+"""So long after its receipt a hit is a live one, whatever became of it."""
+
+_NOBODY: Final = "nobody: it is the policy's rule"
+
+
+@dataclass
+class Review:
+    """A hit with everything that was done about it, oldest first."""
+
+    hit: Hit
+    acknowledged: Acknowledgement | None = None
+    visuals: list[Visual] = field(default_factory=list)
+    answers: list[Clets] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
+    corrections: list[Correction] = field(default_factory=list)
+
+    @property
+    def visual(self) -> Visual | None:
+        """The comparison by eye that counts."""
+        return self.visuals[-1] if self.visuals else None
+
+    @property
+    def answer(self) -> Clets | None:
+        """The answer of CLETS that counts."""
+        return self.answers[-1] if self.answers else None
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How it ended, None while it is open."""
+        return self.outcomes[-1] if self.outcomes else None
+
+    @property
+    def corrected(self) -> Correction | None:
+        """The correction of its read that counts."""
+        return self.corrections[-1] if self.corrections else None
+
+    @property
+    def differs(self) -> bool:
+        """Whether the last to compare by eye says that it is another plate."""
+        return self.visual is not None and self.visual.plate == Visual.Plate.DIFFERS
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether CLETS confirmed it and nobody has since seen that it is another plate."""
+        answer, visual = self.answer, self.visual
+        if answer is None or answer.result != Clets.Result.CONFIRMED:
+            return False
+        return not (self.differs and visual is not None and visual.at > answer.at)
+
+    @property
+    def open(self) -> bool:
+        """Whether it still waits for somebody."""
+        return self.outcome is None and not self.hit.withdrawn
+
+    @property
+    def unverified(self) -> bool:
+        """Whether it is open and nobody has entered what CLETS answered."""
+        return self.open and self.answer is None
+
+    @property
+    def live(self) -> bool:
+        """Whether handling it is a purpose of its own (`patrol_hit`): while it is open, and for a day."""
+        return self.open or clock.now() - self.hit.received_at < LIVE
+
+
+def of(hits: Iterable[Hit]) -> list[Review]:
+    """The hits with what was done about them, in their order; five queries however many they are."""
+    reviews = {hit.id: Review(hit) for hit in hits}
+    for seen in Acknowledgement.objects.filter(hit__in=reviews).select_related("by"):
+        reviews[seen.hit_id].acknowledged = seen
+    for model, name in ((Visual, "visuals"), (Clets, "answers"), (Outcome, "outcomes")):
+        for act in model._default_manager.filter(hit__in=reviews).select_related("by").order_by("pk"):
+            getattr(reviews[act.hit_id], name).append(act)
+    by_read: dict[UUID, list[Correction]] = {}
+    reads = {review.hit.read_id for review in reviews.values()}
+    for row in Correction.objects.filter(read__in=reads).select_related("by").order_by("pk"):
+        by_read.setdefault(row.read_id, []).append(row)
+    for review in reviews.values():
+        review.corrections = by_read.get(review.hit.read_id, [])
+    return list(reviews.values())
+
+
+def acknowledge(hit: Hit, by: Person) -> Acknowledgement:
+    """Say that the alarm was seen; the first who does counts."""
+    row, _ = Acknowledgement.objects.get_or_create(
+        hit=hit, defaults={"read_id": hit.read_id, "by": by, "at": clock.now()}
+    )
+    return row
+
+
+def look(
+    review: Review, by: Person, *, plate: str, read_as: str, state: str, vehicle: str, seen: str, note: str
+) -> Visual:
+    """Step 1: compare by eye. Raises Refused if it says another plate without saying which."""
+    read_as = _plate(read_as)
+    if plate == Visual.Plate.DIFFERS and not read_as:
+        raise Refused("430.3(f)", "say which plate you read in the picture", _NOBODY)
+    if plate == Visual.Plate.DIFFERS and read_as == review.hit.entry_plate:
+        raise Refused("430.3(f)", "what you read is the listed plate, so it does not differ", _NOBODY)
+    return Visual.objects.create(
+        hit=review.hit,
+        read_id=review.hit.read_id,
+        by=by,
+        at=clock.now(),
+        revision=review.hit.read_revision,
+        plate=plate,
+        read_as=read_as,
+        state=state,
+        vehicle=vehicle,
+        seen=seen,
+        note=note,
+    )
+
+
+def answer(
+    review: Review, by: Person, *, result: str, operator: str, answered_at: datetime, reason: str = ""
+) -> Clets:
+    """Step 2: enter what CLETS answered. Raises Refused without step 1, or without a reason it takes."""
+    visual = review.visual
+    if visual is None:
+        raise Refused("430.3(f)", "step 1 comes first: compare plate and state by eye", _NOBODY)
+    if review.differs:
+        raise Refused(
+            "430.3(f)",
+            "the plate in the picture is another one; there is nothing to ask CLETS about this entry",
+            "nobody: compare again, or close it as not the listed plate",
+        )
+    if result == Clets.Result.NOT_PRACTICABLE and not reason.strip():
+        raise Refused("430.3(f)", "say why a check through CLETS was not practicable", _NOBODY)
+    if answered_at > clock.now():
+        raise Refused("430.3(f)", "the answer cannot come from the future", _NOBODY)
+    return Clets.objects.create(
+        hit=review.hit,
+        read_id=review.hit.read_id,
+        by=by,
+        at=clock.now(),
+        visual=visual,
+        result=result,
+        reason=reason.strip() if result == Clets.Result.NOT_PRACTICABLE else "",
+        operator=operator.strip() or by.full_name,
+        answered_at=answered_at,
+    )
+
+
+def close(review: Review, by: Person, *, kind: str, note: str = "") -> Outcome:
+    """Say how it ended. Raises Refused for `acted_on` without step 2, or for one that step 2 speaks against.
+
+    It may be said again, as more becomes known; the last counts.
+    """
+    given = review.answer
+    if kind == Outcome.Kind.ACTED_ON:
+        if given is None:
+            raise Refused(
+                "430.3(f)",
+                "a hit cannot be closed as acted on before CLETS answered: enter the result, or NOT "
+                "PRACTICABLE with the reason",
+                _NOBODY,
+            )
+        against = given.result in (Clets.Result.NOT_FOUND, Clets.Result.CANCELLED) or review.differs
+        if against and not note.strip():
+            raise Refused("430.3(f)", "the checks speak against acting: say what was done and why", _NOBODY)
+    if kind == Outcome.Kind.WRONG and review.visual is None:
+        raise Refused("430.3(f)", "compare plate and state by eye first", _NOBODY)
+    return Outcome.objects.create(
+        hit=review.hit,
+        read_id=review.hit.read_id,
+        by=by,
+        at=clock.now(),
+        kind=kind,
+        clets=given if kind == Outcome.Kind.ACTED_ON else None,
+        note=note.strip(),
+    )
+
+
+def _plate(text: str) -> str:
+    """A plate as somebody read it, in the form in which plates are compared; "" for nothing."""
+    if not text.strip():
+        return ""
+    try:
+        return normalise(text)
+    except TextError as error:
+        raise Refused("430.3(f)", f"the plate as you read it: {error}", _NOBODY) from error

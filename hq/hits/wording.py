@@ -1,0 +1,110 @@
+"""How a hit is told: never more than is known (430.3(f)).
+
+Owns the sentence. What a list says of a vehicle is told only together with its not being verified and the
+time of that list, until CLETS has confirmed it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+
+from hq.hits.models import Clets
+from hq.hits.review import Review
+from hq.lists.classes import words
+from hq.records.models import Hit
+from plates.words import MatchKind
+
+MASKED: Final = "HIT, class hidden, call dispatch"
+
+MATCH: Final = {
+    MatchKind.EXACT.value: "exact: the text read is the listed plate",
+    MatchKind.LOOKALIKE.value: "look-alike: one character read differs from the listed plate",
+    MatchKind.PARTIAL.value: "partial: the text read fits a partial plate",
+}
+MATCH_SHORT: Final = {
+    MatchKind.EXACT.value: "exact",
+    MatchKind.LOOKALIKE.value: "look-alike",
+    MatchKind.PARTIAL.value: "partial",
+}
+
+
+def listed_at(hit: Hit) -> datetime | None:
+    """When the list was issued that the hit came from, None where the unit could not tell."""
+    if hit.list_age_s is None:
+        return None
+    return (hit.hit_at or hit.received_at) - timedelta(seconds=hit.list_age_s)
+
+
+def list_of(hit: Hit) -> str:
+    """Such as "list of 2026-06-03 11:58 -07:00"."""
+    at = listed_at(hit)
+    if at is None:
+        return "list of unknown time"
+    here = at.astimezone(ZoneInfo(settings.TIME_ZONE))
+    return f"list of {here:%Y-%m-%d %H:%M} {here:%z}"
+
+
+def span(seconds: float | None) -> str:
+    """A length of time as people say it: "40 s", "12 min", "3 h 05 min", "2 days"."""
+    if seconds is None:
+        return "unknown"
+    whole = max(0, int(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    minutes, hours = whole // 60, whole // 3600
+    if hours == 0:
+        return f"{minutes} min"
+    if hours < 48:
+        return f"{hours} h {minutes % 60:02d} min"
+    return f"{hours // 24} days"
+
+
+def claim(review: Review) -> str:
+    """What the list says, with how far it may be believed."""
+    hit = review.hit
+    said = words(hit.alarm_class)
+    if hit.reason and hit.reason.casefold() != said.casefold():
+        said += f", “{hit.reason}”"
+    answer = review.answer
+    if review.confirmed and answer is not None:
+        return f"{said}: confirmed by CLETS, {list_of(hit)}"
+    return f"{said}: unverified - {list_of(hit)}"
+
+
+def status(review: Review) -> str:
+    """One word or two, in capitals, that stand on the board."""
+    if review.hit.withdrawn:
+        return "WITHDRAWN"
+    if review.confirmed:
+        return "CONFIRMED"
+    if review.differs:
+        return "PLATE DIFFERS"
+    answer = review.answer
+    if answer is None:
+        return "UNVERIFIED"
+    if answer.result == Clets.Result.NOT_PRACTICABLE:
+        return "UNVERIFIED, CHECK NOT PRACTICABLE"
+    return Clets.Result(answer.result).label
+
+
+def advice(review: Review) -> str:
+    """What to do next, in one line."""
+    if review.hit.withdrawn:
+        return "The unit has read the plate better since and it no longer matches: do not act on this hit."
+    if review.outcome is not None:
+        return "Closed."
+    if review.differs:
+        return "The plate in the picture is another one: do not act on this hit; close it."
+    if review.visual is None:
+        return "A lead, not a confirmation. Compare plate and state by eye, then ask CLETS before you act."
+    if review.answer is None:
+        return "Ask CLETS before you act, and enter what it answers."
+    if review.confirmed:
+        return "CLETS has confirmed it. Enter what was done."
+    if review.answer.result == Clets.Result.NOT_PRACTICABLE:
+        return "Not checked through CLETS. Enter what was done."
+    return "CLETS does not bear it out: do not act on this hit; close it."
