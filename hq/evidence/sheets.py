@@ -113,8 +113,8 @@ def cover(content: Content, manifest_sum: str) -> bytes:
         sheet.paragraph(f"To note: {note}")
     sheet.paragraph(
         f"Confidential, for official use only ({about.policy}). VERIFY.txt says how anyone can check, "
-        "without this software, that nothing was changed. A read is what a machine read in a picture; a hit is "
-        "a lead until a person has verified it."
+        "without this software, that nothing was changed. A read is what a machine read in a picture; a hit "
+        "is a lead until a person has verified it."
     )
     return sheet.data()
 

@@ -1,0 +1,219 @@
+"""Evidence packages: requested with a case number, approved by the Commander, made, booked (430.4-e)."""
+
+from __future__ import annotations
+
+import tempfile
+from datetime import datetime
+from typing import BinaryIO, cast
+
+from django.core.files import File
+from django.core.files.storage import default_storage
+from django.db import transaction
+
+from hq.evidence import bag, collect
+from hq.evidence.models import Made, Package
+from hq.people import purposes
+from hq.people.models import Person
+from hq.people.policy import Refused, check
+from hq.retention.models import Hold
+from hq.retention.scope import Scope
+from hq.site import clock, keys
+from hq.site.models import Settings
+
+COMMANDER = "the Commander"
+
+
+@transaction.atomic
+def request(
+    person: Person,
+    *,
+    case: str,
+    reason: str,
+    scope: Scope,
+    purpose: str = "evidence",
+    pictures: bool = True,
+    hold: Hold | None = None,
+) -> Package:
+    """Ask for a package. Raises Refused without the right or a case number, ScopeError."""
+    check(person, "evidence.request", purpose=purpose, case=case)
+    if not case.strip():
+        raise Refused("430.4-e", "an evidence package needs a case number", "nobody: enter it on this page")
+    scope.check()
+    package = Package(
+        case=case.strip(),
+        purpose=purpose,
+        reason=reason,
+        hold=hold,
+        scope_json=scope.to_json(),
+        with_pictures=pictures,
+        requested_by=person,
+        requested_at=clock.now(),
+    )
+    package.full_clean(exclude=["number", "scope_json"])
+    package.save(force_insert=True)
+    package.number = f"P-{clock.today():%Y}-{package.pk:05d}"
+    package.save(update_fields=["number"])
+    return package
+
+
+@transaction.atomic
+def approve(person: Person, pk: int) -> Package:
+    """Raises Refused, also for who requested it."""
+    package = _in_state(pk, Package.State.REQUESTED)
+    check(person, "evidence.approve", obj=package)
+    package.approved_by, package.approved_at = person, clock.now()
+    package.state = Package.State.APPROVED
+    package.save(update_fields=["approved_by", "approved_at", "state"])
+    return package
+
+
+@transaction.atomic
+def refuse(person: Person, pk: int, why: str) -> Package:
+    """Raises Refused without the right."""
+    package = _in_state(pk, Package.State.REQUESTED)
+    check(person, "evidence.approve", obj=package)
+    package.refused_why, package.state = why[:300], Package.State.REFUSED
+    package.save(update_fields=["refused_why", "state"])
+    return package
+
+
+@transaction.atomic
+def prepare(person: Person, pk: int) -> Package:
+    """Make and sign the ZIP, whole or not at all. Raises Refused, TooMany, Unreadable, KeyExposed."""
+    package = _in_state(pk, Package.State.APPROVED)
+    check(person, "evidence.prepare")
+    if package.approved_by == person:
+        raise Refused("430.4-e", "it takes a second person: you approved this package", COMMANDER)
+    now = clock.now()
+    reads = collect.reads_of(package.scope.q())
+    if not reads:
+        raise Refused("430.4-e", "no read is within this package's scope", "whoever requests another scope")
+    rows, photos, missing = collect.read_rows(reads, pictures=package.with_pictures)
+    assert package.number
+    content = bag.Content(
+        cover=cover(
+            number=package.number,
+            kind="Evidence package",
+            case=package.case,
+            purpose=package.purpose,
+            people=(package.requested_by, package.approved_by, person),
+            at=now,
+            scope=package.scope,
+            notes=notes(missing, package.with_pictures),
+        ),
+        reads=rows,
+        photos=photos,
+        hits=collect.hit_rows(reads, person),
+        units=collect.unit_rows(reads),
+        hotlists=collect.hotlist_rows(reads),
+        access=collect.access_rows(reads, package.number, now),
+    )
+    store(package, content, now)
+    package.prepared_by, package.prepared_at, package.state = person, now, Package.State.PREPARED
+    package.save()
+    return package
+
+
+@transaction.atomic
+def book(
+    person: Person,
+    pk: int,
+    *,
+    medium: str,
+    medium_serial: str,
+    evidence_number: str,
+    booked_where: str,
+    booked_name: str,
+    booked_on: datetime,
+) -> Package:
+    """Record that the medium lies in the property room. Raises Refused for what is missing."""
+    package = _in_state(pk, Package.State.PREPARED)
+    check(person, "evidence.book")
+    for name, value in (
+        ("serial number of the medium", medium_serial),
+        ("evidence number", evidence_number),
+        ("who booked it", booked_name),
+    ):
+        if not value.strip():
+            raise Refused("430.4-e", f"a booking needs its {name}", "nobody: enter it on this page")
+    package.medium, package.medium_serial, package.evidence_number = medium, medium_serial, evidence_number
+    package.booked_where, package.booked_name, package.booked_on = booked_where, booked_name, booked_on
+    package.booking_by, package.booking_at, package.state = person, clock.now(), Package.State.BOOKED
+    package.full_clean(exclude=["scope_json"])
+    package.save()
+    return package
+
+
+def not_booked() -> list[Package]:
+    """Packages that were made and lie in no property room yet, the oldest first."""
+    return list(Package.objects.filter(state=Package.State.PREPARED).order_by("prepared_at"))
+
+
+def cover(
+    *,
+    number: str,
+    kind: str,
+    case: str,
+    purpose: str,
+    people: tuple[Person | str, Person | None, Person],
+    at: datetime,
+    scope: Scope,
+    notes: list[str],
+    recipient: str = "",
+) -> bag.Cover:
+    """The cover of a package; `people` asked, approved and prepared it."""
+    agency = Settings.current()
+    stated = purposes.ALL.get(purpose)
+    asked, approved, prepared = people
+    return bag.Cover(
+        number=number,
+        kind=kind,
+        agency=agency.agency if agency else prepared.agency,
+        ori=agency.ori if agency else "",
+        policy=f"policy {agency.policy_id}, {agency.policy_version}" if agency else "policy 430",
+        case=case,
+        purpose=f"{stated.title} ({stated.clause})" if stated else purpose,
+        requested_by=str(asked),
+        approved_by=str(approved),
+        prepared_by=str(prepared),
+        prepared_at=at,
+        recipient=recipient,
+        scope=scope.words(),
+        notes=notes,
+    )
+
+
+def notes(missing: int, with_pictures: bool) -> list[str]:
+    """What a reader of the package has to know."""
+    found = []
+    if not with_pictures:
+        found.append("Pictures were not asked for and are left out.")
+    if missing:
+        found.append(
+            f"{missing} pictures never reached HQ from the reader; the rows of their reads say which."
+        )
+    return found
+
+
+def store(made: Made, content: bag.Content, at: datetime) -> None:
+    """Build the ZIP into the storage and note on `made` what identifies it; the caller saves the row."""
+    key = keys.secret("evidence")
+    with tempfile.TemporaryFile() as file:
+        result = bag.build(content, key, cast(BinaryIO, file))
+        file.seek(0)
+        name = default_storage.save(f"packages/{at:%Y}/{result.folder}.zip", File(file))
+    made.file.name = name
+    made.sha256, made.manifest_sha256, made.size = result.sha256, result.manifest_sha256, result.size
+    made.public_key = keys.public("evidence").to_base64().decode()
+    made.reads, made.pictures = len(content.reads), len(content.photos)
+
+
+def _in_state(pk: int, state: str) -> Package:
+    package = Package.objects.select_for_update().get(pk=pk)
+    if package.state != state:
+        raise Refused(
+            "430.4-e",
+            f"package {package} is {package.get_state_display()}, not {Package.State(state).label}",
+            COMMANDER,
+        )
+    return package

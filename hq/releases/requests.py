@@ -1,0 +1,226 @@
+"""Release requests: received in writing, reviewed, decided, fulfilled within what was approved (430.8).
+
+RECEIVED -> REVIEWED -> APPROVED or DENIED -> FULFILLED. A request of anybody but law enforcement or a
+prosecutor is ROUTED to the custodian of records, with a due date and no way to export (430.8-z).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import date, datetime, timedelta
+from typing import Final
+
+from django.core.files import File
+from django.db import transaction
+from django.db.models import Q, QuerySet
+
+from hq.evidence import bag, collect, packages
+from hq.people import purposes
+from hq.people.models import Person
+from hq.people.policy import Refused, check
+from hq.releases import partners
+from hq.releases.models import Partner, ReleaseRequest
+from hq.retention.scope import Scope
+from hq.site import clock
+
+ANSWER_DAYS: Final = 10
+"""Days to answer a public records request (Government Code 7922.535)."""
+
+COMMANDER = "the Commander or an authorised designee"
+State = ReleaseRequest.State
+
+
+@transaction.atomic
+def register(
+    person: Person,
+    *,
+    kind: str,
+    agency: str,
+    person_name: str,
+    purpose: str,
+    purpose_text: str,
+    document: File[bytes] | None,
+    received_at: datetime,
+    case: str = "",
+    partner: Partner | None = None,
+    person_title: str = "",
+    person_contact: str = "",
+    scope: Scope | None = None,
+    pictures: bool = False,
+    due_on: date | None = None,
+    requested_by: Person | None = None,
+) -> ReleaseRequest:
+    """Register a written request with its original. Raises Refused for what 430.8(a) asks and it lacks."""
+    check(person, "releases.register")
+    _required(agency, person_name, purpose, purpose_text, document)
+    assert document is not None
+    other = kind == ReleaseRequest.Kind.OTHER
+    if not other:
+        partners.check_may_receive(partner)
+        if not case.strip():
+            raise Refused("430.8(a)3", "the purpose needs its case number", "the requesting agency")
+        (scope or Scope()).check()
+    document.seek(0)
+    digest = hashlib.sha256(document.read()).hexdigest()
+    document.seek(0)
+    row = ReleaseRequest(
+        kind=kind,
+        state=State.ROUTED if other else State.RECEIVED,
+        partner=None if other else partner,
+        agency=agency,
+        person_name=person_name,
+        person_title=person_title,
+        person_contact=person_contact,
+        requested_by=requested_by,
+        purpose=purpose,
+        purpose_text=purpose_text,
+        case=case.strip(),
+        document=document,
+        document_sha256=digest,
+        received_at=received_at,
+        due_on=due_on or (received_at.date() + timedelta(days=ANSWER_DAYS) if other else None),
+        registered_by=person,
+        registered_at=clock.now(),
+        scope_asked=(scope or Scope()).to_json(),
+        pictures_asked=pictures and not other,
+    )
+    row.full_clean(exclude=["number", "scope_asked", "scope_approved", "case"])
+    row.save(force_insert=True)
+    row.number = f"R-{clock.today():%Y}-{row.pk:05d}"
+    row.save(update_fields=["number"])
+    return row
+
+
+@transaction.atomic
+def review(person: Person, pk: int, note: str) -> ReleaseRequest:
+    """The Commander or a designee has read the request and its original. Raises Refused."""
+    row = _in_state(pk, State.RECEIVED)
+    check(person, "releases.decide", obj=row)
+    row.reviewed_by, row.reviewed_at, row.review_note = person, clock.now(), note[:500]
+    row.state = State.REVIEWED
+    row.save(update_fields=["reviewed_by", "reviewed_at", "review_note", "state"])
+    return row
+
+
+@transaction.atomic
+def approve(person: Person, pk: int, scope: Scope, *, pictures: bool, reason: str) -> ReleaseRequest:
+    """Approve no more than was asked. Raises Refused, ScopeError."""
+    row = _in_state(pk, State.REVIEWED)
+    check(person, "releases.decide", obj=row)
+    partners.check_may_receive(row.partner)
+    scope.check()
+    if not scope.within(row.asked) or (pictures and not row.pictures_asked):
+        raise Refused(
+            "430.8(b)", "this approves more than the written request asks for", "the requesting agency"
+        )
+    row.decided_by, row.decided_at, row.decision_reason = person, clock.now(), reason[:500]
+    row.scope_approved, row.pictures_approved, row.state = scope.to_json(), pictures, State.APPROVED
+    row.save()
+    return row
+
+
+@transaction.atomic
+def deny(person: Person, pk: int, reason: str) -> ReleaseRequest:
+    """Raises Refused."""
+    row = _in_state(pk, State.REVIEWED)
+    check(person, "releases.decide", obj=row)
+    row.decided_by, row.decided_at, row.decision_reason = person, clock.now(), reason[:500]
+    row.state = State.DENIED
+    row.save(update_fields=["decided_by", "decided_at", "decision_reason", "state"])
+    return row
+
+
+@transaction.atomic
+def fulfil(
+    person: Person, pk: int, *, scope: Scope | None = None, pictures: bool | None = None
+) -> ReleaseRequest:
+    """Make the package for the partner, within what was approved; all of it by default.
+
+    Raises Refused before the approval, for who decided, for a wider scope, for a partner that may no longer
+    receive; TooMany, bag.Unreadable, keys.KeyExposed.
+    """
+    row = ReleaseRequest.objects.select_for_update().get(pk=pk)
+    if row.kind == ReleaseRequest.Kind.OTHER:
+        raise Refused("430.8-z", "this request is the custodian's; nothing is exported for it here", "nobody")
+    row = _in_state(pk, State.APPROVED)
+    check(person, "releases.fulfil", obj=row)
+    partners.check_may_receive(row.partner)
+    approved = row.approved
+    assert approved is not None
+    wanted = scope or approved
+    with_pictures = row.pictures_approved if pictures is None else pictures
+    if not wanted.within(approved) or (with_pictures and not row.pictures_approved):
+        raise Refused("430.8(b)", "this is more than was approved", COMMANDER)
+    now = clock.now()
+    reads = collect.reads_of(approved.q() & wanted.q())
+    rows, photos, missing = collect.read_rows(reads, pictures=with_pictures)
+    assert row.number
+    notes = packages.notes(missing, with_pictures)
+    notes.append("Hits and hot lists are not released: their entries are other agencies' data.")
+    content = bag.Content(
+        cover=packages.cover(
+            number=row.number,
+            kind="Release to another agency",
+            case=row.case,
+            purpose=row.purpose,
+            people=(f"{row.person_name}, {row.person_title}, {row.agency}", row.decided_by, person),
+            at=now,
+            scope=wanted,
+            notes=notes,
+            recipient=f"{row.person_name}, {row.agency}",
+        ),
+        # What others recorded about a read stays here: it may name people and other cases.
+        reads=[{name: value for name, value in read.items() if name != "about"} for read in rows],
+        photos=photos,
+        units=[{"unit": unit["unit"], "cameras": unit["cameras"]} for unit in collect.unit_rows(reads)],
+    )
+    packages.store(row, content, now)
+    row.fulfilled_by, row.fulfilled_at, row.state = person, now, State.FULFILLED
+    row.save()
+    return row
+
+
+@transaction.atomic
+def close(person: Person, pk: int, note: str) -> ReleaseRequest:
+    """The custodian has answered an OTHER request by the department's records procedure. Raises Refused."""
+    row = _in_state(pk, State.ROUTED)
+    check(person, "releases.register")
+    row.closed_by, row.closed_at, row.closing_note, row.state = person, clock.now(), note[:500], State.CLOSED
+    row.save(update_fields=["closed_by", "closed_at", "closing_note", "state"])
+    return row
+
+
+def waiting() -> QuerySet[ReleaseRequest]:
+    """Requests that somebody has to act on, the earliest due first."""
+    done = (State.DENIED, State.FULFILLED, State.CLOSED)
+    return ReleaseRequest.objects.exclude(state__in=done).order_by("due_on", "received_at")
+
+
+def late(day: date | None = None) -> QuerySet[ReleaseRequest]:
+    """Requests past the day on which they were to be answered."""
+    return waiting().filter(Q(due_on__lt=day or clock.today()))
+
+
+def _required(
+    agency: str, person_name: str, purpose: str, purpose_text: str, document: File[bytes] | None
+) -> None:
+    for clause, what, value in (
+        ("430.8(a)1", "the name of the agency", agency),
+        ("430.8(a)2", "the name of the person requesting", person_name),
+        ("430.8(a)3", "the intended purpose", purpose_text),
+    ):
+        if not value.strip():
+            raise Refused(clause, f"the request lacks {what}", "the requesting agency")
+    if purpose not in purposes.ALL:
+        raise Refused("430.8(a)3", "the purpose is none of the policy's list", "nobody")
+    if document is None or not document.size:
+        raise Refused("430.8(a)", "the written request itself is missing", "the requesting agency")
+
+
+def _in_state(pk: int, state: str) -> ReleaseRequest:
+    row = ReleaseRequest.objects.select_for_update().get(pk=pk)
+    if row.state != state:
+        raise Refused(
+            "430.8(b)", f"request {row} is {row.get_state_display()}, not {State(state).label}", COMMANDER
+        )
+    return row

@@ -1,0 +1,196 @@
+"""An evidence package: asked for with a case number, approved by another, whole, signed, and booked."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.files.storage import default_storage
+from django.db import DatabaseError, IntegrityError, transaction
+
+from hq.evidence import bag, check, collect, packages
+from hq.evidence.models import Package
+from hq.log import chain
+from hq.people.models import Person
+from hq.people.policy import Refused
+from hq.records.models import AccessReceived, Picture, Read
+from hq.retention.scope import Scope, ScopeError
+from hq.site import clock as hq_clock
+from hq.site import keys
+from tests.hq import kept
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _storage(tmp_path: Path, settings: Any) -> None:
+    settings.MEDIA_ROOT, settings.DATA = tmp_path / "pictures", tmp_path
+
+
+@pytest.fixture
+def office(people: Callable[..., Person]) -> kept.Office:
+    return kept.Office(people)
+
+
+def ask(office: kept.Office, scope: Scope | None = None, **fields: Any) -> Package:
+    values = {"case": "26-1234", "purpose": "criminal_investigation", "reason": "burglary", **fields}
+    return packages.request(office.investigator, scope=scope or Scope(plate="7ABC123"), **values)
+
+
+def made(office: kept.Office, **fields: Any) -> Package:
+    package = ask(office, **fields)
+    packages.approve(office.commander, package.pk)
+    return packages.prepare(office.records_clerk, package.pk)
+
+
+def inside(package: Package) -> dict[str, bytes]:
+    """The package's files by their names, once HQ's own check has found nothing wrong."""
+    data = default_storage.open(package.file.name).read()
+    assert check.faults(io.BytesIO(data), keys.public("evidence"), package.sha256) == []
+    archive = zipfile.ZipFile(io.BytesIO(data))
+    return {name.split("/", 1)[1]: archive.read(name) for name in archive.namelist()}
+
+
+def rows(files: dict[str, bytes], name: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(files[f"data/{name}.json"])
+    return found
+
+
+@pytest.mark.clause("430.4-e")
+def test_it_needs_a_case_number(office: kept.Office) -> None:
+    for case in ("", "  "):
+        with pytest.raises(Refused):
+            ask(office, case=case)
+    with pytest.raises(ScopeError):
+        ask(office, Scope())
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Package.objects.create(case="", reason="x", purpose="x", requested_by=office.investigator)
+
+
+@pytest.mark.clause("430.4-e")
+def test_it_needs_an_approver_who_neither_asked_nor_makes_it(
+    office: kept.Office, people: Callable[..., Person]
+) -> None:
+    kept.read()
+    package = ask(office)
+    with pytest.raises(Refused):
+        packages.prepare(office.records_clerk, package.pk)
+    with pytest.raises(Refused):
+        packages.approve(office.investigator, package.pk)
+    both = people(["commander", "custodian"])
+    own = packages.request(both, case="26-1", reason="x", scope=Scope(plate="7ABC123"))
+    with pytest.raises(Refused):
+        packages.approve(both, own.pk)
+    packages.approve(both, package.pk)
+    with pytest.raises(Refused):
+        packages.prepare(both, package.pk)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Package.objects.filter(pk=package.pk).update(prepared_by=both)
+    assert packages.prepare(office.records_clerk, package.pk).state == "prepared"
+
+
+@pytest.mark.clause("430.4-e")
+def test_it_holds_reads_pictures_hits_units_lists_and_who_saw_them(office: kept.Office) -> None:
+    read = kept.read(hit=True)
+    kept.read("8XYZ987")
+    chain.append(
+        kind="view", person=office.investigator, action="reads.view", purpose="stolen_vehicle", case="26-9",
+        ids=[read.id],
+    )  # fmt: skip
+    chain.append(kind="view", person=office.investigator, action="reads.view", ids=["another"])
+    AccessReceived.objects.create(
+        id=read.id, unit=read.unit, store_id=read.store_id, sequence=9, accessed_at=hq_clock.now(),
+        received_at=hq_clock.now(), clock={}, person="A. Mora", title="Officer", agency="x", action="list",
+        purpose="stolen_vehicle", results=1, ids=[str(read.id)], outcome="done", digest="",
+    )  # fmt: skip
+    files = inside(made(office))
+    (row,) = rows(files, "reads")
+    assert (row["id"], row["text"], row["unit"]) == (str(read.id), "7ABC123", "gate-1")
+    for picture in row["pictures"]:
+        stored = Picture.objects.get(read=read, kind=picture["kind"])
+        assert files[f"data/{picture['file']}"] == default_storage.open(stored.file.name).read()
+    assert [hit["read"] for hit in rows(files, "hits")] == [str(read.id)]
+    assert [one["version"] for one in rows(files, "hotlists")] == ["svs-4"]
+    assert [one["unit"] for one in rows(files, "units")] == ["gate-1"]
+    seen = rows(files, "access-log")
+    assert {(one["where"], one["action"]) for one in seen} == {("HQ", "reads.view"), ("unit gate-1", "list")}
+    about = json.loads(files["data/package.json"])
+    assert about["case"] == "26-1234"
+    assert about["approved_by"] == str(office.commander)
+
+
+@pytest.mark.clause("430.3(e)")
+def test_the_entry_of_a_restricted_list_is_masked_without_the_grant(office: kept.Office) -> None:
+    read = kept.read(hit=True)
+    read.hits.update(alarm_class="supervised_release", reason="parole")
+    (hit,) = rows(inside(made(office)), "hits")
+    assert (hit["alarm_class"], hit["reason"], hit["entry_plate"]) == ("", "", "")
+    assert "grant" in hit["masked"]
+
+
+@pytest.mark.clause("430.4-e")
+def test_a_picture_that_never_came_is_named_and_a_changed_one_stops_it(office: kept.Office) -> None:
+    read = kept.read(pictures=("plate",))
+    Picture.objects.create(read=read, kind="scene", sha256="0" * 64, size=5, missing=True)
+    files = inside(made(office))
+    (row,) = rows(files, "reads")
+    assert [picture["missing"] for picture in row["pictures"]] == ["", "it never reached HQ"]
+    assert "1 pictures never reached HQ" in files["index.html"].decode()
+
+    package = ask(office)
+    packages.approve(office.commander, package.pk)
+    Path(default_storage.path(read.pictures.get(kind="plate").file.name)).write_bytes(b"other")
+    with pytest.raises(bag.Unreadable):
+        packages.prepare(office.records_clerk, package.pk)
+    package.refresh_from_db()
+    assert (package.state, package.file.name) == ("approved", "")
+
+
+def test_an_empty_or_too_wide_scope_makes_no_package(
+    office: kept.Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = ask(office)
+    packages.approve(office.commander, package.pk)
+    with pytest.raises(Refused):
+        packages.prepare(office.records_clerk, package.pk)
+    monkeypatch.setattr(collect, "MAX_READS", 1)
+    kept.read()
+    kept.read()
+    with pytest.raises(collect.TooMany):
+        packages.prepare(office.records_clerk, package.pk)
+
+
+@pytest.mark.clause("430.4-e")
+def test_it_is_listed_until_it_is_booked_with_number_and_serial(office: kept.Office) -> None:
+    kept.read()
+    package = made(office)
+    assert packages.not_booked() == [package]
+    booking = {
+        "medium": "USB stick",
+        "medium_serial": "SN-1",
+        "evidence_number": "E-77",
+        "booked_where": "locker 4",
+        "booked_name": "R. Okafor",
+        "booked_on": hq_clock.now(),
+    }
+    for name in ("medium_serial", "evidence_number", "booked_name"):
+        with pytest.raises(Refused):
+            packages.book(office.records_clerk, package.pk, **{**booking, name: " "})
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Package.objects.filter(pk=package.pk).update(state="booked")
+    assert packages.book(office.records_clerk, package.pk, **booking).state == "booked"
+    assert packages.not_booked() == []
+
+
+def test_a_package_is_never_deleted_nor_its_scope_changed(office: kept.Office) -> None:
+    package = ask(office)
+    with pytest.raises(DatabaseError), transaction.atomic():
+        package.delete()
+    with pytest.raises(DatabaseError), transaction.atomic():
+        Package.objects.filter(pk=package.pk).update(scope_json=Scope(plate="*1").to_json())
+    assert Read.objects.count() == 0

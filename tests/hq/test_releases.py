@@ -1,0 +1,310 @@
+"""Records leave the department on a written request, approved by one and fulfilled by another."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.files.base import ContentFile
+from django.db import DatabaseError, IntegrityError, transaction
+
+from hq.people.models import Person
+from hq.people.policy import Refused
+from hq.releases import partners, requests
+from hq.releases.models import Partner, ReleaseRequest
+from hq.retention.scope import Scope
+from hq.site import clock as hq_clock
+from tests.hq import kept
+from tests.hq.test_evidence import inside, rows
+
+pytestmark = pytest.mark.django_db
+
+LETTER = b"%PDF- We ask for ..."
+
+
+@pytest.fixture(autouse=True)
+def _storage(tmp_path: Path, settings: Any) -> None:
+    settings.MEDIA_ROOT, settings.DATA = tmp_path / "pictures", tmp_path
+
+
+@pytest.fixture
+def office(people: Callable[..., Person]) -> kept.Office:
+    return kept.Office(people)
+
+
+def partner(office: kept.Office, kind: str = "ca_law", **fields: Any) -> Partner:
+    values = {"agency": f"Neighbour {kind}", "valid_until": hq_clock.today() + timedelta(days=100), **fields}
+    return partners.approve(office.commander, partners.propose(office.administrator, kind=kind, **values).pk)
+
+
+def ask(office: kept.Office, **fields: Any) -> ReleaseRequest:
+    values = {
+        "kind": "agency",
+        "agency": "Neighbour PD",
+        "person_name": "Det. B. Ask",
+        "purpose": "criminal_investigation",
+        "purpose_text": "burglary series",
+        "case": "N-77",
+        "document": ContentFile(LETTER, "letter.pdf"),
+        "received_at": hq_clock.now(),
+        "scope": Scope(plate="7ABC123", since=datetime(2020, 1, 1, tzinfo=UTC)),
+        "pictures": True,
+        **fields,
+    }
+    if "partner" not in values and values["kind"] == "agency":
+        values["partner"] = Partner.objects.first() or partner(office)
+    return requests.register(values.pop("by", office.records_clerk), **values)
+
+
+def approved(office: kept.Office, **fields: Any) -> ReleaseRequest:
+    row = ask(office, **fields)
+    requests.review(office.commander, row.pk, "in order")
+    return requests.approve(office.commander, row.pk, row.asked, pictures=True, reason="case shown")
+
+
+# Who may receive at all
+
+
+@pytest.mark.clause("430.8-0")
+@pytest.mark.parametrize("kind", ["ca_law", "ca_prosecutor"])
+def test_california_law_enforcement_and_prosecutors_may_ask(office: kept.Office, kind: str) -> None:
+    assert ask(office, partner=partner(office, kind)).state == "received"
+
+
+@pytest.mark.clause("CC-55b")
+@pytest.mark.parametrize("kind", ["ca_other", "out_of_state", "federal", "private"])
+def test_all_others_are_refused_without_authority_and_commander(office: kept.Office, kind: str) -> None:
+    them = partner(office, kind)
+    with pytest.raises(Refused) as refused:
+        ask(office, partner=them)
+    assert refused.value.clause == "CC-55b"
+    override = partners.propose_override(
+        office.administrator,
+        them,
+        citation="Court order 12-345",
+        document=ContentFile(b"order", "order.pdf"),
+        valid_until=hq_clock.today() + timedelta(days=10),
+    )
+    with pytest.raises(Refused):
+        ask(office, partner=them)
+    with pytest.raises(Refused):
+        partners.approve_override(office.administrator, override.pk)
+    partners.approve_override(office.commander, override.pk)
+    assert ask(office, partner=them).state == "received"
+
+
+@pytest.mark.clause("430.8-0")
+def test_a_partner_is_approved_in_date_and_not_ended(office: kept.Office, clock: Any) -> None:
+    proposed = partners.propose(
+        office.administrator, agency="New PD", kind="ca_law", valid_until=hq_clock.today() + timedelta(days=5)
+    )
+    with pytest.raises(Refused):
+        ask(office, partner=proposed)
+    with pytest.raises(Refused):
+        ask(office, partner=None)
+    live = partner(office, valid_until=hq_clock.today() + timedelta(days=5))
+    row = approved(office, partner=live)
+    clock.advance(days=6)
+    kept.read()
+    with pytest.raises(Refused):
+        requests.fulfil(office.custodian, row.pk)
+    ended = partner(office, "ca_prosecutor")
+    ended = partners.end(office.commander, ended.pk)
+    with pytest.raises(Refused):
+        ask(office, partner=ended)
+
+
+# What a request must hold
+
+
+@pytest.mark.parametrize(
+    ("clause", "missing"),
+    [
+        pytest.param("430.8(a)1", {"agency": " "}, marks=pytest.mark.clause("430.8(a)1")),
+        pytest.param("430.8(a)2", {"person_name": ""}, marks=pytest.mark.clause("430.8(a)2")),
+        pytest.param("430.8(a)3", {"purpose_text": ""}, marks=pytest.mark.clause("430.8(a)3")),
+        pytest.param("430.8(a)3", {"purpose": "curiosity"}, marks=pytest.mark.clause("430.8(a)3")),
+        pytest.param("430.8(a)3", {"case": ""}, marks=pytest.mark.clause("430.8(a)3")),
+        pytest.param("430.8(a)", {"document": None}, marks=pytest.mark.clause("430.8(a)")),
+        pytest.param("430.8(a)", {"document": ContentFile(b"", "x")}, marks=pytest.mark.clause("430.8(a)")),
+    ],
+    ids=["agency", "person", "purpose", "purpose not of the list", "case", "no letter", "empty letter"],
+)
+def test_a_request_without_it_is_refused(office: kept.Office, clause: str, missing: dict[str, Any]) -> None:
+    with pytest.raises(Refused) as refused:
+        ask(office, **missing)
+    assert refused.value.clause == clause
+    assert not ReleaseRequest.objects.exists()
+
+
+@pytest.mark.clause("430.8(a)")
+def test_the_letter_is_stored_with_its_hash(office: kept.Office) -> None:
+    row = ask(office)
+    assert row.document.open().read() == LETTER
+    assert row.document_sha256 == hashlib.sha256(LETTER).hexdigest()
+    for values in ({"document_sha256": ""}, {"agency": ""}, {"person_name": ""}, {"purpose_text": ""}):
+        with pytest.raises(DatabaseError), transaction.atomic():
+            ReleaseRequest.objects.filter(pk=row.pk).update(**values)
+
+
+# Approved before fulfilled
+
+
+@pytest.mark.clause("430.8(b)")
+def test_received_reviewed_approved_fulfilled_in_this_order_only(office: kept.Office) -> None:
+    kept.read()
+    row = ask(office)
+    with pytest.raises(Refused):
+        requests.fulfil(office.custodian, row.pk)
+    with pytest.raises(Refused):
+        requests.approve(office.commander, row.pk, row.asked, pictures=False, reason="x")
+    requests.review(office.commander, row.pk, "in order")
+    with pytest.raises(Refused):
+        requests.fulfil(office.custodian, row.pk)
+    requests.approve(office.commander, row.pk, row.asked, pictures=True, reason="x")
+    assert requests.fulfil(office.custodian, row.pk).state == "fulfilled"
+    with pytest.raises(Refused):
+        requests.fulfil(office.custodian, row.pk)
+    assert len(rows(inside(ReleaseRequest.objects.get()), "reads")) == 1  # type: ignore[arg-type]
+
+
+@pytest.mark.clause("430.8(b)")
+@pytest.mark.parametrize("state", ["approved", "fulfilled"])
+def test_the_database_refuses_a_skipped_step(office: kept.Office, state: str) -> None:
+    row = ask(office)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        ReleaseRequest.objects.filter(pk=row.pk).update(
+            state=state, file="x", sha256="x", fulfilled_by=office.custodian
+        )
+
+
+@pytest.mark.clause("430.8(b)")
+def test_a_denied_request_is_never_fulfilled(office: kept.Office) -> None:
+    row = ask(office)
+    requests.review(office.commander, row.pk, "no case shown")
+    requests.deny(office.commander, row.pk, "no case shown")
+    with pytest.raises(Refused):
+        requests.fulfil(office.custodian, row.pk)
+
+
+@pytest.mark.clause("430.8(b)")
+def test_the_approver_neither_registered_nor_asked_nor_fulfils(
+    office: kept.Office, people: Callable[..., Person]
+) -> None:
+    kept.read()
+    both = people(["commander", "custodian"])
+    for fields in ({"by": both}, {"requested_by": both}):
+        row = ask(office, **fields)
+        with pytest.raises(Refused):
+            requests.review(both, row.pk, "mine")
+        requests.review(office.commander, row.pk, "in order")
+        with pytest.raises(Refused):
+            requests.approve(both, row.pk, row.asked, pictures=False, reason="mine")
+        with pytest.raises(IntegrityError), transaction.atomic():
+            ReleaseRequest.objects.filter(pk=row.pk).update(decided_by=both)
+    row = ask(office)
+    requests.review(both, row.pk, "in order")
+    requests.approve(both, row.pk, row.asked, pictures=False, reason="x")
+    with pytest.raises(Refused):
+        requests.fulfil(both, row.pk)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        ReleaseRequest.objects.filter(pk=row.pk).update(fulfilled_by=both)
+
+
+@pytest.mark.clause("430.8(b)")
+def test_only_a_commander_or_designee_decides(office: kept.Office, people: Callable[..., Person]) -> None:
+    for role in ("custodian", "records_clerk", "administrator", "auditor", "investigator"):
+        row = ask(office, by=people("records_clerk"))
+        with pytest.raises(Refused):
+            requests.review(people(role), row.pk, "x")
+    row = ask(office)
+    designee = people("designee", rights=["releases.decide"])
+    requests.review(designee, row.pk, "in order")
+    assert requests.approve(designee, row.pk, row.asked, pictures=False, reason="x").state == "approved"
+
+
+@pytest.mark.clause("430.8(b)")
+@pytest.mark.parametrize(
+    "wider",
+    [
+        Scope(plate="7ABC123"),
+        Scope(plate="7ABC12?", since=datetime(2020, 1, 1, tzinfo=UTC)),
+        Scope(plate="7ABC123", since=datetime(2019, 12, 31, tzinfo=UTC)),
+        Scope(plate="7ABC123", since=datetime(2020, 1, 1, tzinfo=UTC), lookalikes=True),
+        Scope(unit="gate-1", since=datetime(2020, 1, 1, tzinfo=UTC)),
+    ],
+    ids=["any time", "more plates", "longer", "look-alikes", "any plate of a unit"],
+)
+def test_neither_approval_nor_export_may_be_wider(office: kept.Office, wider: Scope) -> None:
+    kept.read()
+    row = ask(office)
+    requests.review(office.commander, row.pk, "x")
+    with pytest.raises(Refused):
+        requests.approve(office.commander, row.pk, wider, pictures=False, reason="x")
+    requests.approve(office.commander, row.pk, row.asked, pictures=False, reason="x")
+    for fields in ({"scope": wider}, {"pictures": True}):
+        with pytest.raises(Refused) as refused:
+            requests.fulfil(office.custodian, row.pk, **fields)  # type: ignore[arg-type]
+        assert refused.value.clause == "430.8(b)"
+
+
+@pytest.mark.clause("430.8(b)")
+def test_the_export_holds_what_was_approved_and_no_more(office: kept.Office) -> None:
+    inside_scope = kept.read(hit=True)
+    kept.read("7A8C123")
+    kept.read("8XYZ987")
+    kept.read(days=3000)
+    row = ask(office)
+    requests.review(office.commander, row.pk, "x")
+    requests.approve(office.commander, row.pk, row.asked, pictures=False, reason="x")
+    done = requests.fulfil(office.custodian, row.pk)
+    files = inside(done)  # type: ignore[arg-type]
+    assert [read["id"] for read in rows(files, "reads")] == [str(inside_scope.id)]
+    assert not [name for name in files if "pictures/" in name]
+    assert rows(files, "hits") == rows(files, "access-log") == []
+    about = json.loads(files["data/package.json"])
+    assert (about["number"], about["recipient"]) == (done.number, "Det. B. Ask, Neighbour PD")
+    assert done.manifest_sha256
+
+
+# Kept on file
+
+
+@pytest.mark.clause("430.8(c)")
+def test_a_request_is_never_deleted_nor_rewritten(office: kept.Office) -> None:
+    row = approved(office)
+    with pytest.raises(DatabaseError), transaction.atomic():
+        row.delete()
+    with pytest.raises(DatabaseError), transaction.atomic():
+        ReleaseRequest.objects.all().delete()
+    with pytest.raises(DatabaseError), transaction.atomic():
+        ReleaseRequest.objects.filter(pk=row.pk).update(scope_asked=Scope(plate="9*").to_json())
+    with pytest.raises(DatabaseError), transaction.atomic():
+        Partner.objects.all().delete()
+
+
+@pytest.mark.clause("430.8-z")
+def test_anybody_else_is_routed_to_the_custodian_with_a_due_date(office: kept.Office, clock: Any) -> None:
+    kept.read()
+    row = ask(office, kind="other", agency="private person", case="", scope=None, partner=None)
+    assert (row.state, row.due_on) == ("routed", hq_clock.now().date() + timedelta(days=10))
+    for act in (
+        lambda: requests.fulfil(office.records_clerk, row.pk),
+        lambda: requests.review(office.commander, row.pk, "x"),
+        lambda: requests.approve(office.commander, row.pk, Scope(plate="7*"), pictures=False, reason="x"),
+    ):
+        with pytest.raises(Refused):
+            act()
+    for values in ({"file": "packages/x.zip"}, {"state": "approved"}, {"state": "fulfilled"}):
+        with pytest.raises(DatabaseError), transaction.atomic():
+            ReleaseRequest.objects.filter(pk=row.pk).update(**values)
+    assert not requests.late().exists()
+    clock.advance(days=12)
+    assert requests.late().get() == row
+    requests.close(office.custodian, row.pk, "answered by letter")
+    assert not requests.waiting().exists()
