@@ -20,7 +20,7 @@ DATA = Path(os.environ.get("PLATEWARDEN_HQ_DATA", "hq-data"))
 DEMO = os.environ.get("PLATEWARDEN_HQ_DEMO") == "1"
 DEBUG = False
 
-_NO_KEY = "PLATEWARDEN_HQ_SECRET_KEY" not in os.environ
+SECRET_KEY_MISSING = not os.environ.get("PLATEWARDEN_HQ_SECRET_KEY")
 # A key of the moment lets commands run; doctor refuses to serve a production site with it.
 SECRET_KEY = os.environ.get("PLATEWARDEN_HQ_SECRET_KEY") or secrets.token_urlsafe(50)
 ALLOWED_HOSTS = [h for h in os.environ.get("PLATEWARDEN_HQ_HOSTS", "localhost,127.0.0.1").split(",") if h]
@@ -126,7 +126,6 @@ SECURE_REFERRER_POLICY = "same-origin"
 SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEMO
 SECURE_HSTS_SECONDS = 0 if DEMO else 365 * 24 * 3600
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not DEMO
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 CSRF_FAILURE_VIEW = "hq.site.errors.csrf_failure"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 ROOT_URLCONF = "hq.urls"

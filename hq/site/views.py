@@ -32,8 +32,8 @@ _PARTS = ("hq", "mqtt", "plates")
 def home(request: PageRequest) -> HttpResponseBase:
     """What waits for this person, and what they did last.
 
-    An app says what waits by a method `waiting(person, standing)` of its AppConfig, which gives label, address
-    and count for each thing.
+    An app says what waits by a method `waiting(person, standing)` of its AppConfig, which gives label,
+    address and count for each thing.
     """
     waiting = [
         line

@@ -37,10 +37,9 @@ def hundredths(at: datetime | None) -> str:
     here = at.astimezone(ZoneInfo(settings.TIME_ZONE))
     offset = f"{here:%z}"
     return format_html(
-        '<time datetime="{}">{}.{:02d} <span class="offset">{}</span></time>',
+        '<time datetime="{}">{} <span class="offset">{}</span></time>',
         at.astimezone(UTC).isoformat(),
-        f"{here:%Y-%m-%d %H:%M:%S}",
-        here.microsecond // 10_000,
+        f"{here:%Y-%m-%d %H:%M:%S}.{here.microsecond // 10_000:02d}",
         f"{offset[:3]}:{offset[3:]}",
     )
 

@@ -1,0 +1,77 @@
+"""The `platewarden-hq` command: a thin table over the management commands of HQ's apps.
+
+Owns the list of commands and the exit codes; what a command does is in its app's management/commands.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+_DJANGO = ("migrate",)
+_CODES = "exit codes: 0 ok, 1 it failed, 2 usage, 3 the site is not set up for it"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line (without the program's name) and return its exit code."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hq.settings")
+    if arguments[:1] == ["demo"]:
+        os.environ["PLATEWARDEN_HQ_DEMO"] = "1"
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def _run(arguments: list[str]) -> int:
+    import django
+    from django.conf import settings
+    from django.core.management import execute_from_command_line
+
+    # Before anything opens the database in it; only HQ's own user may look inside.
+    Path(settings.DATA).mkdir(mode=0o700, parents=True, exist_ok=True)
+    django.setup()
+    known = commands()
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_help(known))
+        return 0 if arguments else 2
+    name = arguments[0].replace("-", "_")
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 1)
+        hint = (
+            f"; did you mean {near[0].replace('_', '-')}?" if near else "; platewarden-hq --help lists them"
+        )
+        print(f"platewarden-hq: no command {arguments[0]}{hint}", file=sys.stderr)
+        return 2
+    try:
+        execute_from_command_line(["platewarden-hq", name, *arguments[1:]])
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1
+    return 0
+
+
+def commands() -> list[str]:
+    """Every command of HQ's apps, and Django's that its operator needs."""
+    from django.core.management import get_commands
+
+    return sorted(name for name, app in get_commands().items() if app.startswith("hq.") or name in _DJANGO)
+
+
+def _help(known: list[str]) -> str:
+    from django.core.management import get_commands, load_command_class
+
+    apps = get_commands()
+    lines = ["usage: platewarden-hq COMMAND [OPTIONS]   (COMMAND --help tells its options)", ""]
+    for name in known:
+        text = str(load_command_class(apps[name], name).help).strip().splitlines()[0]
+        lines.append(f"  {name.replace('_', '-'):<14} {text}")
+    return "\n".join([*lines, "", _CODES])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

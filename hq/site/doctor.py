@@ -1,0 +1,111 @@
+"""What a site lacks: errors refuse a production start, warnings are told.
+
+An app adds its own by a method `doctor()` of its AppConfig, which gives Finding objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from django.apps import apps
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+
+from hq import APPS
+from hq.log import triggers
+from hq.log.models import SignedHead
+from hq.people.models import Role, holders
+from hq.site import clock, keys
+from hq.site.models import Settings
+
+DEMO_MARK = "(demo)"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong: what, by which rule, what to do. `error` refuses a production start."""
+
+    error: bool
+    rule: str
+    what: str
+    remedy: str
+
+
+def findings() -> list[Finding]:
+    """Everything that is wrong, errors first."""
+    try:
+        waiting = MigrationExecutor(connection).migration_plan(
+            MigrationExecutor(connection).loader.graph.leaf_nodes()
+        )
+    except DatabaseError as error:
+        return [Finding(True, "database", f"cannot be opened: {error}", "see DATABASE_URL")]
+    if waiting:
+        return [Finding(True, "database", f"{len(waiting)} migrations wait", "platewarden-hq migrate")]
+    found = [*_site(), *_people(), *_log()]
+    for name in APPS:
+        ask = getattr(apps.get_app_config(name), "doctor", None)
+        found.extend(ask() if ask else ())
+    return sorted(found, key=lambda f: not f.error)
+
+
+def _site() -> Iterator[Finding]:
+    held = Settings.current()
+    if settings.SECRET_KEY_MISSING:
+        yield Finding(
+            True, "430.5-0", "no secret key", "set PLATEWARDEN_HQ_SECRET_KEY to 50 random characters"
+        )
+    elif len(settings.SECRET_KEY) < 50:
+        yield Finding(True, "430.5-0", "the secret key is short", "make it 50 random characters at least")
+    if held is None:
+        yield Finding(True, "430.1", "no agency and policy are set", "platewarden-hq setup")
+    elif not settings.DEMO and DEMO_MARK in held.agency:
+        yield Finding(
+            True, "430.1", "the data is a demo's", "use another PLATEWARDEN_HQ_DATA or DATABASE_URL"
+        )
+    else:
+        for name in ("agency", "ori", "policy_id", "policy_version"):
+            if not getattr(held, name):
+                yield Finding(True, "430.1", f"the settings lack {name}", "propose settings with it")
+        if held.meeting_on is None:
+            yield Finding(False, "CC-55a", "no public meeting is recorded", "record it in the settings")
+        if not held.website:
+            yield Finding(
+                False, "430.2.1(g)", "no page is named where the policy is posted", "name it in the settings"
+            )
+    if Path(settings.DATA).stat().st_mode & 0o007:
+        yield Finding(
+            True, "430.5-0", f"everybody can look into {settings.DATA}", f"chmod 700 {settings.DATA}"
+        )
+    for path in keys.exposed():
+        yield Finding(True, "430.5-0", f"others can read {path}", f"chmod 600 {path}; make a new key")
+
+
+def _people() -> Iterator[Finding]:
+    for role, rule, error in (
+        (Role.COMMANDER, "430.1", True),
+        (Role.CUSTODIAN, "430.2.1(f)", True),
+        (Role.OVERSEER, "430.2.1(e)", False),
+        (Role.ADMINISTRATOR, "430.2-e", False),
+        (Role.TRAINING_SERGEANT, "430.6", False),
+        (Role.AUDITOR, "430.5(c)", False),
+    ):
+        if not holders(role):
+            yield Finding(
+                error, rule, f"nobody is appointed {role.label}", "the Commander appoints, under Accounts"
+            )
+
+
+def _log() -> Iterator[Finding]:
+    for name in triggers.missing(connection):
+        yield Finding(
+            True, "CJIS AU-9", f"the trigger {name} is missing or changed", "platewarden-hq migrate"
+        )
+    newest = SignedHead.objects.first()
+    if newest is None or clock.now() - newest.at > timedelta(hours=25):
+        yield Finding(
+            False, "CJIS AU-9", "no head of the log was signed today", "platewarden-hq log head --sign"
+        )

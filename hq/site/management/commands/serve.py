@@ -1,0 +1,48 @@
+"""Serve the pages."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser
+from typing import Any
+
+import uvicorn
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+from hq.site import doctor
+
+
+class Command(BaseCommand):
+    help = "Serve the pages; a production site that lacks policy, agency, commander or custodian is refused."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--host", default="127.0.0.1", help="address to listen on (default: this machine)"
+        )
+        parser.add_argument("--port", type=int, default=8430)
+        parser.add_argument(
+            "--proxy", default="127.0.0.1", help="address of the TLS proxy whose X-Forwarded headers count"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        errors = [finding for finding in doctor.findings() if finding.error]
+        if settings.DEMO:
+            errors = [finding for finding in errors if finding.rule == "database"]
+        for finding in errors:
+            self.stderr.write(f"refused by {finding.rule}: {finding.what}; {finding.remedy}")
+        if errors:
+            sys.exit(3)
+        # No access log of uvicorn's: an address may hold plate text, and the access record is the database's.
+        uvicorn.run(
+            "hq.asgi:application",
+            host=options["host"],
+            port=options["port"],
+            access_log=False,
+            server_header=False,
+            proxy_headers=True,
+            forwarded_allow_ips=options["proxy"],
+            lifespan="off",
+            log_level="warning",
+        )
