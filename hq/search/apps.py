@@ -1,6 +1,13 @@
+from typing import ClassVar
+
 from django.apps import AppConfig
 
 
 class SearchConfig(AppConfig):
     name = "hq.search"
     label = "search"
+    menu: ClassVar = [
+        ("Search", "search:form", "reads.search"),
+        ("Canvass", "search:canvass", "deployments.canvass"),
+        ("Shifts", "search:shifts", "shifts.view"),
+    ]

@@ -1,0 +1,91 @@
+"""The canvass of a crime scene: every plate of a deployment or area, and its stays (430.3(c)-1).
+
+Owns the grouping. A stay is as long as the camera saw the plate: an unseen vehicle is not known to be there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from hq.records.models import Read
+from plates.lookalike import fold
+
+MOST: Final = 5_000
+"""Reads that one report takes in; a part of them would not be a canvass, so a wider one is refused."""
+
+AWAY: Final = timedelta(minutes=30)
+"""Unseen for longer than this, a vehicle has left, and the next read begins another stay."""
+
+
+@dataclass
+class Stay:
+    """One time that a plate was seen, from the first read to the last."""
+
+    first: datetime
+    last: datetime
+    reads: int = 1
+
+    @property
+    def length(self) -> timedelta:
+        return self.last - self.first
+
+
+class Seen:
+    """One plate of a report."""
+
+    def __init__(self, plate: str) -> None:
+        self.plate = plate
+        self.reads: list[Read] = []
+        self.stays: list[Stay] = []
+        self.alike: list[str] = []
+
+    @property
+    def first(self) -> datetime:
+        return self.stays[0].first
+
+    @property
+    def last(self) -> datetime:
+        return self.stays[-1].last
+
+    @property
+    def stayed(self) -> timedelta:
+        """The stays together."""
+        return sum((stay.length for stay in self.stays), timedelta())
+
+    @property
+    def units(self) -> list[str]:
+        return sorted({str(read.unit) for read in self.reads})
+
+    @property
+    def hit(self) -> bool:
+        """Whether a read of it met a hot list: unverified."""
+        return any(not hit.withdrawn for read in self.reads for hit in read.hits.all())
+
+    def add(self, read: Read) -> None:
+        """The next read of it in time."""
+        self.reads.append(read)
+        if self.stays and read.at - self.stays[-1].last <= AWAY:
+            self.stays[-1].last = read.at
+            self.stays[-1].reads += 1
+        else:
+            self.stays.append(Stay(read.at, read.at))
+
+
+def report(reads: Iterable[Read]) -> list[Seen]:
+    """The plates in the order in which they were first seen; `reads` in any order.
+
+    Texts that look alike stay apart, each naming the others: which is right is for a person to see.
+    """
+    seen: dict[str, Seen] = {}
+    for read in sorted(reads, key=lambda one: (one.at, str(one.pk))):
+        name = read.key or read.text
+        seen.setdefault(name, Seen(name)).add(read)
+    groups: dict[str, list[str]] = {}
+    for name in seen:
+        groups.setdefault(fold(name), []).append(name)
+    for name, one in seen.items():
+        one.alike = [other for other in groups[fold(name)] if other != name]
+    return list(seen.values())

@@ -1,0 +1,75 @@
+"""Reads as a CSV file that names its own access record, safe to open in a spreadsheet."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import Any, Final
+
+from django.template.response import SimpleTemplateResponse
+
+from hq.log.chain import stamp
+from hq.people.decorators import Access
+from hq.people.models import Person
+from hq.records.models import Read
+
+MOST: Final = 5_000
+"""Reads of one file: more than this is an evidence package's or a release's business."""
+
+COLUMNS: Final = (
+    "read", "plate", "confidence", "captured_at", "received_at", "clock", "unit", "region", "latitude",
+    "longitude", "deployment", "unverified_hit", "exported_by", "access_record",
+)  # fmt: skip
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+class CsvResponse(SimpleTemplateResponse):
+    """Made after its access record is written, whose number is in every line and in the file's name."""
+
+    def __init__(self, access: Access, person: Person, reads: Sequence[Read]) -> None:
+        self._access, self._person, self._reads = access, person, reads
+        super().__init__("", content_type="text/csv; charset=utf-8")
+
+    def render(self) -> CsvResponse:
+        """Django calls this once the view and its record are done."""
+        record = self._access.record
+        number = record.sequence if record else 0
+        self.headers["Content-Disposition"] = f'attachment; filename="reads-record-{number}.csv"'
+        super().render()
+        return self
+
+    @property
+    def rendered_content(self) -> str:
+        record = self._access.record
+        made = io.StringIO()
+        writer = csv.writer(made, lineterminator="\r\n")
+        writer.writerow(COLUMNS)
+        for read in self._reads:
+            row = _row(read)
+            writer.writerow([cell(value) for value in (*row, str(self._person), record and record.sequence)])
+        return made.getvalue()
+
+
+def cell(value: object) -> str:
+    """A value as a cell that no spreadsheet takes for a formula."""
+    text = "" if value is None else str(value)
+    number = isinstance(value, (int, float))
+    return f"'{text}" if text.startswith(_FORMULA) and not number else text
+
+
+def _row(read: Read) -> tuple[Any, ...]:
+    return (
+        read.pk,
+        read.text,
+        round(read.confidence, 4),
+        stamp(read.captured_at) if read.captured_at else "",
+        stamp(read.received_at),
+        read.clock.get("quality", ""),
+        read.unit_id,
+        read.region,
+        read.lat,
+        read.lon,
+        read.deployment,
+        "yes" if any(not hit.withdrawn for hit in read.hits.all()) else "no",
+    )

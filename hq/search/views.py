@@ -1,0 +1,349 @@
+"""The pages of searching: form, results, one read, timeline, canvass, export, pictures, shifts.
+
+Nothing is listed before a purpose is stated and something is asked. Every page of results is a POST, so that
+no plate stands in an address, and its access record names the reads that it shows. Where the record cannot be
+written, `page` shows nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import Http404, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.template.response import TemplateResponse
+from django.views.decorators.http import require_POST, require_safe
+
+from hq.lists import masking
+from hq.people import purposes
+from hq.people.decorators import PageRequest, page
+from hq.people.policy import Standing, check, may
+from hq.records.models import Hit, Picture, Read, UnitStatus
+from hq.search import canvass, export, finding, localtime, pictures
+from hq.search.asked import SCAN, Asked
+from hq.search.forms import MOST_PAGES, CanvassForm, SearchForm, ShiftForm
+from hq.search.models import Shift
+from hq.site import clock
+from hq.site.models import Settings
+
+SIZE: Final = 25
+"""Reads of a page."""
+
+MOST_ON_LINE: Final = 1_000
+"""Reads of a timeline."""
+
+MOST_SHIFTS: Final = 200
+
+_Form = TypeVar("_Form", bound=SearchForm)
+
+
+@page("reads.search")
+@require_safe
+def form(request: PageRequest) -> HttpResponseBase:
+    """Ask; what the log will say stands beside the form."""
+    return _ask(request, _blank(request, SearchForm), "search/form.html")
+
+
+@require_POST
+@page("reads.search", purpose=True, kind="search", changes=False)
+def results(request: PageRequest) -> HttpResponseBase:
+    """One page of what was found."""
+    filled = _filled(request, SearchForm)
+    if not filled.is_valid():
+        return _ask(request, filled, "search/form.html")
+    number = filled.cleaned_data["page"] or 1
+    # Later pages show what was there when the first was made, whatever has come since.
+    asof = filled.cleaned_data["asof"] or clock.now()
+    found = finding.page(filled.asked, filled.reach, (number - 1) * SIZE, SIZE, asof)
+    request.access.elements |= {"page": number}
+    request.access.result_count = found.count
+    request.access.ids = [read.pk for read in found.reads]
+    request.access.note = f"counted up to {finding.MOST}" if found.more else ""
+    last = min(-(-found.count // SIZE) or 1, MOST_PAGES)
+    context = _shown(request, filled) | {
+        "found": found,
+        "rows": [_line(read) for read in found.reads],
+        "number": number,
+        "last": last,
+        "before": number - 1 if number > 1 else None,
+        "after": number + 1 if number < last else None,
+        "asof": asof.isoformat(sep=" "),
+        "most": finding.MOST,
+        "may_export": may(request.person, "reads.export", standing=Standing(request.person)),
+        "most_exported": export.MOST,
+    }
+    return TemplateResponse(request, "search/results.html", context)
+
+
+@require_POST
+@page("reads.export", purpose=True, kind="export", changes=False)
+def csv(request: PageRequest) -> HttpResponseBase:
+    """What was found as a CSV file."""
+    filled = _filled(request, SearchForm)
+    if not filled.is_valid():
+        return _ask(request, filled, "search/form.html")
+    answer = finding.query(filled.asked, filled.reach)
+    count = answer[: export.MOST + 1].count()
+    if count > export.MOST:
+        filled.add_error(None, f"A file holds {export.MOST:,} reads at most: ask for less.")
+        return _ask(request, filled, "search/form.html")
+    reads = finding.newest(answer, 0, export.MOST)
+    request.access.result_count, request.access.ids = len(reads), [read.pk for read in reads]
+    return export.CsvResponse(request.access, request.person, reads)
+
+
+@page("reads.view", purpose=True)
+@require_safe
+def read(request: PageRequest, pk: UUID) -> HttpResponseBase:
+    """All that is kept of one read."""
+    row = _read(request, pk, "reads.view")
+    held = masking.grants_of(request.person)
+    hits = [
+        {"hit": hit, "masked": bool(masking.lacking_for_hit(held, hit.alarm_class, hit.source))}
+        for hit in row.hits.all()
+    ]
+    request.access.ids = [row.pk]
+    context = {
+        "read": row,
+        "hits": hits,
+        "pictures": [one for one in row.pictures.all() if one.current],
+        "access": request.access,
+        "masked": masking.MASKED,
+    }
+    return TemplateResponse(request, "search/read.html", context)
+
+
+@page("reads.search", purpose=True, kind="search")
+@require_safe
+def timeline(request: PageRequest, pk: UUID) -> HttpResponseBase:
+    """Where and when the plate of a read was seen; with look-alikes where asked for."""
+    row = _read(request, pk, "reads.search")
+    if not row.key:
+        raise Http404
+    asked = Asked(plate=row.key, lookalikes="alike" in request.GET)
+    answer = finding.query(asked, finding.reach_of(Standing(request.person)))
+    count = answer[: finding.MOST + 1].count()
+    reads = finding.newest(answer, 0, MOST_ON_LINE)[::-1]
+    request.access.elements = {"timeline": str(row.pk), **asked.elements()}
+    request.access.result_count, request.access.ids = count, [one.pk for one in reads]
+    context = {
+        "read": row,
+        "asked": asked,
+        "rows": [_line(one) for one in reads],
+        "found": finding.Found(reads, count),
+        "cut": count > len(reads),
+        "most": MOST_ON_LINE,
+        "points": json.dumps([[one.lat, one.lon] for one in reads if one.lat is not None]),
+        "access": request.access,
+    }
+    return TemplateResponse(request, "search/timeline.html", context)
+
+
+@page("deployments.canvass")
+@require_safe
+def canvass_form(request: PageRequest) -> HttpResponseBase:
+    """Ask for a canvass."""
+    return _ask(request, _blank(request, CanvassForm), "search/canvass_form.html")
+
+
+@require_POST
+@page("deployments.canvass", purpose=True, kind="search", changes=False)
+def canvass_report(request: PageRequest) -> HttpResponseBase:
+    """Every plate of a deployment or area once, with its stays."""
+    filled = _filled(request, CanvassForm)
+    if not filled.is_valid():
+        return _ask(request, filled, "search/canvass_form.html")
+    answer = finding.query(filled.asked, filled.reach)
+    count = answer[: canvass.MOST + 1].count()
+    if count > canvass.MOST:
+        filled.add_error(
+            None, f"That is more than {canvass.MOST:,} reads: narrow the window; half a canvass is none."
+        )
+        return _ask(request, filled, "search/canvass_form.html")
+    reads = finding.newest(answer, 0, canvass.MOST)
+    rows = canvass.report(reads)
+    request.access.result_count, request.access.ids = len(rows), [one.pk for one in reads]
+    context = _shown(request, filled) | {"rows": rows, "reads": len(reads), "away": canvass.AWAY}
+    return TemplateResponse(request, "search/canvass.html", context)
+
+
+@page("reads.picture", purpose=True, kind="picture")
+@require_safe
+def picture(request: PageRequest, pk: UUID, kind: str) -> HttpResponseBase:
+    """A picture of a read, stamped with who sees it: the only address that a picture has."""
+    row = _read(request, pk, "reads.picture")
+    held = next((one for one in row.pictures.all() if one.current and one.kind == kind), None)
+    if held is None:
+        raise Http404
+    request.access.elements = {"picture": kind, "sha256": held.sha256}
+    request.access.ids = [row.pk]
+    try:
+        return pictures.response(held, request.person, clock.now())
+    except pictures.Unreadable as why:
+        request.access.note = str(why)
+        return HttpResponse(f"{why}.", content_type="text/plain; charset=utf-8", status=409)
+
+
+@page("reads.search")
+@require_safe
+def outline(request: PageRequest) -> HttpResponseBase:
+    """The agency's own outline for the map, a GeoJSON file that it may put beside its database."""
+    file = _outline()
+    if not file.is_file():
+        raise Http404
+    return HttpResponse(file.read_bytes(), content_type="application/geo+json")
+
+
+@page("shifts.view")
+@require_safe
+def shifts(request: PageRequest) -> HttpResponseBase:
+    """Whose unit is which, the newest first."""
+    return _shifts(request, ShiftForm())
+
+
+@require_POST
+@page("shifts.enter", kind="grant")
+def enter_shift(request: PageRequest) -> HttpResponseBase:
+    """Give a person a unit for a shift: somebody else, never oneself (430.2-d)."""
+    filled = ShiftForm(request.POST)
+    if not filled.is_valid():
+        return _shifts(request, filled)
+    row = filled.save(commit=False)
+    check(request.person, "shifts.enter", obj=row)
+    row.starts_at, row.ends_at = filled.cleaned_data["starts_at"], filled.cleaned_data["ends_at"]
+    row.entered_by, row.entered_at = request.person, clock.now()
+    row.save()
+    request.access.elements = {"person": row.person.username, "unit": row.unit_id}
+    request.access.elements |= {"since": row.starts_at, "until": row.ends_at}
+    messages.success(request, f"{row.person.full_name} has {row.unit} for the shift.")
+    return redirect("search:shifts")
+
+
+@require_POST
+@page("shifts.enter", kind="grant")
+def end_shift(request: PageRequest, pk: int) -> HttpResponseBase:
+    """End a shift now."""
+    row = get_object_or_404(Shift, pk=pk, starts_at__lt=clock.now(), ends_at__gt=clock.now())
+    check(request.person, "shifts.enter", obj=row)
+    row.ends_at = clock.now()
+    row.save(update_fields=["ends_at"])
+    request.access.ids, request.access.note = [row.pk], "ended"
+    return redirect("search:shifts")
+
+
+def _shifts(request: PageRequest, filled: ShiftForm) -> HttpResponse:
+    rows = Shift.objects.select_related("person", "unit", "entered_by")[:MOST_SHIFTS]
+    context = {
+        "rows": rows,
+        "form": filled,
+        "now": clock.now(),
+        "most": MOST_SHIFTS,
+        "may_enter": may(request.person, "shifts.enter"),
+    }
+    return render(request, "search/shifts.html", context)
+
+
+def _blank(request: PageRequest, kind: type[_Form]) -> _Form:
+    """The empty form, with the purpose that is in force."""
+    session = request.session
+    person, _, agency = str(session.get("on_behalf_of", "")).partition(", ")
+    initial = {
+        "purpose": session.get("purpose", ""),
+        "case": session.get("case", ""),
+        "behalf_person": person[:60],
+        "behalf_agency": agency[:60],
+    }
+    standing = Standing(request.person)
+    return kind(standing, finding.reach_of(standing), initial=initial)
+
+
+def _filled(request: PageRequest, kind: type[_Form]) -> _Form:
+    """The form as it was sent; a valid one's words go into the access record and into force."""
+    standing = Standing(request.person)
+    filled = kind(standing, finding.reach_of(standing), request.POST)
+    if filled.is_valid():
+        request.access.case = filled.cleaned_data["case"]
+        request.access.on_behalf_of = filled.on_behalf_of
+        request.access.elements = filled.asked.elements()
+        request.session.update(
+            {
+                "purpose": request.access.purpose,
+                "case": request.access.case,
+                "on_behalf_of": request.access.on_behalf_of,
+            }
+        )
+    return filled
+
+
+def _ask(request: PageRequest, filled: SearchForm, template: str) -> HttpResponse:
+    """The form, empty or with what is wrong with it."""
+    if filled.is_bound:
+        request.access.note = "nothing was looked up: the form was not filled in right"
+    context = {
+        "form": filled,
+        "reach": filled.reach,
+        "scan_days": SCAN.days,
+        "offset": localtime.offset_now(),
+        "places": json.dumps(_places(filled)),
+        "has_outline": _outline().is_file(),
+    }
+    return render(request, template, context)
+
+
+def _shown(request: PageRequest, filled: SearchForm) -> dict[str, Any]:
+    """What every page of results shows: the question, what the log says, a way to ask again."""
+    held = Settings.current()
+    agency = filled.cleaned_data["behalf_agency"].strip()
+    return {
+        "access": request.access,
+        "asked": filled.asked,
+        "elements": filled.asked.elements(),
+        "stated": purposes.ALL[request.access.purpose],
+        "reach": filled.reach,
+        "again": [(name, value) for name, value in request.POST.items() if name in filled.fields],
+        "for_another": bool(agency) and agency != (held.agency if held else request.person.agency),
+    }
+
+
+def _line(one: Read) -> dict[str, Any]:
+    """A read as one line of a table."""
+    held: Sequence[Picture] = [p for p in one.pictures.all() if p.current]
+    hits: Sequence[Hit] = [hit for hit in one.hits.all() if not hit.withdrawn]
+    return {
+        "read": one,
+        "plate_picture": any(p.kind == Picture.Kind.PLATE and not p.missing for p in held),
+        "scene_picture": any(p.kind == Picture.Kind.SCENE and not p.missing for p in held),
+        "hit": bool(hits),
+    }
+
+
+def _read(request: PageRequest, pk: UUID, action: str) -> Read:
+    """A read within the person's reach; one beyond it is not told from one that is not there."""
+    reach = finding.reach_of(Standing(request.person), action)
+    request.access.elements = {"read": str(pk)}
+    return get_object_or_404(
+        Read.objects.filter(reach.q()).select_related("unit").prefetch_related("pictures", "hits"), pk=pk
+    )
+
+
+def _places(filled: SearchForm) -> list[list[object]]:
+    """Where the units were when they last said so, for the map."""
+    found: list[list[object]] = []
+    for status in UnitStatus.objects.select_related("unit").order_by("unit_id")[:500]:
+        if filled.reach.units is not None and status.unit_id not in filled.reach.units:
+            continue
+        position = status.record.get("position") or {}
+        if position.get("latitude") is not None and position.get("longitude") is not None:
+            found.append([status.unit_id, position["latitude"], position["longitude"]])
+    return found
+
+
+def _outline() -> Path:
+    return Path(settings.DATA) / "outline.geojson"
