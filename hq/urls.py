@@ -4,6 +4,6 @@ from django.urls import include, path
 
 from hq import APPS
 
-PREFIXES = {"site": "", "records": "reads/", "api": "api/v1/"}
+PREFIXES = {"site": "", "records": "reads/", "api": "api/"}
 
 urlpatterns = [path(PREFIXES.get(name, f"{name}/"), include(f"hq.{name}.urls")) for name in APPS]
