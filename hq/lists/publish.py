@@ -58,10 +58,13 @@ def key_path() -> Path:
 
 
 def signing_key() -> SigningKey:
-    """HQ's key, made at the first call. Raises HotListError if it cannot be used."""
+    """HQ's key, made at the first call. Raises HotListError if it cannot be used, or others can read it."""
     path = key_path()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return hotlists.signing_key(path)
+    key = hotlists.signing_key(path)
+    if path.stat().st_mode & 0o077:
+        raise HotListError(f"{path}: others can read this key; chmod 600 it and consider it known")
+    return key
 
 
 def current(group: ListGroup) -> Publication | None:

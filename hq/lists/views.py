@@ -20,7 +20,7 @@ from hq.lists.errors import ListRefused
 from hq.lists.forms import GroupForm, ListForm, MappingForm, RulesForm, SourceForm, UploadForm, WhyForm
 from hq.lists.models import HotList, HotListEntry, HotListSource, HotListVersion, ListGroup, Rules, Upload
 from hq.people.decorators import PageRequest, page
-from hq.people.policy import Refused, check, may
+from hq.people.policy import RIGHTS, Refused, Standing, check, may
 from hq.site import clock
 from plates.words import CLASS_RULES
 
@@ -297,8 +297,8 @@ def approve_rules(request: PageRequest, pk: int) -> HttpResponseBase:
 
 def may_match(request: PageRequest) -> bool:
     """Whether the person may match backwards over all units and the last weeks."""
-    wide = "wide_search" in masking.grants_of(request.person) or may(request.person, "lists.partial")
-    return wide and may(request.person, "reads.search")
+    narrow = Standing(request.person).narrow(RIGHTS["reads.search"])
+    return not narrow and may(request.person, "reads.search")
 
 
 def check_match(request: PageRequest) -> None:

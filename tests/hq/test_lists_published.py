@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -372,11 +372,14 @@ def test_an_offline_unit_keeps_the_version_that_it_last_told() -> None:
     assert note_request("pole-1", request) is None
 
 
-def test_the_key_is_readable_by_its_owner_alone() -> None:
+@pytest.mark.clause("430.5-0")
+def test_the_key_is_readable_by_its_owner_alone_or_not_used() -> None:
     publish.signing_key()
     assert publish.key_path().stat().st_mode & 0o777 == 0o600
     assert publish.key_path().parent.stat().st_mode & 0o777 == 0o700
-    assert datetime.now(UTC) - clock_module.now() < timedelta(seconds=10)
+    publish.key_path().chmod(0o644)
+    with pytest.raises(HotListError, match="others can read"):
+        publish.signing_key()
 
 
 def test_the_command_loads_publishes_and_ends_at_a_signal(

@@ -7,322 +7,925 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('records', '0001_initial'),
+        ("records", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='HotList',
+            name="HotList",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=80, unique=True)),
-                ('classes', models.JSONField(default=list)),
-                ('ttl_days', models.PositiveSmallIntegerField(default=1, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(30)], verbose_name='days that a loaded entry matches')),
-                ('reload_hours', models.PositiveSmallIntegerField(default=24, verbose_name='hours after which it is stale')),
-                ('restricted', models.BooleanField(default=False)),
-                ('active', models.BooleanField(default=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=80, unique=True)),
+                ("classes", models.JSONField(default=list)),
+                (
+                    "ttl_days",
+                    models.PositiveSmallIntegerField(
+                        default=1,
+                        validators=[
+                            django.core.validators.MinValueValidator(1),
+                            django.core.validators.MaxValueValidator(30),
+                        ],
+                        verbose_name="days that a loaded entry matches",
+                    ),
+                ),
+                (
+                    "reload_hours",
+                    models.PositiveSmallIntegerField(
+                        default=24, verbose_name="hours after which it is stale"
+                    ),
+                ),
+                ("restricted", models.BooleanField(default=False)),
+                ("active", models.BooleanField(default=True)),
             ],
             options={
-                'ordering': ['name'],
+                "ordering": ["name"],
             },
         ),
         migrations.CreateModel(
-            name='ListGroup',
+            name="ListGroup",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=64, unique=True, validators=[django.core.validators.RegexValidator('^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$')])),
-                ('note', models.CharField(blank=True, max_length=200)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "name",
+                    models.CharField(
+                        max_length=64,
+                        unique=True,
+                        validators=[
+                            django.core.validators.RegexValidator("^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+                        ],
+                    ),
+                ),
+                ("note", models.CharField(blank=True, max_length=200)),
             ],
         ),
         migrations.CreateModel(
-            name='Piece',
+            name="Piece",
             fields=[
-                ('sha256', models.CharField(max_length=64, primary_key=True, serialize=False)),
-                ('data', models.BinaryField()),
+                ("sha256", models.CharField(max_length=64, primary_key=True, serialize=False)),
+                ("data", models.BinaryField()),
             ],
         ),
         migrations.CreateModel(
-            name='HotListSource',
+            name="HotListSource",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=60)),
-                ('format', models.CharField(choices=[('csv', 'CSV'), ('clew', 'CLEW'), ('ncic', 'NCIC')], max_length=8)),
-                ('data', models.CharField(choices=[('department', 'department'), ('clets', 'CLETS / SVS'), ('ncic', 'NCIC'), ('partner', 'partner agency')], default='department', max_length=12, verbose_name='whose data')),
-                ('mapping', models.JSONField(blank=True, default=dict)),
-                ('delimiter', models.CharField(default=',', max_length=1)),
-                ('alarm_class', models.CharField(blank=True, choices=[('stolen_vehicle', 'stolen vehicle'), ('stolen_plate', 'stolen plate'), ('felony_vehicle', 'felony vehicle'), ('wanted_person_vehicle', 'wanted person vehicle'), ('missing_person', 'missing person'), ('amber_alert', 'amber alert'), ('active_warrant', 'active warrant'), ('suspect_interdiction', 'suspect interdiction'), ('stolen_property', 'stolen property'), ('major_incident_partial', 'major incident partial'), ('homeland_security', 'homeland security'), ('electronic_surveillance', 'electronic surveillance'), ('supervised_release', 'supervised release'), ('protection_order', 'protection order'), ('protective_interest', 'protective interest'), ('violent_person', 'violent person'), ('sex_offender', 'sex offender')], max_length=32)),
-                ('reason', models.CharField(blank=True, max_length=200)),
-                ('hot_list', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='sources', to='lists.hotlist')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=60)),
+                (
+                    "format",
+                    models.CharField(
+                        choices=[("csv", "CSV"), ("clew", "CLEW"), ("ncic", "NCIC")], max_length=8
+                    ),
+                ),
+                (
+                    "data",
+                    models.CharField(
+                        choices=[
+                            ("department", "department"),
+                            ("clets", "CLETS / SVS"),
+                            ("ncic", "NCIC"),
+                            ("partner", "partner agency"),
+                        ],
+                        default="department",
+                        max_length=12,
+                        verbose_name="whose data",
+                    ),
+                ),
+                ("mapping", models.JSONField(blank=True, default=dict)),
+                ("delimiter", models.CharField(default=",", max_length=1)),
+                (
+                    "alarm_class",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("stolen_vehicle", "stolen vehicle"),
+                            ("stolen_plate", "stolen plate"),
+                            ("felony_vehicle", "felony vehicle"),
+                            ("wanted_person_vehicle", "wanted person vehicle"),
+                            ("missing_person", "missing person"),
+                            ("amber_alert", "amber alert"),
+                            ("active_warrant", "active warrant"),
+                            ("suspect_interdiction", "suspect interdiction"),
+                            ("stolen_property", "stolen property"),
+                            ("major_incident_partial", "major incident partial"),
+                            ("homeland_security", "homeland security"),
+                            ("electronic_surveillance", "electronic surveillance"),
+                            ("supervised_release", "supervised release"),
+                            ("protection_order", "protection order"),
+                            ("protective_interest", "protective interest"),
+                            ("violent_person", "violent person"),
+                            ("sex_offender", "sex offender"),
+                        ],
+                        max_length=32,
+                    ),
+                ),
+                ("reason", models.CharField(blank=True, max_length=200)),
+                (
+                    "hot_list",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="sources",
+                        to="lists.hotlist",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['name'],
+                "ordering": ["name"],
             },
         ),
         migrations.CreateModel(
-            name='HotListVersion',
+            name="HotListVersion",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveIntegerField()),
-                ('state', models.CharField(choices=[('loading', 'loading'), ('draft', 'draft'), ('approved', 'approved'), ('published', 'published'), ('superseded', 'superseded'), ('withdrawn', 'withdrawn')], default='loading', max_length=10)),
-                ('files', models.JSONField(default=list)),
-                ('sha256', models.CharField(blank=True, max_length=64)),
-                ('entry_count', models.PositiveIntegerField(default=0)),
-                ('counts', models.JSONField(default=dict)),
-                ('left_out', models.JSONField(default=dict)),
-                ('bad', models.JSONField(default=list)),
-                ('changes', models.JSONField(default=dict)),
-                ('warnings', models.JSONField(default=list)),
-                ('prepared_at', models.DateTimeField()),
-                ('approved_at', models.DateTimeField(null=True)),
-                ('published_at', models.DateTimeField(null=True)),
-                ('ended_at', models.DateTimeField(null=True)),
-                ('why', models.CharField(blank=True, max_length=300)),
-                ('approved_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('ended_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('former', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='lists.hotlistversion')),
-                ('hot_list', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='versions', to='lists.hotlist')),
-                ('prepared_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("number", models.PositiveIntegerField()),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("loading", "loading"),
+                            ("draft", "draft"),
+                            ("approved", "approved"),
+                            ("published", "published"),
+                            ("superseded", "superseded"),
+                            ("withdrawn", "withdrawn"),
+                        ],
+                        default="loading",
+                        max_length=10,
+                    ),
+                ),
+                ("files", models.JSONField(default=list)),
+                ("sha256", models.CharField(blank=True, max_length=64)),
+                ("entry_count", models.PositiveIntegerField(default=0)),
+                ("counts", models.JSONField(default=dict)),
+                ("left_out", models.JSONField(default=dict)),
+                ("bad", models.JSONField(default=list)),
+                ("changes", models.JSONField(default=dict)),
+                ("warnings", models.JSONField(default=list)),
+                ("prepared_at", models.DateTimeField()),
+                ("approved_at", models.DateTimeField(null=True)),
+                ("published_at", models.DateTimeField(null=True)),
+                ("ended_at", models.DateTimeField(null=True)),
+                ("why", models.CharField(blank=True, max_length=300)),
+                (
+                    "approved_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "ended_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "former",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="lists.hotlistversion",
+                    ),
+                ),
+                (
+                    "hot_list",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="versions",
+                        to="lists.hotlist",
+                    ),
+                ),
+                (
+                    "prepared_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-prepared_at', '-pk'],
+                "ordering": ["-prepared_at", "-pk"],
             },
         ),
         migrations.CreateModel(
-            name='HotListEntry',
+            name="HotListEntry",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('source_name', models.CharField(max_length=1000)),
-                ('plate', models.CharField(db_index=True, max_length=32)),
-                ('state', models.CharField(blank=True, max_length=2)),
-                ('alarm_class', models.CharField(choices=[('stolen_vehicle', 'stolen vehicle'), ('stolen_plate', 'stolen plate'), ('felony_vehicle', 'felony vehicle'), ('wanted_person_vehicle', 'wanted person vehicle'), ('missing_person', 'missing person'), ('amber_alert', 'amber alert'), ('active_warrant', 'active warrant'), ('suspect_interdiction', 'suspect interdiction'), ('stolen_property', 'stolen property'), ('major_incident_partial', 'major incident partial'), ('homeland_security', 'homeland security'), ('electronic_surveillance', 'electronic surveillance'), ('supervised_release', 'supervised release'), ('protection_order', 'protection order'), ('protective_interest', 'protective interest'), ('violent_person', 'violent person'), ('sex_offender', 'sex offender')], max_length=32)),
-                ('reason', models.CharField(blank=True, max_length=1000)),
-                ('case_number', models.CharField(blank=True, max_length=1000)),
-                ('expiry', models.DateField()),
-                ('priority', models.PositiveSmallIntegerField(default=50)),
-                ('partial', models.BooleanField(default=False)),
-                ('change', models.CharField(blank=True, max_length=8)),
-                ('source', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='lists.hotlistsource')),
-                ('version', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='entries', to='lists.hotlistversion')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("source_name", models.CharField(max_length=1000)),
+                ("plate", models.CharField(db_index=True, max_length=32)),
+                ("state", models.CharField(blank=True, max_length=2)),
+                (
+                    "alarm_class",
+                    models.CharField(
+                        choices=[
+                            ("stolen_vehicle", "stolen vehicle"),
+                            ("stolen_plate", "stolen plate"),
+                            ("felony_vehicle", "felony vehicle"),
+                            ("wanted_person_vehicle", "wanted person vehicle"),
+                            ("missing_person", "missing person"),
+                            ("amber_alert", "amber alert"),
+                            ("active_warrant", "active warrant"),
+                            ("suspect_interdiction", "suspect interdiction"),
+                            ("stolen_property", "stolen property"),
+                            ("major_incident_partial", "major incident partial"),
+                            ("homeland_security", "homeland security"),
+                            ("electronic_surveillance", "electronic surveillance"),
+                            ("supervised_release", "supervised release"),
+                            ("protection_order", "protection order"),
+                            ("protective_interest", "protective interest"),
+                            ("violent_person", "violent person"),
+                            ("sex_offender", "sex offender"),
+                        ],
+                        max_length=32,
+                    ),
+                ),
+                ("reason", models.CharField(blank=True, max_length=1000)),
+                ("case_number", models.CharField(blank=True, max_length=1000)),
+                ("expiry", models.DateField()),
+                ("priority", models.PositiveSmallIntegerField(default=50)),
+                ("partial", models.BooleanField(default=False)),
+                ("change", models.CharField(blank=True, max_length=8)),
+                (
+                    "source",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="lists.hotlistsource",
+                    ),
+                ),
+                (
+                    "version",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="entries",
+                        to="lists.hotlistversion",
+                    ),
+                ),
             ],
         ),
         migrations.AddField(
-            model_name='hotlist',
-            name='group',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='lists', to='lists.listgroup'),
+            model_name="hotlist",
+            name="group",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="lists", to="lists.listgroup"
+            ),
         ),
         migrations.CreateModel(
-            name='ManualEntry',
+            name="ManualEntry",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('state', models.CharField(blank=True, max_length=2, validators=[django.core.validators.RegexValidator('^[A-Z]{2}$', 'two letters')], verbose_name='issuing state')),
-                ('reason', models.CharField(max_length=300)),
-                ('case_number', models.CharField(max_length=64, verbose_name='case or incident number')),
-                ('expiry', models.DateField(verbose_name='last day on which it matches')),
-                ('entered_at', models.DateTimeField()),
-                ('withdrawn_at', models.DateTimeField(null=True)),
-                ('withdrawn_why', models.CharField(blank=True, max_length=300)),
-                ('plate', models.CharField(max_length=10)),
-                ('alarm_class', models.CharField(choices=[('stolen_vehicle', 'stolen vehicle'), ('stolen_plate', 'stolen plate'), ('felony_vehicle', 'felony vehicle'), ('wanted_person_vehicle', 'wanted person vehicle'), ('missing_person', 'missing person'), ('amber_alert', 'amber alert'), ('active_warrant', 'active warrant'), ('suspect_interdiction', 'suspect interdiction'), ('stolen_property', 'stolen property'), ('major_incident_partial', 'major incident partial'), ('homeland_security', 'homeland security'), ('electronic_surveillance', 'electronic surveillance'), ('supervised_release', 'supervised release'), ('protection_order', 'protection order'), ('protective_interest', 'protective interest'), ('violent_person', 'violent person'), ('sex_offender', 'sex offender')], max_length=32)),
-                ('priority', models.PositiveSmallIntegerField(default=50, validators=[django.core.validators.MaxValueValidator(100)])),
-                ('entered_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('group', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='lists.listgroup')),
-                ('withdrawn_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        blank=True,
+                        max_length=2,
+                        validators=[django.core.validators.RegexValidator("^[A-Z]{2}$", "two letters")],
+                        verbose_name="issuing state",
+                    ),
+                ),
+                ("reason", models.CharField(max_length=300)),
+                ("case_number", models.CharField(max_length=64, verbose_name="case or incident number")),
+                ("expiry", models.DateField(verbose_name="last day on which it matches")),
+                ("entered_at", models.DateTimeField()),
+                ("withdrawn_at", models.DateTimeField(null=True)),
+                ("withdrawn_why", models.CharField(blank=True, max_length=300)),
+                ("plate", models.CharField(max_length=10)),
+                (
+                    "alarm_class",
+                    models.CharField(
+                        choices=[
+                            ("stolen_vehicle", "stolen vehicle"),
+                            ("stolen_plate", "stolen plate"),
+                            ("felony_vehicle", "felony vehicle"),
+                            ("wanted_person_vehicle", "wanted person vehicle"),
+                            ("missing_person", "missing person"),
+                            ("amber_alert", "amber alert"),
+                            ("active_warrant", "active warrant"),
+                            ("suspect_interdiction", "suspect interdiction"),
+                            ("stolen_property", "stolen property"),
+                            ("major_incident_partial", "major incident partial"),
+                            ("homeland_security", "homeland security"),
+                            ("electronic_surveillance", "electronic surveillance"),
+                            ("supervised_release", "supervised release"),
+                            ("protection_order", "protection order"),
+                            ("protective_interest", "protective interest"),
+                            ("violent_person", "violent person"),
+                            ("sex_offender", "sex offender"),
+                        ],
+                        max_length=32,
+                    ),
+                ),
+                (
+                    "priority",
+                    models.PositiveSmallIntegerField(
+                        default=50, validators=[django.core.validators.MaxValueValidator(100)]
+                    ),
+                ),
+                (
+                    "entered_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "group",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="lists.listgroup"
+                    ),
+                ),
+                (
+                    "withdrawn_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-entered_at', '-pk'],
+                "ordering": ["-entered_at", "-pk"],
             },
         ),
         migrations.CreateModel(
-            name='PartialPlate',
+            name="PartialPlate",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('state', models.CharField(blank=True, max_length=2, validators=[django.core.validators.RegexValidator('^[A-Z]{2}$', 'two letters')], verbose_name='issuing state')),
-                ('reason', models.CharField(max_length=300)),
-                ('case_number', models.CharField(max_length=64, verbose_name='case or incident number')),
-                ('expiry', models.DateField(verbose_name='last day on which it matches')),
-                ('entered_at', models.DateTimeField()),
-                ('withdrawn_at', models.DateTimeField(null=True)),
-                ('withdrawn_why', models.CharField(blank=True, max_length=300)),
-                ('pattern', models.CharField(max_length=10)),
-                ('make', models.CharField(blank=True, max_length=40)),
-                ('colour', models.CharField(blank=True, max_length=40)),
-                ('body', models.CharField(blank=True, max_length=40, verbose_name='body style')),
-                ('seen_from', models.DateTimeField(blank=True, null=True)),
-                ('seen_until', models.DateTimeField(blank=True, null=True)),
-                ('latitude', models.FloatField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(-90), django.core.validators.MaxValueValidator(90)])),
-                ('longitude', models.FloatField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(-180), django.core.validators.MaxValueValidator(180)])),
-                ('radius_m', models.PositiveIntegerField(blank=True, null=True, verbose_name='radius in metres')),
-                ('matched', models.PositiveIntegerField()),
-                ('of_reads', models.PositiveIntegerField()),
-                ('share', models.FloatField()),
-                ('entered_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('group', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='lists.listgroup')),
-                ('withdrawn_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        blank=True,
+                        max_length=2,
+                        validators=[django.core.validators.RegexValidator("^[A-Z]{2}$", "two letters")],
+                        verbose_name="issuing state",
+                    ),
+                ),
+                ("reason", models.CharField(max_length=300)),
+                ("case_number", models.CharField(max_length=64, verbose_name="case or incident number")),
+                ("expiry", models.DateField(verbose_name="last day on which it matches")),
+                ("entered_at", models.DateTimeField()),
+                ("withdrawn_at", models.DateTimeField(null=True)),
+                ("withdrawn_why", models.CharField(blank=True, max_length=300)),
+                ("pattern", models.CharField(max_length=10)),
+                ("make", models.CharField(blank=True, max_length=40)),
+                ("colour", models.CharField(blank=True, max_length=40)),
+                ("body", models.CharField(blank=True, max_length=40, verbose_name="body style")),
+                ("seen_from", models.DateTimeField(blank=True, null=True)),
+                ("seen_until", models.DateTimeField(blank=True, null=True)),
+                (
+                    "latitude",
+                    models.FloatField(
+                        blank=True,
+                        null=True,
+                        validators=[
+                            django.core.validators.MinValueValidator(-90),
+                            django.core.validators.MaxValueValidator(90),
+                        ],
+                    ),
+                ),
+                (
+                    "longitude",
+                    models.FloatField(
+                        blank=True,
+                        null=True,
+                        validators=[
+                            django.core.validators.MinValueValidator(-180),
+                            django.core.validators.MaxValueValidator(180),
+                        ],
+                    ),
+                ),
+                (
+                    "radius_m",
+                    models.PositiveIntegerField(blank=True, null=True, verbose_name="radius in metres"),
+                ),
+                ("matched", models.PositiveIntegerField()),
+                ("of_reads", models.PositiveIntegerField()),
+                ("share", models.FloatField()),
+                (
+                    "entered_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "group",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="lists.listgroup"
+                    ),
+                ),
+                (
+                    "withdrawn_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-entered_at', '-pk'],
+                "ordering": ["-entered_at", "-pk"],
             },
         ),
         migrations.CreateModel(
-            name='Publication',
+            name="Publication",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('version', models.CharField(max_length=40, unique=True)),
-                ('issued_at', models.DateTimeField()),
-                ('expires_at', models.DateTimeField()),
-                ('entry_count', models.PositiveIntegerField()),
-                ('sha256', models.CharField(max_length=64)),
-                ('inputs', models.CharField(max_length=64)),
-                ('made_of', models.JSONField(default=list)),
-                ('manifest', models.TextField()),
-                ('group', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='publications', to='lists.listgroup')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("version", models.CharField(max_length=40, unique=True)),
+                ("issued_at", models.DateTimeField()),
+                ("expires_at", models.DateTimeField()),
+                ("entry_count", models.PositiveIntegerField()),
+                ("sha256", models.CharField(max_length=64)),
+                ("inputs", models.CharField(max_length=64)),
+                ("made_of", models.JSONField(default=list)),
+                ("manifest", models.TextField()),
+                (
+                    "group",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="publications",
+                        to="lists.listgroup",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-issued_at'],
+                "ordering": ["-issued_at"],
             },
         ),
         migrations.CreateModel(
-            name='RetroRun',
+            name="RetroRun",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('manual', 'manual entry'), ('partial', 'partial plate'), ('version', 'list version')], max_length=8)),
-                ('since', models.DateTimeField()),
-                ('searched', models.PositiveBigIntegerField()),
-                ('found', models.PositiveBigIntegerField()),
-                ('at', models.DateTimeField()),
-                ('purpose', models.CharField(max_length=64)),
-                ('case_number', models.CharField(max_length=64)),
-                ('by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('manual', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='runs', to='lists.manualentry')),
-                ('partial', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='runs', to='lists.partialplate')),
-                ('version', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='runs', to='lists.hotlistversion')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("manual", "manual entry"),
+                            ("partial", "partial plate"),
+                            ("version", "list version"),
+                        ],
+                        max_length=8,
+                    ),
+                ),
+                ("since", models.DateTimeField()),
+                ("searched", models.PositiveBigIntegerField()),
+                ("found", models.PositiveBigIntegerField()),
+                ("at", models.DateTimeField()),
+                ("purpose", models.CharField(max_length=64)),
+                ("case_number", models.CharField(max_length=64)),
+                (
+                    "by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "manual",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="runs",
+                        to="lists.manualentry",
+                    ),
+                ),
+                (
+                    "partial",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="runs",
+                        to="lists.partialplate",
+                    ),
+                ),
+                (
+                    "version",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="runs",
+                        to="lists.hotlistversion",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-at', '-pk'],
+                "ordering": ["-at", "-pk"],
             },
         ),
         migrations.CreateModel(
-            name='RetroMatch',
+            name="RetroMatch",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(max_length=10)),
-                ('score', models.FloatField()),
-                ('read', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='records.read')),
-                ('run', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='matches', to='lists.retrorun')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("kind", models.CharField(max_length=10)),
+                ("score", models.FloatField()),
+                (
+                    "read",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="records.read",
+                    ),
+                ),
+                (
+                    "run",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="matches",
+                        to="lists.retrorun",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-score', 'pk'],
+                "ordering": ["-score", "pk"],
             },
         ),
         migrations.CreateModel(
-            name='Rules',
+            name="Rules",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('manual_days', models.PositiveSmallIntegerField(default=30, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(365)], verbose_name='days that a manual entry may last')),
-                ('partial_days', models.PositiveSmallIntegerField(default=30, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(365)], verbose_name='days that a partial plate may last')),
-                ('partial_share', models.FloatField(default=0.02, validators=[django.core.validators.MinValueValidator(0.0001), django.core.validators.MaxValueValidator(0.1)], verbose_name='largest share of recent reads that a partial plate may match')),
-                ('recent_days', models.PositiveSmallIntegerField(default=30, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(365)], verbose_name='days of reads that new entries are matched against')),
-                ('reason', models.CharField(max_length=200, verbose_name='reason for the change, document')),
-                ('proposed_at', models.DateTimeField()),
-                ('approved_at', models.DateTimeField(null=True)),
-                ('approved_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('proposed_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "manual_days",
+                    models.PositiveSmallIntegerField(
+                        default=30,
+                        validators=[
+                            django.core.validators.MinValueValidator(1),
+                            django.core.validators.MaxValueValidator(365),
+                        ],
+                        verbose_name="days that a manual entry may last",
+                    ),
+                ),
+                (
+                    "partial_days",
+                    models.PositiveSmallIntegerField(
+                        default=30,
+                        validators=[
+                            django.core.validators.MinValueValidator(1),
+                            django.core.validators.MaxValueValidator(365),
+                        ],
+                        verbose_name="days that a partial plate may last",
+                    ),
+                ),
+                (
+                    "partial_share",
+                    models.FloatField(
+                        default=0.02,
+                        validators=[
+                            django.core.validators.MinValueValidator(0.0001),
+                            django.core.validators.MaxValueValidator(0.1),
+                        ],
+                        verbose_name="largest share of recent reads that a partial plate may match",
+                    ),
+                ),
+                (
+                    "recent_days",
+                    models.PositiveSmallIntegerField(
+                        default=30,
+                        validators=[
+                            django.core.validators.MinValueValidator(1),
+                            django.core.validators.MaxValueValidator(365),
+                        ],
+                        verbose_name="days of reads that new entries are matched against",
+                    ),
+                ),
+                ("reason", models.CharField(max_length=200, verbose_name="reason for the change, document")),
+                ("proposed_at", models.DateTimeField()),
+                ("approved_at", models.DateTimeField(null=True)),
+                (
+                    "approved_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "proposed_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-pk'],
+                "ordering": ["-pk"],
             },
         ),
         migrations.CreateModel(
-            name='UnitListState',
+            name="UnitListState",
             fields=[
-                ('unit', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, primary_key=True, related_name='list_state', serialize=False, to='records.unit')),
-                ('version', models.CharField(blank=True, max_length=1000)),
-                ('entry_count', models.PositiveBigIntegerField(default=0)),
-                ('age_s', models.FloatField(null=True)),
-                ('reported_at', models.DateTimeField(null=True)),
-                ('asked_at', models.DateTimeField(null=True)),
-                ('fault', models.CharField(blank=True, max_length=1000)),
-                ('group', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='units', to='lists.listgroup')),
+                (
+                    "unit",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        primary_key=True,
+                        related_name="list_state",
+                        serialize=False,
+                        to="records.unit",
+                    ),
+                ),
+                ("version", models.CharField(blank=True, max_length=1000)),
+                ("entry_count", models.PositiveBigIntegerField(default=0)),
+                ("age_s", models.FloatField(null=True)),
+                ("reported_at", models.DateTimeField(null=True)),
+                ("asked_at", models.DateTimeField(null=True)),
+                ("fault", models.CharField(blank=True, max_length=1000)),
+                (
+                    "group",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="units",
+                        to="lists.listgroup",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['unit'],
+                "ordering": ["unit"],
             },
         ),
         migrations.CreateModel(
-            name='Upload',
+            name="Upload",
             fields=[
-                ('id', models.UUIDField(editable=False, primary_key=True, serialize=False)),
-                ('file_name', models.CharField(max_length=200)),
-                ('size', models.PositiveBigIntegerField()),
-                ('state', models.CharField(choices=[('preview', 'to be checked'), ('waiting', 'to be loaded'), ('failed', 'refused')], default='preview', max_length=8)),
-                ('fault', models.CharField(blank=True, max_length=500)),
-                ('at', models.DateTimeField()),
-                ('by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('source', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='uploads', to='lists.hotlistsource')),
+                ("id", models.UUIDField(editable=False, primary_key=True, serialize=False)),
+                ("file_name", models.CharField(max_length=200)),
+                ("size", models.PositiveBigIntegerField()),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("preview", "to be checked"),
+                            ("waiting", "to be loaded"),
+                            ("failed", "refused"),
+                        ],
+                        default="preview",
+                        max_length=8,
+                    ),
+                ),
+                ("fault", models.CharField(blank=True, max_length=500)),
+                ("at", models.DateTimeField()),
+                (
+                    "by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "source",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="uploads",
+                        to="lists.hotlistsource",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['at', 'pk'],
+                "ordering": ["at", "pk"],
             },
         ),
         migrations.AddConstraint(
-            model_name='hotlistsource',
-            constraint=models.UniqueConstraint(fields=('hot_list', 'name'), name='lists_source_once'),
+            model_name="hotlistsource",
+            constraint=models.UniqueConstraint(fields=("hot_list", "name"), name="lists_source_once"),
         ),
         migrations.AddConstraint(
-            model_name='hotlistsource',
-            constraint=models.CheckConstraint(condition=models.Q(('alarm_class', ''), ('alarm_class__in', ('stolen_vehicle', 'stolen_plate', 'felony_vehicle', 'wanted_person_vehicle', 'missing_person', 'amber_alert', 'active_warrant', 'suspect_interdiction', 'stolen_property', 'major_incident_partial', 'homeland_security', 'electronic_surveillance', 'supervised_release', 'protection_order', 'protective_interest', 'violent_person', 'sex_offender')), _connector='OR'), name='lists_source_class_allowed'),
+            model_name="hotlistsource",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("alarm_class", ""),
+                    (
+                        "alarm_class__in",
+                        (
+                            "stolen_vehicle",
+                            "stolen_plate",
+                            "felony_vehicle",
+                            "wanted_person_vehicle",
+                            "missing_person",
+                            "amber_alert",
+                            "active_warrant",
+                            "suspect_interdiction",
+                            "stolen_property",
+                            "major_incident_partial",
+                            "homeland_security",
+                            "electronic_surveillance",
+                            "supervised_release",
+                            "protection_order",
+                            "protective_interest",
+                            "violent_person",
+                            "sex_offender",
+                        ),
+                    ),
+                    _connector="OR",
+                ),
+                name="lists_source_class_allowed",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='hotlistversion',
-            constraint=models.UniqueConstraint(fields=('hot_list', 'number'), name='lists_version_once'),
+            model_name="hotlistversion",
+            constraint=models.UniqueConstraint(fields=("hot_list", "number"), name="lists_version_once"),
         ),
         migrations.AddConstraint(
-            model_name='hotlistversion',
-            constraint=models.UniqueConstraint(condition=models.Q(('state__in', ('approved', 'published'))), fields=('hot_list',), name='lists_one_version_in_force'),
+            model_name="hotlistversion",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("state__in", ("approved", "published"))),
+                fields=("hot_list",),
+                name="lists_one_version_in_force",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='hotlistversion',
-            constraint=models.CheckConstraint(condition=models.Q(('approved_by', None), models.Q(('approved_by', models.F('prepared_by')), _negated=True), _connector='OR'), name='lists_second_person'),
+            model_name="hotlistversion",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("approved_by", None),
+                    models.Q(("approved_by", models.F("prepared_by")), _negated=True),
+                    _connector="OR",
+                ),
+                name="lists_second_person",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='hotlistversion',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state__in', ('approved', 'published')), _negated=True), ('approved_by__isnull', False), _connector='OR'), name='lists_in_force_is_approved'),
+            model_name="hotlistversion",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("state__in", ("approved", "published")), _negated=True),
+                    ("approved_by__isnull", False),
+                    _connector="OR",
+                ),
+                name="lists_in_force_is_approved",
+            ),
         ),
         migrations.AddIndex(
-            model_name='hotlistentry',
-            index=models.Index(condition=models.Q(('change', ''), _negated=True), fields=['version', 'change'], name='lists_entry_change'),
+            model_name="hotlistentry",
+            index=models.Index(
+                condition=models.Q(("change", ""), _negated=True),
+                fields=["version", "change"],
+                name="lists_entry_change",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='hotlistentry',
-            constraint=models.UniqueConstraint(fields=('version', 'plate', 'state', 'alarm_class', 'source_name', 'case_number'), name='lists_entry_once'),
+            model_name="hotlistentry",
+            constraint=models.UniqueConstraint(
+                fields=("version", "plate", "state", "alarm_class", "source_name", "case_number"),
+                name="lists_entry_once",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='hotlistentry',
-            constraint=models.CheckConstraint(condition=models.Q(('alarm_class__in', ('stolen_vehicle', 'stolen_plate', 'felony_vehicle', 'wanted_person_vehicle', 'missing_person', 'amber_alert', 'active_warrant', 'suspect_interdiction', 'stolen_property', 'major_incident_partial', 'homeland_security', 'electronic_surveillance', 'supervised_release', 'protection_order', 'protective_interest', 'violent_person', 'sex_offender'))), name='lists_entry_class_allowed'),
+            model_name="hotlistentry",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "alarm_class__in",
+                        (
+                            "stolen_vehicle",
+                            "stolen_plate",
+                            "felony_vehicle",
+                            "wanted_person_vehicle",
+                            "missing_person",
+                            "amber_alert",
+                            "active_warrant",
+                            "suspect_interdiction",
+                            "stolen_property",
+                            "major_incident_partial",
+                            "homeland_security",
+                            "electronic_surveillance",
+                            "supervised_release",
+                            "protection_order",
+                            "protective_interest",
+                            "violent_person",
+                            "sex_offender",
+                        ),
+                    )
+                ),
+                name="lists_entry_class_allowed",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='hotlist',
-            constraint=models.CheckConstraint(condition=models.Q(('ttl_days__gte', 1), ('ttl_days__lte', 30)), name='lists_ttl_of_30_days'),
+            model_name="hotlist",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("ttl_days__gte", 1), ("ttl_days__lte", 30)), name="lists_ttl_of_30_days"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='manualentry',
-            constraint=models.CheckConstraint(condition=models.Q(('alarm_class__in', ('stolen_vehicle', 'stolen_plate', 'felony_vehicle', 'wanted_person_vehicle', 'missing_person', 'amber_alert', 'active_warrant', 'suspect_interdiction', 'stolen_property', 'major_incident_partial', 'homeland_security', 'electronic_surveillance', 'supervised_release', 'protection_order', 'protective_interest', 'violent_person', 'sex_offender'))), name='lists_manual_class_allowed'),
+            model_name="manualentry",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "alarm_class__in",
+                        (
+                            "stolen_vehicle",
+                            "stolen_plate",
+                            "felony_vehicle",
+                            "wanted_person_vehicle",
+                            "missing_person",
+                            "amber_alert",
+                            "active_warrant",
+                            "suspect_interdiction",
+                            "stolen_property",
+                            "major_incident_partial",
+                            "homeland_security",
+                            "electronic_surveillance",
+                            "supervised_release",
+                            "protection_order",
+                            "protective_interest",
+                            "violent_person",
+                            "sex_offender",
+                        ),
+                    )
+                ),
+                name="lists_manual_class_allowed",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='manualentry',
-            constraint=models.CheckConstraint(condition=models.Q(('case_number', ''), _negated=True), name='lists_manual_has_a_case'),
+            model_name="manualentry",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("case_number", ""), _negated=True), name="lists_manual_has_a_case"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='partialplate',
-            constraint=models.CheckConstraint(condition=models.Q(('case_number', ''), _negated=True), name='lists_partial_has_an_incident'),
+            model_name="partialplate",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("case_number", ""), _negated=True), name="lists_partial_has_an_incident"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='rules',
-            constraint=models.CheckConstraint(condition=models.Q(('approved_by', None), models.Q(('approved_by', models.F('proposed_by')), _negated=True), _connector='OR'), name='lists_rules_second_person'),
+            model_name="rules",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("approved_by", None),
+                    models.Q(("approved_by", models.F("proposed_by")), _negated=True),
+                    _connector="OR",
+                ),
+                name="lists_rules_second_person",
+            ),
         ),
     ]

@@ -1,4 +1,4 @@
-"""`publish_lists`: load confirmed files, publish what is due, answer the units, until a signal ends it."""
+"""`publish-lists`: load confirmed files, publish what is due, answer the units, until a signal ends it."""
 
 from __future__ import annotations
 
