@@ -24,7 +24,7 @@ READS: Final = "reads"
 QUARANTINE: Final = "quarantine"
 SWEEP_AFTER: Final = timedelta(days=2)
 
-_THREADS: Final = 8
+_THREADS: Final = 32
 """Files written side by side: a file system joins their flushes, and a network store answers in parallel."""
 
 

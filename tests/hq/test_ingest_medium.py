@@ -138,7 +138,7 @@ def test_numbers_that_the_unit_purged_are_losses_where_hq_lacks_them(card: Path,
     at = SetClock()
     store = Store.open(card, at)
     receipt(store, at)
-    at.advance(30 * 86400.0)
+    at.advance(timedelta(days=30))
     assert store.purge(at.now().wall, timedelta(hours=1)).reads == 3
     store.add(read(at), (), pair(9))
     store.close()
