@@ -88,11 +88,11 @@ def enqueue(feed: Feed) -> int:
     since = max(feed.approved_at, feed.queued_until - OVERLAP)
     queued = FeedMessage.objects.filter(feed=feed)
     if feed.what == Feed.What.HITS:
-        found = Hit.objects.filter(received_at__gte=since, withdrawn=False)
+        found = Hit.objects.filter(received_at__gt=since, withdrawn=False)
     else:
         # The floor's index finds what was received since: it ends no sooner than a year after.
         floor = since + timedelta(days=FLOOR_DAYS)
-        found = Read.objects.filter(purge_after__gte=floor, received_at__gte=since)
+        found = Read.objects.filter(purge_after__gte=floor, received_at__gt=since)
     new = found.exclude(pk__in=queued.values("record")).order_by("received_at").values_list("pk", flat=True)
     with transaction.atomic():
         made = FeedMessage.objects.bulk_create(

@@ -91,16 +91,18 @@ def hits(call: Call) -> dict[str, Any]:
         raise BadRequest(f"since, until: give a window of {SCAN.days} days at most")
     unit = call.query.get("unit", "")
     limit, page, asof = _paging(call.query)
-    rows = Hit.objects.filter(received_at__gte=since, received_at__lt=min(until, asof))
+    rows = Hit.objects.filter(received_at__gte=since, received_at__lt=until, received_at__lte=asof)
     rows = rows.filter(_hits_of(reach_of(call.standing)), **({"unit": unit} if unit else {}))
     count = rows[: finding.MOST + 1].count()
     first = (page - 1) * limit
-    shown = list(rows.order_by("-received_at", "-id").select_related("read")[first : first + limit])
+    shown = list(rows.order_by("-received_at", "-id")[first : first + limit])
+    # A hit may be committed before its read.
+    seen = dict(Read.objects.filter(pk__in=[hit.read_id for hit in shown]).values_list("pk", "text"))
     held = masking.grants_of(call.person)
     call.elements = {"since": since, "until": until, "unit": unit, "page": page}
     call.result_count, call.ids = count, [hit.pk for hit in shown]
     return {
-        "hits": [_hit(hit, held) for hit in shown],
+        "hits": [_hit(hit, seen.get(hit.read_id), held) for hit in shown],
         "count": min(count, finding.MOST),
         "more": count > finding.MOST,
         **_next(count, limit, page, asof),
@@ -133,10 +135,8 @@ def _read(row: Read) -> dict[str, Any]:
     }
 
 
-def _hit(row: Hit, held: frozenset[str]) -> dict[str, Any]:
+def _hit(row: Hit, plate: str | None, held: frozenset[str]) -> dict[str, Any]:
     masked = bool(masking.lacking_for_hit(held, row.alarm_class, row.source))
-    # A hit may be committed before its read.
-    seen = Read.objects.filter(pk=row.read_id).first()
     entry = None
     if not masked:
         entry = {
@@ -150,7 +150,7 @@ def _hit(row: Hit, held: frozenset[str]) -> dict[str, Any]:
     return {
         "id": str(row.pk),
         "read": str(row.read_id),
-        "plate": seen.text if seen else None,
+        "plate": plate,
         "status": "UNVERIFIED",
         "withdrawn": row.withdrawn,
         "match": row.kind,

@@ -9,7 +9,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -18,75 +17,242 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='Feed',
+            name="Feed",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(help_text='Which program receives it, where it runs.', max_length=100, verbose_name='recipient')),
-                ('responsible', models.CharField(max_length=128, verbose_name='responsible person, title')),
-                ('agency', models.CharField(max_length=128, verbose_name='agency of the recipient')),
-                ('url', models.URLField(max_length=500, verbose_name='address')),
-                ('what', models.CharField(choices=[('hits', 'hits, as alpr_alert'), ('reads', 'every read, as alpr_group')], default='hits', max_length=5)),
-                ('purpose', models.CharField(max_length=64, verbose_name='purpose')),
-                ('document', models.CharField(max_length=200, verbose_name='document reference')),
-                ('proposed_at', models.DateTimeField(default=hq.site.clock.now)),
-                ('approved_at', models.DateTimeField(blank=True, null=True)),
-                ('stopped_at', models.DateTimeField(blank=True, null=True)),
-                ('queued_until', models.DateTimeField(blank=True, help_text='what was received before is queued, but for late commits', null=True)),
-                ('approved_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('proposed_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('stopped_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "name",
+                    models.CharField(
+                        help_text="Which program receives it, where it runs.",
+                        max_length=100,
+                        verbose_name="recipient",
+                    ),
+                ),
+                ("responsible", models.CharField(max_length=128, verbose_name="responsible person, title")),
+                ("agency", models.CharField(max_length=128, verbose_name="agency of the recipient")),
+                ("url", models.URLField(max_length=500, verbose_name="address")),
+                (
+                    "what",
+                    models.CharField(
+                        choices=[("hits", "hits, as alpr_alert"), ("reads", "every read, as alpr_group")],
+                        default="hits",
+                        max_length=5,
+                    ),
+                ),
+                ("purpose", models.CharField(max_length=64, verbose_name="purpose")),
+                ("document", models.CharField(max_length=200, verbose_name="document reference")),
+                ("proposed_at", models.DateTimeField(default=hq.site.clock.now)),
+                ("approved_at", models.DateTimeField(blank=True, null=True)),
+                ("stopped_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "queued_until",
+                    models.DateTimeField(
+                        blank=True,
+                        help_text="what was received before is queued, but for late commits",
+                        null=True,
+                    ),
+                ),
+                (
+                    "approved_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "proposed_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "stopped_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-proposed_at', '-id'],
+                "ordering": ["-proposed_at", "-id"],
             },
         ),
         migrations.CreateModel(
-            name='FeedMessage',
+            name="FeedMessage",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('record', models.UUIDField(help_text='id of the read or hit')),
-                ('queued_at', models.DateTimeField()),
-                ('due_at', models.DateTimeField()),
-                ('attempts', models.PositiveIntegerField(default=0)),
-                ('state', models.CharField(choices=[('waiting', 'waiting'), ('sent', 'sent'), ('given_up', 'given up')], default='waiting', max_length=8)),
-                ('done_at', models.DateTimeField(null=True)),
-                ('trouble', models.CharField(blank=True, max_length=200)),
-                ('feed', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='messages', to='api.feed')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("record", models.UUIDField(help_text="id of the read or hit")),
+                ("queued_at", models.DateTimeField()),
+                ("due_at", models.DateTimeField()),
+                ("attempts", models.PositiveIntegerField(default=0)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("waiting", "waiting"), ("sent", "sent"), ("given_up", "given up")],
+                        default="waiting",
+                        max_length=8,
+                    ),
+                ),
+                ("done_at", models.DateTimeField(null=True)),
+                ("trouble", models.CharField(blank=True, max_length=200)),
+                (
+                    "feed",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="messages",
+                        to="api.feed",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='ApiToken',
+            name="ApiToken",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('program', models.CharField(help_text='Which program uses it, and where it runs.', max_length=100, verbose_name='program')),
-                ('expires_at', models.DateTimeField(verbose_name='expires')),
-                ('digest', models.CharField(blank=True, max_length=64)),
-                ('proposed_at', models.DateTimeField(default=hq.site.clock.now)),
-                ('approved_at', models.DateTimeField(blank=True, null=True)),
-                ('collected_at', models.DateTimeField(blank=True, null=True)),
-                ('revoked_at', models.DateTimeField(blank=True, null=True)),
-                ('hour', models.DateTimeField(blank=True, help_text='the hour that `used` counts', null=True)),
-                ('used', models.PositiveIntegerField(default=0)),
-                ('approved_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('person', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='api_tokens', to=settings.AUTH_USER_MODEL)),
-                ('proposed_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('revoked_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "program",
+                    models.CharField(
+                        help_text="Which program uses it, and where it runs.",
+                        max_length=100,
+                        verbose_name="program",
+                    ),
+                ),
+                ("expires_at", models.DateTimeField(verbose_name="expires")),
+                ("digest", models.CharField(blank=True, max_length=64)),
+                ("proposed_at", models.DateTimeField(default=hq.site.clock.now)),
+                ("approved_at", models.DateTimeField(blank=True, null=True)),
+                ("collected_at", models.DateTimeField(blank=True, null=True)),
+                ("revoked_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "hour",
+                    models.DateTimeField(blank=True, help_text="the hour that `used` counts", null=True),
+                ),
+                ("used", models.PositiveIntegerField(default=0)),
+                (
+                    "approved_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "person",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="api_tokens",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "proposed_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "revoked_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-proposed_at', '-id'],
-                'constraints': [models.UniqueConstraint(condition=models.Q(('digest', ''), _negated=True), fields=('digest',), name='token_once'), models.CheckConstraint(condition=models.Q(('expires_at__gt', models.F('proposed_at')), ('expires_at__lte', django.db.models.expressions.CombinedExpression(models.F('proposed_at'), '+', models.Value(datetime.timedelta(days=90))))), name='token_lives_90_days_at_most'), models.CheckConstraint(condition=models.Q(models.Q(('proposed_by', models.F('person')), _negated=True), models.Q(('approved_by__isnull', True), models.Q(models.Q(('approved_by', models.F('proposed_by')), _negated=True), models.Q(('approved_by', models.F('person')), _negated=True)), _connector='OR')), name='token_takes_a_second_person'), models.CheckConstraint(condition=models.Q(('digest', ''), models.Q(('approved_at__isnull', False), ('collected_at__isnull', False)), _connector='OR'), name='token_approved_before_collected')],
+                "ordering": ["-proposed_at", "-id"],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("digest", ""), _negated=True),
+                        fields=("digest",),
+                        name="token_once",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("expires_at__gt", models.F("proposed_at")),
+                            (
+                                "expires_at__lte",
+                                django.db.models.expressions.CombinedExpression(
+                                    models.F("proposed_at"), "+", models.Value(datetime.timedelta(days=90))
+                                ),
+                            ),
+                        ),
+                        name="token_lives_90_days_at_most",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("proposed_by", models.F("person")), _negated=True),
+                            models.Q(
+                                ("approved_by__isnull", True),
+                                models.Q(
+                                    models.Q(("approved_by", models.F("proposed_by")), _negated=True),
+                                    models.Q(("approved_by", models.F("person")), _negated=True),
+                                ),
+                                _connector="OR",
+                            ),
+                        ),
+                        name="token_takes_a_second_person",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("digest", ""),
+                            models.Q(("approved_at__isnull", False), ("collected_at__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="token_approved_before_collected",
+                    ),
+                ],
             },
         ),
         migrations.AddConstraint(
-            model_name='feed',
-            constraint=models.CheckConstraint(condition=models.Q(('approved_by__isnull', True), models.Q(('approved_by', models.F('proposed_by')), _negated=True), _connector='OR'), name='feed_takes_a_second_person'),
+            model_name="feed",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("approved_by__isnull", True),
+                    models.Q(("approved_by", models.F("proposed_by")), _negated=True),
+                    _connector="OR",
+                ),
+                name="feed_takes_a_second_person",
+            ),
         ),
         migrations.AddIndex(
-            model_name='feedmessage',
-            index=models.Index(condition=models.Q(('state', 'waiting')), fields=['due_at'], name='feed_message_due'),
+            model_name="feedmessage",
+            index=models.Index(
+                condition=models.Q(("state", "waiting")), fields=["due_at"], name="feed_message_due"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='feedmessage',
-            constraint=models.UniqueConstraint(fields=('feed', 'record'), name='feed_message_once'),
+            model_name="feedmessage",
+            constraint=models.UniqueConstraint(fields=("feed", "record"), name="feed_message_once"),
         ),
     ]
