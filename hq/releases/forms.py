@@ -1,0 +1,102 @@
+"""The forms of releases and partner agencies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.core.files.uploadedfile import UploadedFile
+
+from hq.people import purposes
+from hq.people.forms import day
+from hq.releases.models import Override, Partner, ReleaseRequest
+from hq.retention.forms import MomentField, ScopeForm, check_document
+from hq.site import clock
+
+
+class RegisterForm(ScopeForm):
+    """A written request as it came (430.8(a))."""
+
+    kind = forms.ChoiceField(label="Who asks", choices=ReleaseRequest.Kind.choices)
+    partner = forms.ModelChoiceField(
+        Partner.objects.filter(approved_at__isnull=False, ended_at__isnull=True),
+        required=False,
+        help_text="Law enforcement and prosecutors only; others are not in the register.",
+    )
+    agency = forms.CharField(label="Name of the agency", max_length=200)
+    person_name = forms.CharField(label="Name of the person requesting", max_length=200)
+    person_title = forms.CharField(label="Title", max_length=200, required=False)
+    person_contact = forms.CharField(label="Telephone or e-mail", max_length=200, required=False)
+    purpose = forms.ChoiceField(label="Intended purpose")
+    purpose_text = forms.CharField(
+        label="Intended purpose, in the request's words", max_length=500, widget=forms.Textarea
+    )
+    case = forms.CharField(label="Their case number", max_length=64, required=False)
+    document = forms.FileField(label="The written request (scan or e-mail)")
+    received_at = MomentField(label="Received at")
+    due_on = forms.DateField(
+        label="To be answered by",
+        widget=day(),
+        required=False,
+        help_text="Empty: ten days for a records request.",
+    )
+    pictures = forms.BooleanField(label="Pictures are asked for", required=False)
+    field_order = (
+        "kind", "partner", "agency", "person_name", "person_title", "person_contact", "purpose",
+        "purpose_text", "case", "document", "received_at", "due_on", "pictures",
+    )  # fmt: skip
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["purpose"].choices = [(p.code, p.title) for p in purposes.in_use().values()]  # type: ignore[attr-defined]
+
+    def scope_needed(self, data: dict[str, Any]) -> bool:
+        """What others ask for is the custodian's to understand."""
+        return data.get("kind") == ReleaseRequest.Kind.AGENCY
+
+    def clean_document(self) -> UploadedFile:
+        """Not empty, not too large."""
+        return check_document(self.cleaned_data["document"])
+
+    def clean_received_at(self) -> Any:
+        """Not in the future."""
+        if self.cleaned_data["received_at"] > clock.now():
+            raise forms.ValidationError("This lies in the future.")
+        return self.cleaned_data["received_at"]
+
+
+class ReviewForm(forms.Form):
+    """What the review found."""
+
+    note = forms.CharField(label="What you found", max_length=500, widget=forms.Textarea)
+
+
+class DecisionForm(ScopeForm):
+    """The scope to approve: no more than was asked."""
+
+    pictures = forms.BooleanField(label="With pictures", required=False)
+    reason = forms.CharField(label="Reason of the decision", max_length=500, widget=forms.Textarea)
+    field_order = (*ScopeForm.SCOPE, "pictures", "reason")
+
+
+class PartnerForm(forms.ModelForm[Partner]):
+    """A partner agency."""
+
+    class Meta:
+        model = Partner
+        fields = ("agency", "ori", "kind", "agreement", "valid_until")
+        widgets = {"valid_until": day()}
+        help_texts = {"kind": "Only California law enforcement and prosecutors receive records by default."}
+
+
+class OverrideForm(forms.ModelForm[Override]):
+    """A legal authority for a partner of a refused kind."""
+
+    class Meta:
+        model = Override
+        fields = ("citation", "valid_until", "document")
+        widgets = {"valid_until": day()}
+
+    def clean_document(self) -> UploadedFile:
+        """Not empty, not too large."""
+        return check_document(self.cleaned_data["document"])

@@ -1,0 +1,262 @@
+"""The custodian's day in the pages: schedule, hold, destruction, evidence, release, each by its persons."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.management import call_command
+from django.test import Client
+from django.urls import reverse
+
+from hq.evidence.models import Package
+from hq.log.models import AccessRecord
+from hq.people.models import Person
+from hq.records.models import Read
+from hq.releases.models import Override, Partner, ReleaseRequest
+from hq.retention.models import Authority, Certificate, Hold, Proposal, Schedule
+from hq.site import clock as hq_clock
+from tests.hq import kept
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _storage(tmp_path: Path, settings: Any) -> None:
+    settings.MEDIA_ROOT, settings.DATA = tmp_path / "pictures", tmp_path
+    settings.SECURE_SSL_REDIRECT = False
+
+
+@pytest.fixture
+def as_(people: Callable[..., Person], client_for: Callable[..., Client]) -> Callable[[str], Client]:
+    """A logged-in client for a role; the same person each time."""
+    made: dict[str, Client] = {}
+
+    def client(role: str) -> Client:
+        if role not in made:
+            stated = {"purpose": "criminal_investigation", "case": "26-1"} if role == "investigator" else {}
+            made[role] = client_for(people(role), **stated)
+        return made[role]
+
+    return client
+
+
+def scan(name: str = "signed.pdf") -> SimpleUploadedFile:
+    return SimpleUploadedFile(name, b"%PDF- signed", "application/pdf")
+
+
+def day(ahead: int) -> str:
+    return str(hq_clock.today() + timedelta(days=ahead))
+
+
+def post(client: Client, name: str, *args: object, **fields: object) -> Any:
+    """Post to a page, which must take it."""
+    answer = client.post(reverse(name, args=args), fields)
+    told = re.findall(r'class="errors".*?</ul>', answer.content.decode(), re.DOTALL)
+    assert answer.status_code == 302, (answer.status_code, told)
+    return answer
+
+
+def see(client: Client, name: str, *args: object) -> str:
+    answer = client.get(reverse(name, args=args))
+    assert answer.status_code == 200, answer.status_code
+    return answer.getvalue().decode("latin-1") if answer.streaming else answer.content.decode()
+
+
+@pytest.mark.clause("430.2.1(f)")
+def test_from_schedule_to_certificate(as_: Callable[[str], Client]) -> None:
+    kept.read(days=400)
+    kept.read("8XYZ987", days=400)
+    administrator, commander, custodian = (as_(role) for role in ("administrator", "commander", "custodian"))
+    authority = {
+        "kind": "destruction", "title": "Standing authority", "council_resolution": "R 1",
+        "resolution_on": day(-99), "attorney": "T. A.", "consent_on": day(-99), "signed_by": "Mayor",
+        "least_days": 365, "valid_from": day(-9), "valid_until": day(300), "document": scan(),
+    }  # fmt: skip
+    post(administrator, "retention:new_authority", **authority)
+    assert "signed" in see(custodian, "retention:authority_document", Authority.objects.get().pk)
+    schedule = {"category": "alpr", "days": 365, "grace_days": 30, "basis": "Schedule 12", "reason": "first"}
+    below = administrator.post(reverse("retention:new_schedule"), {**schedule, "days": 30})
+    assert below.status_code == 403
+    assert "430.4-c" in below.content.decode()
+    post(administrator, "retention:new_schedule", **schedule)
+    row = Schedule.objects.get()
+    assert "Waiting for signatures" in see(custodian, "retention:calendar")
+    post(commander, "retention:approve_schedule", row.pk)
+    post(custodian, "retention:cosign_schedule", row.pk)
+    assert "Kept too long" in see(custodian, "retention:calendar")
+
+    hold = {
+        "kind": "discovery", "case": "26-7", "requester": "DA", "reason": "trial", "plate": "8XYZ987",
+        "review_on": day(30),
+    }  # fmt: skip
+    post(as_("records_clerk"), "retention:new_hold", **hold)
+    post(
+        administrator, "retention:propose_destruction", schedule=row.pk, authority=Authority.objects.get().pk
+    )
+    proposal = Proposal.objects.get()
+    assert (proposal.reads, proposal.held) == (1, 1)
+    assert "Kept by holds" in see(custodian, "retention:proposals")
+    assert "due reads that holds keep" in see(custodian, "retention:proposal", proposal.pk).lower()
+    early = custodian.post(reverse("retention:cosign_destruction", args=[proposal.pk]))
+    assert early.status_code == 403
+    post(commander, "retention:approve_destruction", proposal.pk)
+    post(custodian, "retention:cosign_destruction", proposal.pk)
+    call_command("purge")
+    assert Read.objects.get().key == "8XYZ987"
+    certificate = Certificate.objects.get()
+    assert certificate.number in see(custodian, "retention:proposals")
+    assert "Certificate of destruction" in see(as_("auditor"), "retention:certificate", certificate.pk)
+    log = set(AccessRecord.objects.filter(outcome="done").values_list("action", flat=True))
+    assert {"retention.cosign", "holds.place", "destruction.cosign", "destruction.run"} <= log
+
+
+@pytest.mark.clause("430.4-d")
+def test_a_hold_from_its_placing_to_its_release(as_: Callable[[str], Client]) -> None:
+    kept.read()
+    hold = {
+        "kind": "criminal_evidence", "case": "26-7", "requester": "DA", "reason": "trial", "plate": "7ABC123",
+        "review_on": day(30),
+    }  # fmt: skip
+    assert as_("investigator").post(reverse("retention:new_hold"), {**hold, "plate": ""}).status_code == 200
+    post(as_("investigator"), "retention:new_hold", **hold)
+    row = Hold.objects.get()
+    assert "Reads kept now</dt><dd>1" in see(as_("custodian"), "retention:hold", row.pk)
+    clerk, commander, custodian = as_("records_clerk"), as_("commander"), as_("custodian")
+    post(clerk, "retention:review_hold", row.pk, finding="trial goes on", next_on=day(60))
+    assert custodian.post(reverse("retention:release_hold", args=[row.pk])).status_code == 403
+    post(commander, "retention:ask_release", row.pk, why="sentence is final")
+    assert commander.post(reverse("retention:release_hold", args=[row.pk])).status_code == 403
+    assert "release asked for" in see(custodian, "retention:holds")
+    post(custodian, "retention:release_hold", row.pk)
+    row.refresh_from_db()
+    assert row.released_at
+    assert AccessRecord.objects.filter(action="holds.approve_release", outcome="refused").count() == 2
+
+
+@pytest.mark.clause("430.4-e")
+def test_a_package_from_its_request_to_the_property_room(as_: Callable[[str], Client]) -> None:
+    read = kept.read(hit=True)
+    clerk = as_("records_clerk")
+    post(as_("investigator"), "evidence:new", case="26-7", reason="burglary", plate="7ABC123", pictures="on")
+    row = Package.objects.get()
+    assert clerk.post(reverse("evidence:prepare", args=[row.pk])).status_code == 403
+    post(as_("commander"), "evidence:approve", row.pk)
+    post(clerk, "evidence:prepare", row.pk)
+    row.refresh_from_db()
+    assert row.sha256 in see(clerk, "evidence:package", row.pk)
+    assert "Not in the property room yet" in see(as_("custodian"), "evidence:packages")
+    assert str(read.id) in see(clerk, "evidence:download", row.pk)
+    assert as_("investigator").get(reverse("evidence:download", args=[row.pk])).status_code == 403
+    booking = {
+        "medium": "stick", "medium_serial": "S1", "evidence_number": "E1", "booked_where": "L4",
+        "booked_name": "R. O.", "booked_on": "2020-01-01T10:00",
+    }  # fmt: skip
+    lacking = clerk.post(reverse("evidence:book", args=[row.pk]), {**booking, "medium_serial": ""})
+    assert lacking.status_code == 200
+    post(clerk, "evidence:book", row.pk, **booking)
+    assert "Not in the property room yet" not in see(clerk, "evidence:packages")
+    export = AccessRecord.objects.get(kind="export", outcome="done")
+    assert (export.ids, export.elements["sha256"]) == ([row.number], row.sha256)
+    assert "minisign -V -P" in see(clerk, "evidence:key")
+
+
+@pytest.mark.clause("430.8(b)")
+def test_a_release_from_the_letter_to_the_hand_over(as_: Callable[[str], Client]) -> None:
+    read = kept.read()
+    administrator, commander, clerk = (as_(r) for r in ("administrator", "commander", "records_clerk"))
+    post(administrator, "releases:new_partner", agency="Neighbour PD", kind="ca_law", valid_until=day(99))
+    partner = Partner.objects.get()
+    post(commander, "releases:approve_partner", partner.pk)
+    letter = {
+        "kind": "agency", "partner": partner.pk, "agency": "Neighbour PD", "person_name": "B. Ask",
+        "purpose": "stolen_vehicle", "purpose_text": "series", "case": "N-1",
+        "received_at": "2020-01-01T10:00", "plate": "7ABC123", "pictures": "on",
+    }  # fmt: skip
+    assert clerk.post(reverse("releases:new"), letter).status_code == 200  # no letter
+    assert not ReleaseRequest.objects.exists()
+    post(clerk, "releases:new", document=scan(), **letter)
+    row = ReleaseRequest.objects.get()
+    assert "signed" in see(commander, "releases:document", row.pk)
+    assert clerk.post(reverse("releases:fulfil", args=[row.pk])).status_code == 403
+    post(commander, "releases:review", row.pk, note="in order")
+    wider = commander.post(reverse("releases:approve", args=[row.pk]), {"plate": "7*", "reason": "x"})
+    assert wider.status_code == 403
+    post(commander, "releases:approve", row.pk, plate="7ABC123", reason="case shown")
+    assert commander.post(reverse("releases:fulfil", args=[row.pk])).status_code == 403
+    post(clerk, "releases:fulfil", row.pk)
+    assert str(read.id) in see(clerk, "releases:download", row.pk)
+    register = see(as_("auditor"), "releases:register_csv")
+    row.refresh_from_db()
+    assert row.sha256 in register
+    assert "7ABC123" not in register
+    assert row.number in see(as_("auditor"), "releases:requests")
+    handed = AccessRecord.objects.filter(action="releases.fulfil", outcome="done").first()
+    assert handed is not None
+    assert (handed.on_behalf_of, handed.case) == ("Neighbour PD", row.number)
+
+
+@pytest.mark.clause("CC-55b")
+def test_a_federal_agency_is_refused_on_the_page_until_the_commander_allows(
+    as_: Callable[[str], Client],
+) -> None:
+    administrator, commander, clerk = (as_(r) for r in ("administrator", "commander", "records_clerk"))
+    post(administrator, "releases:new_partner", agency="Bureau", kind="federal", valid_until=day(99))
+    partner = Partner.objects.get()
+    post(commander, "releases:approve_partner", partner.pk)
+    letter = {
+        "kind": "agency", "partner": partner.pk, "agency": "Bureau", "person_name": "B. Ask",
+        "purpose": "stolen_vehicle", "purpose_text": "series", "case": "N-1",
+        "received_at": "2020-01-01T10:00", "plate": "7ABC123",
+    }  # fmt: skip
+    answer = clerk.post(reverse("releases:new"), {**letter, "document": scan()})
+    assert answer.status_code == 403
+    assert "CC-55b" in answer.content.decode()
+    post(
+        administrator,
+        "releases:new_override",
+        partner.pk,
+        citation="Order 1",
+        valid_until=day(9),
+        document=scan(),
+    )
+    override = Override.objects.get()
+    assert administrator.post(reverse("releases:approve_override", args=[override.pk])).status_code == 403
+    post(commander, "releases:approve_override", override.pk)
+    assert "signed" in see(commander, "releases:override_document", override.pk)
+    post(clerk, "releases:new", document=scan(), **letter)
+    post(commander, "releases:end_partner", partner.pk)
+    assert "ended" in see(clerk, "releases:partners")
+
+
+@pytest.mark.clause("430.8-z")
+def test_anybody_else_goes_to_the_custodian_on_the_page(as_: Callable[[str], Client]) -> None:
+    letter = {
+        "kind": "other", "agency": "private", "person_name": "C. Curious",
+        "purpose": "criminal_investigation", "purpose_text": "wants to know",
+        "received_at": "2020-01-01T10:00", "document": scan(),
+    }  # fmt: skip
+    post(as_("records_clerk"), "releases:new", **letter)
+    row = ReleaseRequest.objects.get()
+    page = see(as_("custodian"), "releases:request", row.pk)
+    assert "late" in page
+    assert "Make the package" not in page
+    assert as_("custodian").post(reverse("releases:fulfil", args=[row.pk])).status_code == 403
+    post(as_("custodian"), "releases:close", row.pk, note="answered by letter")
+
+
+@pytest.mark.parametrize(
+    "name", ["retention:calendar", "retention:holds", "retention:proposals", "evidence:packages",
+             "releases:requests", "releases:partners"]
+)  # fmt: skip
+def test_a_page_is_refused_to_who_has_no_right_and_the_refusal_is_logged(
+    as_: Callable[[str], Client], name: str
+) -> None:
+    assert as_("officer").get(reverse(name)).status_code == 403
+    assert AccessRecord.objects.filter(outcome="refused").count() == 1
+    assert Client().get(reverse(name)).status_code == 302
