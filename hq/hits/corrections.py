@@ -58,6 +58,11 @@ def newest(reads: Iterable[UUID]) -> dict[UUID, Correction]:
     return {row.read_id: row for row in rows}
 
 
+def of(read: Read) -> list[Correction]:
+    """All corrections of a read, the oldest first."""
+    return list(read.corrections.select_related("by").order_by("pk"))
+
+
 def now_read(read: Read) -> str:
     """The text that counts: corrected, or as it was read."""
     last = read.corrections.order_by("-pk").first()

@@ -16,7 +16,7 @@ from uuid import UUID
 from hq.hits.models import Acknowledgement, Clets, Correction, Outcome, Visual
 from hq.people.models import Person
 from hq.people.policy import Refused
-from hq.records.models import Hit
+from hq.records.models import Hit, Picture, Read
 from hq.site import clock
 from plates.errors import TextError
 from plates.text import normalise
@@ -29,9 +29,14 @@ _NOBODY: Final = "nobody: it is the policy's rule"
 
 @dataclass
 class Review:
-    """A hit with everything that was done about it, oldest first."""
+    """A hit with its read and everything that was done about it, oldest first.
+
+    `read` is None and `pictures` lacks a kind while they have not come yet.
+    """
 
     hit: Hit
+    read: Read | None = None
+    pictures: dict[str, Picture] = field(default_factory=dict)
     acknowledged: Acknowledgement | None = None
     visuals: list[Visual] = field(default_factory=list)
     answers: list[Clets] = field(default_factory=list)
@@ -66,10 +71,8 @@ class Review:
     @property
     def confirmed(self) -> bool:
         """Whether CLETS confirmed it and nobody has since seen that it is another plate."""
-        answer, visual = self.answer, self.visual
-        if answer is None or answer.result != Clets.Result.CONFIRMED:
-            return False
-        return not (self.differs and visual is not None and visual.at > answer.at)
+        # An answer is only taken while the plate does not differ, so one that differs was seen after it.
+        return self.answer is not None and self.answer.result == Clets.Result.CONFIRMED and not self.differs
 
     @property
     def open(self) -> bool:
@@ -88,19 +91,25 @@ class Review:
 
 
 def of(hits: Iterable[Hit]) -> list[Review]:
-    """The hits with what was done about them, in their order; five queries however many they are."""
+    """The hits with what was done about them, in their order; a few queries however many they are."""
     reviews = {hit.id: Review(hit) for hit in hits}
+    reads = {review.hit.read_id for review in reviews.values()}
+    pictures: dict[UUID, dict[str, Picture]] = {}
+    came = Read.objects.select_related("unit").in_bulk(list(reads))
+    for picture in Picture.objects.filter(read__in=reads, current=True, missing=False).order_by("pk"):
+        pictures.setdefault(picture.read_id, {})[picture.kind] = picture
     for seen in Acknowledgement.objects.filter(hit__in=reviews).select_related("by"):
         reviews[seen.hit_id].acknowledged = seen
     for model, name in ((Visual, "visuals"), (Clets, "answers"), (Outcome, "outcomes")):
         for act in model._default_manager.filter(hit__in=reviews).select_related("by").order_by("pk"):
             getattr(reviews[act.hit_id], name).append(act)
     by_read: dict[UUID, list[Correction]] = {}
-    reads = {review.hit.read_id for review in reviews.values()}
     for row in Correction.objects.filter(read__in=reads).select_related("by").order_by("pk"):
         by_read.setdefault(row.read_id, []).append(row)
     for review in reviews.values():
-        review.corrections = by_read.get(review.hit.read_id, [])
+        read = review.hit.read_id
+        review.read, review.pictures = came.get(read), pictures.get(read, {})
+        review.corrections = by_read.get(read, [])
     return list(reviews.values())
 
 
@@ -126,7 +135,7 @@ def look(
         read_id=review.hit.read_id,
         by=by,
         at=clock.now(),
-        revision=review.hit.read_revision,
+        revision=review.read.revision if review.read else review.hit.read_revision,
         plate=plate,
         read_as=read_as,
         state=state,

@@ -1,0 +1,289 @@
+"""The pages of hits: the live board, one hit with its two steps, corrections, reports.
+
+A page decides nothing: it asks a service and shows what that says.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from hq.hits import board, corrections, drawn, live, pictures, reports, review, wording
+from hq.hits.forms import CletsForm, CorrectionForm, OutcomeForm, PeriodForm, VisualForm
+from hq.hits.models import Visual
+from hq.hits.review import Review
+from hq.hits.sight import Sight
+from hq.people.decorators import PageRequest, page
+from hq.people.policy import check, may
+from hq.people.sessions import LOCK
+from hq.records.models import Hit, Read
+from hq.site import clock
+
+
+@page("hits.board", purpose=True)
+@require_safe
+def show_board(request: PageRequest) -> HttpResponseBase:
+    """The live board, with the rows as they stand."""
+    return render(request, "hits/board.html", _rows(request))
+
+
+@page("hits.board", purpose=True, passive=True)
+@require_safe
+def rows(request: PageRequest) -> HttpResponseBase:
+    """The rows alone, which the board asks for when something has changed."""
+    return render(request, "hits/rows.html", _rows(request))
+
+
+@page("hits.board", purpose=True, passive=True, kind="stream")
+@require_safe
+def stream(request: PageRequest) -> HttpResponseBase:
+    """Server-sent events that say when to ask for the rows; they hold no record."""
+    Sight(request).state()
+    known = str(request.headers.get("Last-Event-ID") or request.GET.get("mark", ""))
+    idle = clock.now().timestamp() - float(request.session.get("seen", 0))
+    sent = live.events(known, LOCK.total_seconds() - idle)
+    headers = {"X-Accel-Buffering": "no"}
+    return StreamingHttpResponse(sent, content_type="text/event-stream", headers=headers)
+
+
+@page("hits.acknowledge", purpose=True)
+@require_POST
+def acknowledge(request: PageRequest, pk: UUID) -> HttpResponseBase:
+    """Say that the alarm was seen."""
+    one = _stated(request, pk)
+    review.acknowledge(one.hit, request.person)
+    return redirect("hits:hit" if request.POST.get("next") == "hit" else "hits:board", *_where(request, pk))
+
+
+@page("hits.view", purpose=True)
+@require_safe
+def detail(request: PageRequest, pk: UUID) -> HttpResponseBase:
+    """One hit: pictures beside the listed plate, the two steps, what became of it."""
+    return _hit(request, _stated(request, pk))
+
+
+@page("hits.verify", purpose=True)
+@require_POST
+def compare(request: PageRequest, pk: UUID) -> HttpResponseBase:
+    """Step 1: compare by eye."""
+    one = _stated(request, pk)
+    Sight(request).insist(one)
+    form = VisualForm(request.POST)
+    if not form.is_valid():
+        return _hit(request, one, visual=form)
+    made = review.look(one, request.person, **form.cleaned_data)
+    request.access.elements = {"step": 1, "plate": made.plate, "state": made.state, "vehicle": made.vehicle}
+    return redirect("hits:hit", pk)
+
+
+@page("hits.verify", purpose=True)
+@require_POST
+def ask(request: PageRequest, pk: UUID) -> HttpResponseBase:
+    """Step 2: enter what CLETS answered."""
+    one = _stated(request, pk)
+    Sight(request).insist(one)
+    form = CletsForm(request.POST)
+    if not form.is_valid():
+        return _hit(request, one, clets=form)
+    made = review.answer(one, request.person, **form.cleaned_data)
+    request.access.elements = {"step": 2, "result": made.result}
+    return redirect("hits:hit", pk)
+
+
+@page("hits.outcome", purpose=True)
+@require_POST
+def close(request: PageRequest, pk: UUID) -> HttpResponseBase:
+    """Say how it ended."""
+    one = _stated(request, pk)
+    Sight(request).insist(one)
+    form = OutcomeForm(request.POST)
+    if not form.is_valid():
+        return _hit(request, one, outcome=form)
+    made = review.close(one, request.person, **form.cleaned_data)
+    request.access.elements = {"outcome": made.kind}
+    messages.success(request, f"Closed: {made.get_kind_display()}.")
+    return redirect("hits:hit", pk)
+
+
+@page("hits.view", purpose=True, passive=True, kind="picture")
+@require_safe
+def picture(request: PageRequest, pk: UUID, kind: str) -> HttpResponseBase:
+    """The plate or the scene of a hit's read."""
+    one = _stated(request, pk)
+    Sight(request).insist(one)
+    request.access.elements = {"picture": kind}
+    request.access.ids = [pk, one.hit.read_id]
+    return pictures.answer(one.pictures.get(kind))
+
+
+@page("reads.correct", purpose=True)
+def correct(request: PageRequest, pk: UUID) -> HttpResponseBase:
+    """Correct the text of a read: of a hit's (`?hit=`), else of one that the person may see anyway."""
+    read = get_object_or_404(Read.objects.select_related("unit"), pk=pk)
+    one = _of_read(request, read)
+    form = CorrectionForm(request.POST or None, initial={"corrected": _suggested(one)})
+    if request.method == "POST" and form.is_valid():
+        made = corrections.correct(read, request.person, **form.cleaned_data)
+        request.access.elements = {"read": read.pk, "original": made.original, "corrected": made.corrected}
+        messages.success(request, "Corrected. What was read is kept beside it.")
+        return redirect("hits:hit", one.hit.pk) if one else redirect(request.get_full_path())
+    request.access.ids = [pk]
+    context = {
+        "read": read,
+        "review": one,
+        "form": form,
+        "made": corrections.of(read),
+        "plate_picture": one is not None and "plate" in one.pictures,
+    }
+    return render(request, "hits/correct.html", context)
+
+
+@page("hits.view", purpose=True)
+@require_safe
+def unverified(request: PageRequest) -> HttpResponseBase:
+    """Hits that nobody has verified, the oldest first, and what became of those of the last 30 days."""
+    sight = Sight(request)
+    sight.state()
+    waiting = reports.unverified()
+    request.access.ids = [one.hit.pk for one in waiting]
+    request.access.result_count = len(waiting)
+    context = {
+        "lines": [(board.line(one, sight), reports.waited(one)) for one in waiting],
+        "figures": reports.figures(clock.now() - timedelta(days=30)),
+    }
+    return render(request, "hits/unverified.html", context)
+
+
+@page("units.view")
+@require_safe
+def misreads(request: PageRequest) -> HttpResponseBase:
+    """How often each unit misreads, of what people compared or corrected; no plate is on this page."""
+    today = clock.today()
+    start = {"since": str(today - timedelta(days=29)), "until": str(today)}
+    form = PeriodForm(request.GET if "since" in request.GET else start)
+    context: dict[str, Any] = {"form": form}
+    if form.is_valid():
+        since, until = form.period()
+        context["rates"] = corrections.rates(since, until)
+        context["confusions"] = corrections.confusions(since, until)
+        request.access.elements = {"since": since, "until": until}
+    return render(request, "hits/misreads.html", context)
+
+
+def _rows(request: PageRequest) -> dict[str, Any]:
+    sight = Sight(request)
+    sight.state()
+    # The mark first: what changes while the rows are read is told once more.
+    mark = board.mark()
+    shown = board.lines(sight)
+    request.access.ids = board.ids(shown)
+    request.access.result_count = len(shown)
+    request.access.elements = {"masked": sum(1 for one in shown if one.masked)}
+    lead = next((one for one in shown if one.alarm), None)
+    return {"mark": mark, "lines": shown, "lead": lead, "older": reports.older(), "hours": _hours()}
+
+
+def _stated(request: PageRequest, pk: UUID) -> Review:
+    """The hit, with the purpose of this request settled."""
+    hit = get_object_or_404(Hit.objects.select_related("unit"), pk=pk)
+    (one,) = review.of([hit])
+    Sight(request).state(one)
+    request.access.ids = [pk]
+    return one
+
+
+def _of_read(request: PageRequest, read: Read) -> Review | None:
+    """The hit by which the read is reached; without one the person needs the right to see the read."""
+    named = request.GET.get("hit")
+    if named:
+        hit = get_object_or_404(Hit.objects.select_related("unit"), pk=_uuid(named), read=read)
+        (one,) = review.of([hit])
+        sight = Sight(request)
+        sight.state(one)
+        sight.insist(one)
+        return one
+    access = request.access
+    check(request.person, "reads.view", purpose=access.purpose, case=access.case)
+    return None
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+def _suggested(one: Review | None) -> str:
+    visual = one.visual if one is not None else None
+    return visual.read_as if visual is not None and visual.plate == Visual.Plate.DIFFERS else ""
+
+
+def _hit(
+    request: PageRequest,
+    one: Review,
+    visual: VisualForm | None = None,
+    clets: CletsForm | None = None,
+    outcome: OutcomeForm | None = None,
+) -> HttpResponse:
+    """The page of a hit, with a form that was not right, or empty ones."""
+    sight = Sight(request)
+    sight.state(one)
+    line = board.line(one, sight)
+    person = request.person
+    context: dict[str, Any] = {"line": line, "review": one, "hit": one.hit}
+    if not line.masked:
+        listed_at = wording.listed_at(one.hit)
+        operator = {"operator": person.full_name, "answered_at": timezone.localtime(clock.now())}
+        context |= {
+            "listed": drawn.listed(one.hit.entry_plate, one.hit.entry_state),
+            "listed_at": listed_at,
+            "list_ago": wording.span((clock.now() - listed_at).total_seconds()) if listed_at else "",
+            "waiting": reports.waited(one),
+            "no_longer_fits": board.no_longer_fits(one),
+            "scene": one.pictures.get("scene"),
+            "box": _box(one),
+            "visual_form": visual or VisualForm(),
+            "clets_form": clets or CletsForm(initial=operator),
+            "outcome_form": outcome or OutcomeForm(),
+            "may_verify": may(person, "hits.verify"),
+            "may_correct": may(person, "reads.correct"),
+        }
+    return render(request, "hits/hit.html", context)
+
+
+def _box(one: Review) -> dict[str, float] | None:
+    """Where the plate is in the scene picture, None where the picture is not of the whole frame."""
+    read, scene = one.read, one.pictures.get("scene")
+    if read is None or scene is None or not scene.width or not scene.height:
+        return None
+    width, height = read.frame_size
+    if not width or not height or abs(scene.width / scene.height - width / height) > 0.02:
+        return None
+    x, y, w, h = read.box
+    edge = h / 2
+    return {
+        "width": width,
+        "height": height,
+        "x": x - edge,
+        "y": y - edge,
+        "w": w + 2 * edge,
+        "h": h + 2 * edge,
+        "line": height / 240,
+    }
+
+
+def _where(request: PageRequest, pk: UUID) -> list[UUID]:
+    return [pk] if request.POST.get("next") == "hit" else []
+
+
+def _hours() -> int:
+    return round(board.WINDOW / timedelta(hours=1))
