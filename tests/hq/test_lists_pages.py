@@ -164,6 +164,8 @@ def test_a_list_file_of_others_data_is_not_seen_without_the_grant(
     answer = client_for(administrator).post(target, {"source": source.pk, "file": file})
     assert answer.status_code == 302
     assert without.get(f"/lists/files/{Upload.objects.get().pk}/").status_code == 403
+    HotList.objects.update(restricted=True)
+    assert client_for(administrator).get(f"/lists/files/{Upload.objects.get().pk}/").status_code == 403
 
 
 @pytest.mark.clause("430.3(e)")

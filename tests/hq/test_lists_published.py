@@ -416,3 +416,20 @@ def command(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         process.kill()
         process.wait(10)
+
+
+@pytest.mark.clause("rec 20")
+@pytest.mark.clause("rec 48")
+def test_loaded_entries_that_ran_out_are_not_published_again(
+    source: HotListSource, people: tuple[Person, Person], clock: Clock
+) -> None:
+    group, key = source.hot_list.group, publish.signing_key()
+    HotList.objects.update(ttl_days=1)
+    source.hot_list.refresh_from_db()
+    in_force(source, ROWS[:3], people)
+    assert publish.publish_due(group, key)
+    clock.advance(days=2)
+    manual.enter(hot_plate(group, "HOT0001"), by=people[0], purpose="stolen_vehicle")
+    made = publish.publish_due(group, key)
+    assert made is not None
+    assert set(entries_of(made)) == {"HOT0001"}
