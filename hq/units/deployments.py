@@ -97,7 +97,7 @@ def strays(now: datetime | None = None) -> list[Stray]:
     trailers = Device.objects.filter(mount=Device.Mount.TRAILER, unit__state=Unit.State.ENROLLED)
     for device in trailers.select_related("unit"):
         outside = Read.objects.filter(unit=device.unit_id, at__gte=at - LOOK_BACK, at__lte=at)
-        for deployment in device.unit.deployments.filter(started_at__isnull=False):
+        for deployment in Deployment.objects.filter(units=device.unit, started_at__isnull=False):
             outside = outside.exclude(at__gte=deployment.started_at, at__lt=deployment.stopped_at or at)
         times = outside.order_by("at").values_list("at", flat=True)
         if count := times.count():

@@ -1,0 +1,235 @@
+"""What the access log shows of use: how old what people look for is, and what is odd.
+
+Reads the log and the reads' times; no plate is in what it gives, only numbers of log rows.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.db.models import Q, QuerySet
+
+from hq.log.models import AccessRecord
+from hq.people import purposes
+from hq.people.models import Appointment, Role
+from hq.records.keys import lookalike_key, search_key
+from hq.records.models import Read
+
+LOOKED: Final = ("reads.search", "reads.export", "deployments.canvass")
+OPENED: Final = ("reads.view", "reads.picture")
+BUCKETS: Final = (1, 7, 30, 60, 90, 180, 365, 730)
+"""Upper ends in days of the age histogram."""
+_CHUNK: Final = 500
+
+SAME_PLATE: Final = 5
+VOLUME_LEAST: Final = 20
+VOLUME_TIMES: Final = 3.0
+VOLUME_WINDOWS: Final = 12
+HOURS_DAYS: Final = 90
+HOURS_LEAST: Final = 50
+HOURS_SHARE: Final = 0.01
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """Reads seen whose age was below `below` days (None: older, or destroyed since)."""
+
+    label: str
+    listed: int
+    opened: int
+    listed_share: float
+    opened_share: float
+    opened_up_to: float
+
+
+def search_ages(since: datetime, until: datetime) -> list[Bucket]:
+    """Age of the reads that people saw, at the time they saw them: in results and opened (rec. 19, 47).
+
+    Shares are of 1; `opened_up_to` is the share of opened reads of this age or younger.
+    """
+    counts = {"listed": Counter[str](), "opened": Counter[str]()}
+    for column, actions in (("listed", LOOKED), ("opened", OPENED)):
+        rows = _done(since, until).filter(action__in=actions)
+        for chunk in _chunks(rows.values_list("at", "ids").iterator(_CHUNK)):
+            times = _read_times(ids for _, ids in chunk)
+            for at, ids in chunk:
+                counts[column].update(_label(at, times.get(str(read))) for read in ids)
+    labels = [*(_below(days) for days in BUCKETS), _OLDER, _GONE]
+    total = {column: max(1, sum(count.values())) for column, count in counts.items()}
+    found, opened_sum = [], 0
+    for label in labels:
+        listed, opened = counts["listed"][label], counts["opened"][label]
+        opened_sum += opened
+        found.append(
+            Bucket(
+                label,
+                listed,
+                opened,
+                listed / total["listed"],
+                opened / total["opened"],
+                opened_sum / total["opened"],
+            )
+        )
+    return found
+
+
+@dataclass
+class Anomaly:
+    """Something to look into: of what kind, whose, in words, in which rows of the log."""
+
+    kind: str
+    username: str
+    words: str
+    rows: list[int] = field(default_factory=list)
+
+
+def anomalies(since: datetime, until: datetime) -> list[Anomaly]:
+    """Everything odd about searches of a period, by kind and person (430.3-0)."""
+    searches = [
+        row
+        for row in _done(since, until).filter(action__in=(*LOOKED, *OPENED)).order_by("sequence")
+        if row.elements.get("page", 1) == 1
+    ]
+    looked = [row for row in searches if row.action in LOOKED]
+    return [
+        *_same_plate(looked),
+        *_no_case(searches),
+        *_own(looked),
+        *_off_hours(searches, since),
+        *_volume(looked, since, until),
+    ]
+
+
+def _same_plate(rows: Iterable[AccessRecord]) -> Iterator[Anomaly]:
+    found: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for row in rows:
+        if plate := str(row.elements.get("plate", "")):
+            key = plate if set(plate) & set("?*") else lookalike_key(search_key(plate))
+            found[row.username, key].append(row.sequence)
+    for (username, _), numbers in found.items():
+        if len(numbers) >= SAME_PLATE:
+            yield Anomaly("same plate often", username, f"one plate, {len(numbers)} searches", numbers)
+
+
+def _no_case(rows: Iterable[AccessRecord]) -> Iterator[Anomaly]:
+    found: dict[str, list[int]] = defaultdict(list)
+    for row in rows:
+        if not row.purpose or (purposes.ALL.get(row.purpose) is not None and not row.case.strip()):
+            found[row.username].append(row.sequence)
+    for username, numbers in found.items():
+        yield Anomaly("no case", username, f"{len(numbers)} rows without purpose or case number", numbers)
+
+
+def _own(rows: Iterable[AccessRecord]) -> Iterator[Anomaly]:
+    """Searches of those who watch the log or administer it: somebody else looks at them."""
+    watchers = set(
+        Appointment.objects.filter(role__in=(Role.AUDITOR, Role.ADMINISTRATOR, Role.COMMANDER)).values_list(
+            "person", flat=True
+        )
+    )
+    found: dict[str, list[int]] = defaultdict(list)
+    for row in rows:
+        if row.person_id in watchers:
+            found[row.username].append(row.sequence)
+    for username, numbers in found.items():
+        yield Anomaly(
+            "own queries", username, f"{len(numbers)} searches by one who watches or runs the system", numbers
+        )
+
+
+def _off_hours(rows: Iterable[AccessRecord], since: datetime) -> Iterator[Anomaly]:
+    """Hours at which the person was hardly ever active in the 90 days before."""
+    zone = ZoneInfo(settings.TIME_ZONE)
+    found: dict[str, list[int]] = defaultdict(list)
+    usual: dict[str, Counter[int]] = {}
+    for row in rows:
+        if row.username not in usual:
+            before = AccessRecord.objects.filter(
+                username=row.username, at__gte=since - timedelta(days=HOURS_DAYS), at__lt=since
+            )
+            usual[row.username] = Counter(
+                at.astimezone(zone).hour for at in before.values_list("at", flat=True)
+            )
+        hours, total = usual[row.username], usual[row.username].total()
+        hour = row.at.astimezone(zone).hour
+        near = sum(hours[(hour + step) % 24] for step in (-1, 0, 1))
+        if total >= HOURS_LEAST and near / total < HOURS_SHARE:
+            found[row.username].append(row.sequence)
+    for username, numbers in found.items():
+        yield Anomaly("off hours", username, f"{len(numbers)} rows at hours unusual for this person", numbers)
+
+
+def _volume(rows: Iterable[AccessRecord], since: datetime, until: datetime) -> Iterator[Anomaly]:
+    """Many more searches than in the twelve periods of the same length before."""
+    length = until - since
+    found: dict[str, list[int]] = defaultdict(list)
+    for row in rows:
+        found[row.username].append(row.sequence)
+    for username, numbers in found.items():
+        if len(numbers) < VOLUME_LEAST:
+            continue
+        own = AccessRecord.objects.filter(username=username, action__in=LOOKED, outcome="done")
+        if not own.filter(at__lt=since).exists():
+            yield Anomaly("volume", username, f"{len(numbers)} searches, the first of this person", numbers)
+            continue
+        before = [
+            own.filter(at__gte=since - length * n, at__lt=since - length * (n - 1)).count()
+            for n in range(1, VOLUME_WINDOWS + 1)
+        ]
+        norm = statistics.median(before)
+        if len(numbers) > VOLUME_TIMES * max(norm, 1):
+            yield Anomaly("volume", username, f"{len(numbers)} searches, usually {norm:.0f}", numbers)
+
+
+_OLDER = f"{BUCKETS[-1]} days and older"
+_GONE = "destroyed since"
+
+
+def _below(days: int) -> str:
+    start = ([0, *BUCKETS])[BUCKETS.index(days)]
+    return f"{start} to {days} days" if start else "under 1 day"
+
+
+def _label(at: datetime, captured: datetime | None) -> str:
+    if captured is None:
+        return _GONE
+    age = (at - captured) / timedelta(days=1)
+    return next((_below(days) for days in BUCKETS if age < days), _OLDER)
+
+
+def _done(since: datetime, until: datetime) -> QuerySet[AccessRecord]:
+    return AccessRecord.objects.filter(Q(at__gte=since, at__lt=until), outcome="done")
+
+
+def _read_times(lists: Iterable[list[Any]]) -> dict[str, datetime]:
+    ids = {uuid for some in lists for text in some if (uuid := _uuid(text)) is not None}
+    found: dict[str, datetime] = {}
+    for chunk in _chunks(iter(ids)):
+        found |= {str(pk): at for pk, at in Read.objects.filter(pk__in=chunk).values_list("pk", "at")}
+    return found
+
+
+def _uuid(text: object) -> UUID | None:
+    try:
+        return UUID(str(text))
+    except ValueError:
+        return None
+
+
+def _chunks(items: Iterator[Any]) -> Iterator[list[Any]]:
+    chunk: list[Any] = []
+    for item in items:
+        chunk.append(item)
+        if len(chunk) == _CHUNK:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
