@@ -28,8 +28,14 @@ USUAL = range(4, 9)
 """Lengths of plate texts that are not called unusual."""
 TWO_LINE_ASPECT = 0.5
 """A plate at least this high for its width, in which no line of text is read, is taken for two lines."""
-TWO_LINE_CERTAIN = 1.0
-"""No one-line plate is as high as it is wide, even in a squeezed picture."""
+SETTLED = 0.9
+"""A first crop whose best text is less likely than this is followed by LOOKS."""
+LOOKS = ((0.06, 0.0), (-0.04, 0.0), (0.02, 0.12), (0.02, -0.12))
+"""Further crops of one plate: how much wider than the first they are, as a share of the plate's sides, and
+how much lower their right side lies than their left one, as a share of its height: for plates that lean."""
+
+FEATURES = 6
+"""How many numbers `features` gives and a sidecar's calibration has."""
 
 _EDGE_PX = 1.0
 
@@ -52,8 +58,8 @@ class Ocr:
         classes = len(self.spec.alphabet) + 1
         if len(shapes) != 1 or len(shapes[0]) != 3 or shapes[0][2] != classes:
             raise ModelError(f"{sidecar.path}: an OCR gives chars (1, T, {classes}), not {shapes}")
-        if len(self.spec.calibration) != len(features([("", 1.0)], ())):
-            raise ModelError(f"{sidecar.path}: ocr.calibration: not 4 numbers")
+        if len(self.spec.calibration) != FEATURES:
+            raise ModelError(f"{sidecar.path}: ocr.calibration: not {FEATURES} numbers")
 
     def read(self, image: Picture, detection: Detection) -> PlateText:
         """Read the plate of `detection` in `image`.
@@ -69,13 +75,12 @@ class Ocr:
         Raises:
             ImageError: `image` is no picture, or the corners span no area.
         """
-        crop = crop_quad(image, detection.corners, self.spec.margin, self.model.sidecar.input.size, grey=True)
-        found = ctc.decode(_softmax(self.model.run(crop)[0][0]), self.spec.alphabet)
+        found = self.spellings(image, detection)
         flags = set()
         if _at_edge(detection, image):
             flags.add(Flag.EDGE)
         _, _, width, height = detection.box
-        if height >= TWO_LINE_CERTAIN * width or (not found[0][0] and height >= TWO_LINE_ASPECT * width):
+        if not found[0][0] and height >= TWO_LINE_ASPECT * width:
             return PlateText("", 0.0, flags=frozenset(flags | {Flag.TWO_LINES}))
         chars = ctc.char_confidence(found)
         text = found[0][0]
@@ -83,16 +88,48 @@ class Ocr:
             flags.add(Flag.LENGTH)
         if chars and min(chars) < WEAK_CHAR:
             flags.add(Flag.WEAK)
-        confidence = calibrated(self.spec.calibration, features(found, chars)) if text else 0.0
+        confidence = calibrated(self.spec.calibration, features(found, detection)) if text else 0.0
         candidates = tuple(Candidate(t, p) for t, p in found if t)[:CANDIDATES]
         return PlateText(text, confidence, chars, candidates if text else (), frozenset(flags))
 
+    def spellings(self, image: Picture, detection: Detection) -> list[tuple[str, float]]:
+        """The texts that the plate of `detection` may say, each with the network's probability, best first.
 
-def features(found: list[tuple[str, float]], chars: tuple[float, ...]) -> tuple[float, ...]:
-    """What the confidence is made from: 1, the log-odds of the whole text's probability and of its
-    weakest character, and whether the text is shorter than the usual ones."""
+        A plate that the first crop does not settle is cut in other ways too, and the probabilities are the
+        means over all crops. Errors as of `read`.
+        """
+        found = self._look(image, detection, 0.0, 0.0)
+        if found[0][1] >= SETTLED:
+            return found
+        sums = dict(found)
+        for wider, lower in LOOKS:
+            for text, probability in self._look(image, detection, wider, lower):
+                sums[text] = sums.get(text, 0.0) + probability
+        best = sorted(sums.items(), key=lambda item: -item[1])[: len(found)]
+        return [(text, total / (1 + len(LOOKS))) for text, total in best]
+
+    def _look(
+        self, image: Picture, detection: Detection, wider: float, lower: float
+    ) -> list[tuple[str, float]]:
+        top_left, _, _, bottom_left = detection.corners
+        drop = lower / 2 * math.dist(top_left, bottom_left)
+        size = self.model.sidecar.input.size
+        corners = [
+            (x, y + side * drop) for (x, y), side in zip(detection.corners, (-1, 1, 1, -1), strict=True)
+        ]
+        crop = crop_quad(image, corners, self.spec.margin + wider, size, grey=True)
+        return ctc.decode(_softmax(self.model.run(crop)[0][0]), self.spec.alphabet)
+
+
+def features(found: list[tuple[str, float]], detection: Detection) -> tuple[float, ...]:
+    """What the confidence is made from, FEATURES numbers: 1, the log-odds of the whole text's probability and
+    of its weakest character, whether the text is shorter than the usual ones, the log-odds of the locator's
+    score, and the plate's width in doublings of 64 pixels, -1 to 1."""
     text, probability = found[0]
-    return (1.0, _logit(probability), _logit(min(chars, default=0.0)), float(len(text) < USUAL.start))
+    weakest = min(ctc.char_confidence(found), default=0.0)
+    width = min(max(math.log2(max(detection.box[2], 1.0) / 64.0), -1.0), 1.0)
+    short = float(len(text) < USUAL.start)
+    return (1.0, _logit(probability), _logit(weakest), short, _logit(detection.score), width)
 
 
 def calibrated(weights: tuple[float, ...], values: tuple[float, ...]) -> float:

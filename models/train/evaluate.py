@@ -34,9 +34,11 @@ from detector.locate import Locator
 from detector.ocr import Ocr
 from detector.reader import LOCATOR, OCR, Reader
 from detector.types import PlateText
-from train.folds import FOLDS, GROUPS, VALIDATION, fold_of
+from train.folds import FOLDS, GROUPS, VALIDATION, fold_of, two_lines
 
 LOCATED, MATCHED = 0.5, 0.3
+ONE_LINE = "plates of one line"
+"""Those of two lines are to be flagged, not read; they count in every other row."""
 WIDTHS = (20, 40, 80)
 """Lower ends of the width classes in pixels of the locator's input (640 wide)."""
 _INPUT = (640, 384)
@@ -46,10 +48,11 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Plate:
-    """A labelled plate: (x, y, w, h) in pixels, its text or None."""
+    """A labelled plate: (x, y, w, h) in pixels, its text or None, and whether it stands on two lines."""
 
     box: Box
     text: str | None
+    two_lines: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +152,8 @@ class Scores:
         label = plate.text or ""
         on_it = [text for box, text in found if iou(box, plate.box) >= MATCHED]
         texts = [text.text for text in on_it]
-        for name in (photo.set, "all"):
+        names = [photo.set, "all"] if plate.two_lines else [photo.set, "all", ONE_LINE]
+        for name in names:
             self.read[name].count(label in texts)
             self.alike[name].count(_alike(label) in [_alike(text) for text in texts])
         for text in on_it:
@@ -186,7 +190,7 @@ def load_scenes(data: Path) -> list[Photo]:
     Raises:
         SystemExit: the file is missing or a line of it is damaged; the message names it.
     """
-    path, photos = data / "scenes.jsonl", []
+    path, photos, double = data / "scenes.jsonl", [], two_lines()
     try:
         lines = path.read_text().splitlines()
     except OSError as error:
@@ -194,7 +198,10 @@ def load_scenes(data: Path) -> list[Photo]:
     for number, line in enumerate(lines, 1):
         try:
             record = json.loads(line)
-            plates = tuple(Plate(tuple(p["box"]), p.get("text")) for p in record["plates"])
+            plates = tuple(
+                Plate(tuple(p["box"]), p.get("text"), (record["image"], place) in double)
+                for place, p in enumerate(record["plates"])
+            )
             photos.append(Photo(data / record["image"], record["set"], fold_of(record), plates))
         except (ValueError, KeyError, TypeError) as error:
             raise SystemExit(f"train.evaluate: {path}:{number}: no labelled photograph: {error!r}") from error

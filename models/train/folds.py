@@ -1,4 +1,4 @@
-"""Which side of the split a photograph is on: five folds by source photograph.
+"""Which side of the split a photograph is on, five folds by source photograph; which plates have two lines.
 
 Fold 0 is the validation split: the committed models never see it. The pooled figures of the model
 card come from the pairs of models of GROUPS, each judged on folds that it did not see.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 FOLDS = 5
@@ -16,6 +16,13 @@ VALIDATION = 0
 GROUPS = ((0,), (1, 2), (3, 4))
 """The folds that one pair of models is judged on: three pairs cover all five folds, each photograph judged by
 models that never saw it. The second and third pair learn from three fifths of the photographs."""
+
+
+def two_lines() -> set[tuple[str, int]]:
+    """(image, place in the record's plates) of the labelled plates of two lines, from two_lines.txt."""
+    lines = Path(__file__).with_name("two_lines.txt").read_text().splitlines()
+    pairs = (line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))
+    return {(image, int(place)) for image, place in pairs}
 
 
 def fold_of(record: Mapping[str, Any]) -> int:

@@ -45,7 +45,7 @@ from train.weights import save_weights
 
 HEIGHT, WIDTH = 384, 640
 """The deployed input: a 1280 x 720 frame at half its size, and a stripe."""
-BATCH = 16
+BATCH = 10
 STEP = 2.5e-3
 WARM_UP = 300
 """Steps until the full step is taken: the score is taught the box's overlap, and no box is good at first."""
@@ -56,7 +56,7 @@ NMS_IOU = 0.4
 
 
 def decode(raw: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Left, top, right, bottom in pixels, each (n, 32, 32), of the box output (n, 4, 32, 32)."""
+    """Left, top, right, bottom in pixels, each (n, 40, 40), of the box output (n, 4, 40, 40)."""
     line = torch.arange(CELLS) * float(STRIDE) + STRIDE / 2
     cx = line[None, None, :] + raw[:, 0] * STRIDE
     cy = line[None, :, None] + raw[:, 1] * STRIDE

@@ -22,8 +22,9 @@ from train.synth import render
 Picture = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
-SIDE = 256
-"""Side of a cut in pixels: small ones train faster, and a fully convolutional network does not mind."""
+SIDE = 320
+"""Side of a cut in pixels: small ones train faster, and a fully convolutional network does not mind; but the
+largest plate that it learns to box is one that a cut holds."""
 STRIDE = 8
 CELLS = SIDE // STRIDE
 TIGHT_SETS = ("us_states", "br_openalpr")
@@ -50,10 +51,10 @@ class Cut:
     """One training sample.
 
     Attributes:
-        picture: uint8 (256, 256, 3), RGB.
-        box: (4, 32, 32), left, top, right and bottom in pixels of the plate that a cell belongs to.
-        positive: (32, 32), 1 in the middle of plates.
-        ignored: (32, 32), 1 where neither finding nor missing counts.
+        picture: uint8 (320, 320, 3), RGB.
+        box: (4, 40, 40), left, top, right and bottom in pixels of the plate that a cell belongs to.
+        positive: (40, 40), 1 in the middle of plates.
+        ignored: (40, 40), 1 where neither finding nor missing counts.
     """
 
     picture: Picture
@@ -216,8 +217,8 @@ def _place(
     stretch = rng.uniform(1.0, 1.75) if squashed else rng.uniform(0.88, 1.14)
     chosen = boxes[rng.integers(len(boxes))] if len(boxes) else None
     kind = rng.random()
-    if chosen is not None and kind < 0.5:  # a plate 15 to 190 pixels wide, all widths alike
-        wide = math.exp(rng.uniform(math.log(15), math.log(190)))
+    if chosen is not None and kind < 0.5:  # a plate 14 to 290 pixels wide, all widths alike
+        wide = math.exp(rng.uniform(math.log(14), math.log(290)))
         scale = float(np.clip(wide / max(chosen[2] * stretch, 4), 0.2, 2.5))
     elif kind < 0.75:  # most of the picture
         scale = SIDE / max(w * stretch, h) * math.exp(rng.uniform(-0.1, 0.9))
@@ -284,6 +285,8 @@ def _light(picture: Picture, rng: np.random.Generator) -> Picture:
     if rng.random() < 0.25:
         x = x + rng.standard_normal((SIDE, SIDE, 1), np.float32) * rng.uniform(2, 14)
     out = np.clip(x, 0, 255).astype(np.uint8)
+    if rng.random() < 0.06:  # single pixels lost, as poor sensors and some web pictures have
+        out[rng.random((SIDE, SIDE)) < rng.uniform(0.01, 0.08)] = 255 if rng.random() < 0.5 else 0
     if rng.random() < 0.15:
         packed = cv2.imencode(".jpg", out, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(30, 90))])[1]
         out = cv2.imdecode(packed, cv2.IMREAD_COLOR).astype(np.uint8)

@@ -101,7 +101,7 @@ def _fill(pattern: str, rng: np.random.Generator) -> list[Token]:
 
 def _vanity(rng: np.random.Generator) -> list[Token]:
     length = int(rng.integers(3, 9)) if rng.random() < 0.5 else int(rng.integers(6, 8))
-    if rng.random() < 0.25:
+    if rng.random() < 0.12:
         word = "".join(rng.choice(list(LETTERS + LETTERS + DIGITS), length))
     else:
         word = ""
@@ -110,7 +110,7 @@ def _vanity(rng: np.random.Generator) -> list[Token]:
             word += str(rng.choice(onset)) + str(rng.choice(_VOWELS)) + str(rng.choice(_CODA))
             if rng.random() < 0.12:
                 word += str(rng.choice(list(DIGITS)))
-    word = "".join(_LEET[c] if c in _LEET and rng.random() < 0.1 else c for c in word)[:length]
+    word = "".join(_LEET[c] if c in _LEET and rng.random() < 0.04 else c for c in word)[:length]
     if length > 3 and rng.random() < 0.35:
         cut = int(rng.integers(1, length))
         between = SYMBOL if rng.random() < 0.3 else SPACE

@@ -11,6 +11,8 @@ import pytest
 from detector.errors import ImageError, ModelError
 from detector.reader import Reader
 from detector.types import ALPHABET, CANDIDATES, Detection, Flag
+from hw.sim import drawing
+from plates.draw import PlateDesign, draw_plate
 from tests.detector.conftest import street
 
 
@@ -54,8 +56,15 @@ def test_plate_at_the_edge_is_flagged(reader: Reader) -> None:
     assert Flag.EDGE in read.flags
 
 
-def test_plate_of_two_lines_is_flagged_and_not_read(reader: Reader) -> None:
-    read = reader.read(street("8ABC234"), detection(560, 460, 80, 90))
+@pytest.mark.parametrize(("above", "below"), [("KL47", "M8213"), ("NX 62", "RTB"), ("35 DW", "7081")])
+def test_plate_of_two_lines_is_flagged_and_not_read(reader: Reader, above: str, below: str) -> None:
+    design = PlateDesign(
+        drawing.FONTS / "BarlowCondensed-SemiBold.ttf", aspect=3.2, text_height=0.72, bolts=False, border=None
+    )
+    image = street("8ABC234")
+    plate = np.concatenate([draw_plate(line, design, 140) for line in (above, below)])
+    image[440 : 440 + len(plate), 530:670] = plate
+    read = reader.read(image, detection(530, 440, 140, len(plate)))
     assert read.text == ""
     assert read.confidence == 0.0
     assert Flag.TWO_LINES in read.flags
