@@ -1,18 +1,21 @@
-"""The demonstration site: broker, unit on the rendered street and subscriber, all on this machine.
+"""The demonstration site: broker, unit on the rendered street and HQ, all on this machine.
 
-Owns the site's folder and its three processes; `make run` is `python -m firmware.demo`. Everything in it
-is marked as a demonstration: the plates are drawn, so their text may be printed.
+Owns the site's folder and its processes; `make run` is `python -m firmware.demo`. Everything in it is marked
+as a demonstration: the plates are drawn, so their text may be printed. Where the records system is not
+installed, as on a unit, `listen --as-hq` stands in for it.
 
     SITE/platewarden.toml   the unit's configuration
     SITE/people.toml        who may see plate text
     SITE/hotlist.sqlite     entries for some of the plates that the street will show
     SITE/unit/              the unit's store
-    SITE/hq/                what the subscriber keeps
+    SITE/hq/                what HQ keeps
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
+import os
 import shutil
 import signal
 import socket
@@ -20,7 +23,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -41,6 +44,7 @@ LEGIBLE: Final = 60.0
 """Plate width at the closest look, pixels, of the plates that are listed."""
 START_S: Final = 10.0
 """How long the broker may take to listen."""
+PAGES_PORT: Final = 8430
 END_S: Final = 10.0
 """How long each process may take to stop before it is killed."""
 
@@ -93,8 +97,8 @@ class Site:
         self._started = time.monotonic()
         self._lock = threading.Lock()
 
-    def start(self, name: str, command: Sequence[str]) -> None:
-        """Start a child whose lines are printed behind the time and its name."""
+    def start(self, name: str, command: Sequence[str], env: Mapping[str, str] | None = None) -> Process:
+        """Start a child whose lines are printed behind the time and its name, with `env` added to ours."""
         # A session of its own: Ctrl-C reaches this process only, which then stops them in order.
         popen = subprocess.Popen(
             command,
@@ -104,11 +108,25 @@ class Site:
             text=True,
             errors="replace",
             start_new_session=True,
+            env={**os.environ, **(env or {})},
         )
         assert popen.stdout is not None
         reader = threading.Thread(target=self._print_all, args=(name, popen.stdout), daemon=True)
         reader.start()
-        self._processes.append(Process(name, popen, reader))
+        process = Process(name, popen, reader)
+        self._processes.append(process)
+        return process
+
+    def await_end(self, process: Process, stop: threading.Event) -> bool:
+        """Wait for a child that is to end by itself; whether it did so with code 0 before `stop` was set."""
+        while process.popen.poll() is None:
+            if stop.wait(0.1):
+                return False
+        process.reader.join(END_S)
+        self._processes.remove(process)
+        if process.popen.returncode:
+            self.say("site", f"{process.name} ended with code {process.popen.returncode}")
+        return process.popen.returncode == 0
 
     def ended(self) -> Process | None:
         """A process that has ended by itself, None while all go on."""
@@ -163,11 +181,13 @@ def run_site(folder: Path, frames: int | None = None) -> int:
     try:
         site.start("mqtt", [mosquitto, "-c", str(folder / "mosquitto.conf")])
         _await_port(port, site, stop)
-        site.start(
-            "hq", [*platewarden, "listen", "--as-hq", str(folder / "hq"), "--port", str(port), "--demo"]
-        )
-        count = [] if frames is None else ["--count", str(frames), "--wait", "10"]
+        count = [] if frames is None else ["--count", str(frames), "--wait", "60"]
         site.start("unit", [*platewarden, "--config", str(folder / "platewarden.toml"), "run", *count])
+        if not records_system():
+            command = ["listen", "--as-hq", str(folder / "hq"), "--port", str(port), "--demo"]
+            site.start("hq", [*platewarden, *command])
+        elif not _start_hq(site, folder / "hq", port, stop):
+            return Exit.OK if stop.is_set() else Exit.FAILED
         site.say("site", f"the demonstration runs in {_near(folder.absolute())}; Ctrl-C stops it")
         while not stop.wait(0.2):
             ended = site.ended()
@@ -178,6 +198,24 @@ def run_site(folder: Path, frames: int | None = None) -> int:
     finally:
         site.stop()
         site.say("site", "stopped")
+
+
+def records_system() -> bool:
+    """Whether HQ and what it needs are installed beside the unit's packages."""
+    return all(importlib.util.find_spec(name) is not None for name in ("hq", "django", "uvicorn"))
+
+
+def _start_hq(site: Site, folder: Path, port: int, stop: threading.Event) -> bool:
+    """Build the demo agency, which prints its log-ins, then take in what the unit sends and serve pages."""
+    env = {"PLATEWARDEN_HQ_DEMO": "1", "PLATEWARDEN_HQ_DATA": str(folder)}
+    command = [sys.executable, "-m", "hq.cli"]
+    if not site.await_end(site.start("hq", [*command, "demo"], env), stop):
+        return False
+    site.start("hq", [*command, "subscribe", "--port", str(port)], env)
+    pages = _free_port(PAGES_PORT)
+    site.start("pages", [*command, "serve", "--port", str(pages)], env)
+    site.say("site", f"HQ's pages: http://127.0.0.1:{pages}/")
+    return True
 
 
 def prepare(folder: Path, port: int) -> None:
@@ -267,9 +305,12 @@ trained_until = {until}
 """
 
 
-def _free_port() -> int:
+def _free_port(wanted: int = 0) -> int:
     with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
+        try:
+            sock.bind(("127.0.0.1", wanted))
+        except OSError:
+            sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
 
 
