@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from hq.api.models import Feed, FeedMessage
 from hq.lists import masking
@@ -87,6 +88,7 @@ def enqueue(feed: Feed) -> int:
     now = clock.now()
     since = max(feed.approved_at, feed.queued_until - OVERLAP)
     queued = FeedMessage.objects.filter(feed=feed)
+    found: QuerySet[Hit] | QuerySet[Read]
     if feed.what == Feed.What.HITS:
         found = Hit.objects.filter(received_at__gt=since, withdrawn=False)
     else:

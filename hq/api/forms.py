@@ -25,6 +25,7 @@ class TokenForm(forms.Form):
 class FeedForm(forms.ModelForm[Feed]):
     """A feed to a program of the own agency."""
 
+    url = forms.URLField(label="Address", max_length=500, assume_scheme="https")
     purpose = forms.ChoiceField(label="Purpose")
 
     class Meta:
