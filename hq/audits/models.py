@@ -143,7 +143,7 @@ class Item(models.Model):
     marked_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        ordering: ClassVar = ["record"]
+        ordering: ClassVar = ["record_id"]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["audit", "record"], name="item_once_in_an_audit"),
             models.CheckConstraint(

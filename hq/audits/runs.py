@@ -70,6 +70,8 @@ def start(person: Person, until: datetime | None = None, seed: str | None = None
         raise Refused(CLAUSE, "the plan names other auditors", f"{plan.auditor} or {plan.other_auditor}")
     now = clock.now()
     since, until = _since(plan), min(until or now, now)
+    # The log's times are cut to hundredths: a row of the same hundredth belongs to the next audit.
+    until = until.replace(microsecond=until.microsecond // 10_000 * 10_000)
     if until <= since:
         raise Refused(CLAUSE, "the period since the last audit is empty", "nobody: wait")
     seed = seed or secrets.token_hex(16)

@@ -29,6 +29,11 @@ People = Callable[..., Person]
 ClientFor = Callable[..., Client]
 
 
+@pytest.fixture(autouse=True)
+def _whole_second(clock: Clock) -> None:
+    clock.at = clock.at.replace(microsecond=0)
+
+
 @pytest.fixture
 def office(people: People) -> kept.Office:
     held = kept.Office(people)
@@ -206,6 +211,20 @@ def test_sample_covers_the_time_since_the_last_audit_once(office: kept.Office, c
     assert [item.record_id for item in two.items.all()] == second
     with pytest.raises(Refused, match="empty"):
         runs.start(office.auditor)
+
+
+@pytest.mark.clause("430.5(c)")
+def test_row_written_in_the_moment_of_the_draw_is_in_the_next_sample(
+    office: kept.Office, clock: Clock
+) -> None:
+    planned(office)
+    clock.advance(days=1, milliseconds=125)
+    one = runs.start(office.auditor)
+    late = log(office.officer)
+    clock.advance(days=1)
+    two = runs.start(office.auditor)
+    assert not one.items.exists()
+    assert [item.record_id for item in two.items.all()] == late
 
 
 @pytest.mark.clause("430.5(c)")
@@ -466,7 +485,7 @@ def test_audit_is_planned_run_and_signed_off_in_the_pages(
     assert "Approve this plan" in chief.get("/audits/").content.decode()
     assert chief.post(f"/audits/plan/{made.pk}/approve/").status_code == 302
     log(office.officer, count=2, elements={"plate": "7XYZ000"})
-    clock.advance(hours=1)
+    clock.advance(minutes=1)
     assert auditor.post("/audits/start/").status_code == 302
     audit = Audit.objects.get()
     shown = auditor.get(f"/audits/{audit.pk}/").content.decode()

@@ -35,6 +35,11 @@ def _storage(tmp_path: Path, settings: Any) -> None:
     settings.MEDIA_ROOT = tmp_path
 
 
+@pytest.fixture(autouse=True)
+def _whole_second(clock: Clock) -> None:
+    clock.at = clock.at.replace(microsecond=0)
+
+
 @pytest.fixture
 def office(people: Callable[..., Person]) -> kept.Office:
     return kept.Office(people)

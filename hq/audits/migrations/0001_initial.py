@@ -272,7 +272,7 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "ordering": ["record"],
+                "ordering": ["record_id"],
             },
         ),
         migrations.CreateModel(

@@ -1,0 +1,108 @@
+"""Counts for the public by calendar quarter: reads, hits, outcomes, searches, releases. Never a plate.
+
+Quarters do not overlap, no sum over quarters is given, and a quarter's figures are made once and kept, two
+weeks after it ended; so no two publications differ by a small number.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections import Counter
+from datetime import date, datetime, time, timedelta
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.db.models import Count, Min
+
+from hq.hits.models import Outcome
+from hq.log.models import AccessRecord
+from hq.people import purposes
+from hq.public.models import Figures
+from hq.public.suppress import suppress
+from hq.records.models import Hit, Read
+from hq.releases.models import Partner, ReleaseRequest
+from hq.site import clock
+
+SETTLE: Final = timedelta(days=14)
+"""How long after its end a quarter waits for what units send late."""
+SHOWN: Final = 8
+_NONE: Final = "none recorded"
+
+
+def publish() -> list[Figures]:
+    """Make the figures of every quarter that is over and has none; give the newest, newest first."""
+    first = Read.objects.aggregate(first=Min("received_at"))["first"]
+    if first is not None:
+        start = _quarter(_local(first))
+        while _after(start) + SETTLE <= clock.today():
+            if not Figures.objects.filter(starts_on=start).exists():
+                Figures.objects.create(
+                    starts_on=start, ends_on=_after(start) - timedelta(days=1), tables=tables(start)
+                )
+            start = _after(start)
+    return list(Figures.objects.all()[:SHOWN])
+
+
+def tables(start: date) -> list[dict[str, Any]]:
+    """The tables of the quarter that begins on a day: title, rows [label, count or None], total or None."""
+    found = []
+    for title, counts in _counts(start).items():
+        safe = suppress(counts, lambda label, title=title: _secret(start, title, label))
+        found.append(
+            {"title": title, "rows": [list(cell) for cell in safe.cells.items()], "total": safe.total}
+        )
+    return found
+
+
+def _counts(start: date) -> dict[str, dict[str, int]]:
+    zone = ZoneInfo(settings.TIME_ZONE)
+    since, until = (datetime.combine(day, time.min, zone) for day in (start, _after(start)))
+    hits = Hit.objects.filter(received_at__gte=since, received_at__lt=until, withdrawn=False)
+    classes = dict(hits.values_list("alarm_class").annotate(n=Count("pk")).order_by())
+    searches = AccessRecord.objects.filter(
+        at__gte=since, at__lt=until, outcome="done", action__in=("reads.search", "reads.export")
+    )
+    stated = dict(searches.exclude(purpose="").values_list("purpose").annotate(n=Count("pk")).order_by())
+    released = dict(
+        ReleaseRequest.objects.filter(
+            state=ReleaseRequest.State.FULFILLED, received_at__gte=since, received_at__lt=until
+        )
+        .values_list("partner__kind").annotate(n=Count("pk")).order_by()
+    )  # fmt: skip
+    return {
+        "Plates read": {"reads": Read.objects.filter(received_at__gte=since, received_at__lt=until).count()},
+        "Alarms by class": {
+            name.replace("_", " "): classes.get(name, 0)
+            for name in sorted({*classes, *(one.value for one in purposes.alarm_classes())})
+        },
+        "Alarms by outcome": _outcomes(list(hits.values_list("pk", flat=True))),
+        "Searches by purpose": {one.title: stated.get(code, 0) for code, one in purposes.ALL.items()},
+        "Releases by kind of agency": {kind.label: released.get(kind.value, 0) for kind in Partner.Kind},
+    }
+
+
+def _outcomes(hits: list[Any]) -> dict[str, int]:
+    last = {}
+    for chunk in (hits[n : n + 500] for n in range(0, len(hits), 500)):
+        last |= dict(Outcome.objects.filter(hit__in=chunk).order_by("pk").values_list("hit_id", "kind"))
+    counts = Counter(last.get(hit, "") for hit in hits)
+    return {kind.label: counts[kind.value] for kind in Outcome.Kind} | {_NONE: counts[""]}
+
+
+def _secret(start: date, title: str, label: str) -> bytes:
+    text = f"{start} {title} {label}".encode()
+    return hmac.new(settings.SECRET_KEY.encode(), text, hashlib.sha256).digest()
+
+
+def _quarter(day: date) -> date:
+    return date(day.year, (day.month - 1) // 3 * 3 + 1, 1)
+
+
+def _after(start: date) -> date:
+    return date(start.year + (start.month == 10), (start.month + 2) % 12 + 1, 1)
+
+
+def _local(at: datetime) -> date:
+    return at.astimezone(ZoneInfo(settings.TIME_ZONE)).date()
