@@ -14,7 +14,6 @@ from plates.words import CLASS_RULES
 class SettingsForm(forms.ModelForm[Settings]):
     """A new version of the settings, with the reason for it."""
 
-    website = forms.URLField(label="Page where the policy is posted", required=False, assume_scheme="https")
     purposes_off = forms.MultipleChoiceField(
         label="Purposes the agency does not use",
         required=False,

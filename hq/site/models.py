@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.conf import settings
+from django.core.validators import URLValidator
 from django.db import models
 from django.db.models import F, Q
 
@@ -25,7 +26,12 @@ class Settings(models.Model):
     meeting_on = models.DateField("public meeting held on (Civil Code 1798.90.55(a))", null=True, blank=True)
     meeting_body = models.CharField("body that met", max_length=128, blank=True)
     meeting_minutes = models.CharField("reference of the minutes", max_length=200, blank=True)
-    website = models.URLField("page where the policy is posted", blank=True)
+    website = models.CharField(
+        "page where the policy is posted",
+        max_length=200,
+        blank=True,
+        validators=[URLValidator(["https", "http"])],
+    )
     purposes_off = models.JSONField("purposes switched off", default=list, blank=True)
     classes_off = models.JSONField("alarm classes switched off", default=list, blank=True)
     classes_on = models.JSONField("alarm classes switched on beyond the default", default=list, blank=True)

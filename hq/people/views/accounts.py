@@ -34,7 +34,13 @@ def listing(request: PageRequest) -> HttpResponseBase:
     request.access.elements = {"state": state, "words": words}
     rows = sorted(found, key=lambda p: (p.state != STATES.PROPOSED, p.full_name))
     request.access.result_count = len(rows)
-    context = {"rows": rows, "states": STATES.choices, "state": state, "q": words}
+    context = {
+        "rows": rows,
+        "states": STATES.choices,
+        "state": state,
+        "q": words,
+        "may_propose": may(request.person, "accounts.propose", standing=request.standing),
+    }
     return render(request, "people/accounts.html", context)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 from django import template
@@ -42,6 +42,12 @@ def hundredths(at: datetime | None) -> str:
         f"{here:%Y-%m-%d %H:%M:%S}.{here.microsecond // 10_000:02d}",
         f"{offset[:3]}:{offset[3:]}",
     )
+
+
+@register.filter
+def day(on: date | None) -> str:
+    """A day, which a narrow table does not break in two."""
+    return format_html("<time>{}</time>", on.isoformat()) if on else ""
 
 
 @register.filter

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from argparse import ArgumentParser
 from typing import Any
@@ -10,6 +11,7 @@ import uvicorn
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
+from hq.retention import purge
 from hq.site import doctor
 
 
@@ -34,6 +36,9 @@ class Command(BaseCommand):
             self.stderr.write(f"refused by {finding.rule}: {finding.what}; {finding.remedy}")
         if errors:
             sys.exit(3)
+        with contextlib.suppress(purge.Busy):
+            for line in purge.recover():
+                self.stdout.write(line)
         # No access log of uvicorn's: an address may hold plate text, and the access record is the database's.
         uvicorn.run(
             "hq.asgi:application",

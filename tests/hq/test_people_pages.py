@@ -1,0 +1,248 @@
+"""The pages of accounts, roles, grants and training: every change takes two persons, and is logged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, transaction
+from django.test import Client
+
+from hq.log.models import AccessRecord
+from hq.people import policy
+from hq.people.forms import expiry
+from hq.people.models import Appointment, Completion, Course, Grant, Person
+
+pytestmark = pytest.mark.django_db
+People = Callable[..., Person]
+Clients = Callable[..., Client]
+NEW = {
+    "username": "nbaker",
+    "full_name": "Nia Baker",
+    "title": "Detective",
+    "kind": "member",
+    "agency": "Test Police Department",
+}
+
+
+def _propose(people: People, client_for: Clients, **fields: str) -> Person:
+    client_for(people("administrator")).post("/people/propose/", NEW | fields)
+    return Person.objects.get(username="nbaker")
+
+
+@pytest.mark.clause("430.2.1(a)")
+@pytest.mark.clause("2019-118 rec. 11")
+def test_account_is_proposed_by_one_and_approved_by_another(people: People, client_for: Clients) -> None:
+    person = _propose(people, client_for)
+    assert person.state == "proposed"
+    answer = client_for(people("commander")).post(f"/people/{person.pk}/approve/")
+    person.refresh_from_db()
+    assert person.state == "active"
+    assert person.approved_by != person.proposed_by
+    once = answer.content.decode().split('<code class="secret">')[1].split("<")[0]
+    assert person.check_password(once)
+    logged = " ".join(f"{r.note} {r.elements}" for r in AccessRecord.objects.all())
+    assert once not in logged
+    assert [r.action for r in AccessRecord.objects.filter(kind="account")] == [
+        "accounts.approve",
+        "accounts.propose",
+    ]
+
+
+@pytest.mark.clause("430.2-d")
+def test_one_who_is_both_administrator_and_commander_cannot_approve_the_own_proposal(
+    people: People, client_for: Clients
+) -> None:
+    both = people(["administrator", "commander"])
+    client = client_for(both)
+    client.post("/people/propose/", NEW)
+    person = Person.objects.get(username="nbaker")
+    assert client.post(f"/people/{person.pk}/approve/").status_code == 403
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Person.objects.filter(pk=person.pk).update(approved_by=both)
+
+
+@pytest.mark.clause("430.2.1(a)")
+@pytest.mark.parametrize("lack", ["title", "full_name", "employer", "ends_on"])
+def test_account_needs_name_and_title_and_a_contractor_employer_and_last_day(
+    people: People, client_for: Clients, lack: str
+) -> None:
+    given = NEW | {"kind": "contractor", "employer": "Maker Inc.", "ends_on": "2027-01-01", lack: ""}
+    client_for(people("administrator")).post("/people/propose/", given)
+    assert not Person.objects.filter(username="nbaker").exists()
+    given.pop("ends_on" if lack != "ends_on" else lack)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Person.objects.create(**{k: v for k, v in given.items() if v})
+
+
+@pytest.mark.clause("430.2-e")
+@pytest.mark.clause("430.2-d")
+def test_role_and_grant_are_proposed_and_approved_and_then_open_pages(
+    people: People, client_for: Clients
+) -> None:
+    administrator, commander = client_for(people("administrator")), client_for(people("commander"))
+    person = people("", grants=[])
+    day = policy.clock.today().isoformat()
+    administrator.post(
+        f"/people/{person.pk}/role/", {"role": "investigator", "starts_on": day, "document": "GO 1"}
+    )
+    administrator.post(
+        f"/people/{person.pk}/grant/", {"code": "dept_reads", "starts_on": day, "document": "GO 2"}
+    )
+    assert not policy.may(person, "reads.search")
+    role, grant = Appointment.objects.get(person=person), Grant.objects.get(person=person)
+    assert administrator.post(f"/people/roles/{role.pk}/approve/").status_code == 403
+    commander.post(f"/people/roles/{role.pk}/approve/")
+    assert not policy.may(person, "reads.search")
+    commander.post(f"/people/grants/{grant.pk}/approve/")
+    assert policy.may(Person.objects.get(pk=person.pk), "reads.search")
+    commander.post(f"/people/grants/{grant.pk}/end/")
+    assert not policy.may(Person.objects.get(pk=person.pk), "reads.search")
+
+
+@pytest.mark.clause("430.2-d")
+def test_nobody_gives_themselves_anything(people: People, client_for: Clients) -> None:
+    me = people(["administrator", "commander"])
+    client, day = client_for(me), policy.clock.today().isoformat()
+    before = (Appointment.objects.count(), Grant.objects.count())
+    for path, fields in (
+        ("role", {"role": "investigator"}),
+        ("grant", {"code": "ncic"}),
+        ("appoint", {"role": "auditor"}),
+    ):
+        answer = client.post(f"/people/{me.pk}/{path}/", fields | {"starts_on": day, "document": "GO 1"})
+        assert answer.status_code == 403, path
+    assert (Appointment.objects.count(), Grant.objects.count()) == before
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Grant.objects.create(person=me, code="ncic", approved_by=me, document="x")
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Appointment.objects.create(person=me, role="auditor", approved_by=me, document="x")
+
+
+@pytest.mark.clause("430.2-e")
+def test_office_cannot_be_slipped_in_as_an_ordinary_role(people: People, client_for: Clients) -> None:
+    person, day = people(""), policy.clock.today().isoformat()
+    fields = {"role": "commander", "starts_on": day, "document": "GO 1"}
+    assert client_for(people("administrator")).post(f"/people/{person.pk}/role/", fields).status_code == 422
+    answer = client_for(people("commander")).post(
+        f"/people/{person.pk}/appoint/", fields | {"role": "custodian"}
+    )
+    assert answer.status_code == 302
+    assert Person.objects.get(pk=person.pk).roles() == ["custodian"]
+
+
+@pytest.mark.clause("CJIS AC-2")
+@pytest.mark.parametrize("act", ["suspend", "close"])
+def test_account_is_shut_with_a_reason_by_another(people: People, client_for: Clients, act: str) -> None:
+    person, administrator = people("officer"), people("administrator")
+    client = client_for(administrator)
+    client.post(f"/people/{person.pk}/{act}/", {"reason": ""})
+    assert Person.objects.get(pk=person.pk).state == "active"
+    client.post(f"/people/{person.pk}/{act}/", {"reason": "left the department"})
+    person.refresh_from_db()
+    assert (person.state, person.state_reason) == (
+        {"suspend": "suspended", "close": "closed"}[act],
+        "left the department",
+    )
+    assert client.post(f"/people/{administrator.pk}/{act}/", {"reason": "x"}).status_code == 403
+
+
+@pytest.mark.clause("2019-118 rec. 11")
+def test_suspended_account_comes_back_only_after_new_training(
+    people: People, client_for: Clients, clock: Any
+) -> None:
+    person = people("officer")
+    client_for(people("administrator")).post(f"/people/{person.pk}/suspend/", {"reason": "unused"})
+    clock.advance(minutes=5)
+    commander = client_for(people("commander"))
+    refused = commander.post(f"/people/{person.pk}/reactivate/")
+    assert refused.status_code == 403
+    assert b"2019-118 rec. 11" in refused.content
+    course, sergeant = Course.objects.get(), client_for(people("training_sergeant"))
+    done = {"person": person.pk, "course": course.pk, "completed_on": clock.at.date(), "trainer": "A Trainer"}
+    assert sergeant.post("/people/training/completion/", done).status_code == 302
+    assert commander.post(f"/people/{person.pk}/reactivate/").status_code == 200
+    person.refresh_from_db()
+    policy.check_entry(person)
+
+
+@pytest.mark.clause("430.6")
+@pytest.mark.clause("430.3(d)")
+def test_nobody_certifies_the_own_training(people: People, client_for: Clients) -> None:
+    sergeant, other = people("training_sergeant"), people("officer", trained=False)
+    client, course = client_for(sergeant), Course.objects.get()
+    done = {"course": course.pk, "completed_on": policy.clock.today(), "trainer": "A Trainer"}
+    assert client.post("/people/training/completion/", done | {"person": sergeant.pk}).status_code == 403
+    client.post("/people/training/completion/", done | {"person": other.pk})
+    assert policy.may(other, "hits.board")
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Completion.objects.create(
+            person=sergeant, course=course, completed_on=date(2026, 1, 1), expires_on=date(2027, 1, 1),
+            trainer="x", entered_by=sergeant,
+        )  # fmt: skip
+
+
+@pytest.mark.clause("430.6")
+def test_matrix_tells_who_lacks_what(people: People, client_for: Clients, clock: Any) -> None:
+    people("officer", full_name="Valid Person")
+    people("officer", full_name="Missing Person", trained=False)
+    Course.objects.create(code="audit", version="1", title="Audits", document="x", roles=["auditor"])
+    text = client_for(people("training_sergeant")).get("/people/training/").content.decode()
+    rows = {name: text.split(name)[1].split("</tr>")[0] for name in ("Valid Person", "Missing Person")}
+    assert ">valid<" in rows["Valid Person"]
+    assert ">missing<" in rows["Missing Person"]
+
+
+@pytest.mark.clause("CJIS AT-2")
+@pytest.mark.parametrize(
+    ("done", "months", "last"),
+    [
+        (date(2026, 1, 31), 1, date(2026, 2, 27)),
+        (date(2024, 2, 29), 12, date(2025, 2, 27)),
+        (date(2026, 6, 3), 12, date(2027, 6, 2)),
+        (date(2026, 12, 1), 1, date(2026, 12, 31)),
+    ],
+)
+def test_training_ends_the_day_before_its_return(done: date, months: int, last: date) -> None:
+    assert expiry(done, months) == last
+
+
+@pytest.mark.clause("CJIS AT-2")
+def test_course_holds_a_year_at_most(people: People, client_for: Clients) -> None:
+    fields = {"code": "x", "version": "1", "title": "X", "document": "x", "required_from": "2026-01-01"}
+    client_for(people("training_sergeant")).post("/people/training/course/", fields | {"validity_months": 13})
+    assert not Course.objects.filter(code="x").exists()
+
+
+@pytest.mark.clause("430.3(a)")
+def test_purpose_is_stated_once_shown_on_every_page_and_logged(people: People, client_for: Clients) -> None:
+    client = client_for(people("investigator"))
+    stated = {"purpose": "missing_person", "case": "26-77", "on_behalf_of": "Arcadia PD"}
+    assert client.post("/people/purpose/?next=/people/me/", stated).url == "/people/me/"
+    text = client.get("/people/me/").content.decode()
+    for word in ("Missing person", "26-77", "Arcadia PD"):
+        assert word in text
+    row = AccessRecord.objects.first()
+    assert row is not None
+    assert (row.purpose, row.case, row.on_behalf_of) == ("missing_person", "26-77", "Arcadia PD")
+    client.post("/people/purpose/", {"purpose": "audit", "case": "1"})
+    assert client.session["purpose"] == "missing_person"
+
+
+@pytest.mark.clause("AU-11")
+@pytest.mark.parametrize("model", [Person, Appointment, Grant, Course, Completion])
+def test_nothing_about_people_is_ever_deleted(people: People, model: type[Any]) -> None:
+    people("investigator")
+    with pytest.raises(IntegrityError), transaction.atomic():
+        model.objects.all()._raw_delete("default")
+    assert model.objects.exists()
+
+
+def test_contractor_is_out_after_the_last_day(people: People, client_for: Clients, clock: Any) -> None:
+    person = people("technician", kind="contractor", employer="Maker", ends_on=clock.at.date())
+    client = client_for(person)
+    assert client.get("/").status_code == 200
+    clock.advance(days=1)
+    assert client.get("/").url.startswith("/people/login/")

@@ -1,0 +1,175 @@
+"""From an empty folder to a site that may be served: setup, doctor, serve, demo, settings."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.test import Client
+
+from hq import cli
+from hq.log import chain
+from hq.people.models import Appointment, Person
+from hq.people.policy import may
+from hq.site import doctor, founding
+from hq.site.models import Settings
+
+pytestmark = pytest.mark.django_db
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _site(settings: Any, tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    settings.DATA = tmp_path
+    settings.SECRET_KEY_MISSING = False
+    settings.SECRET_KEY = "k" * 50
+
+
+def _founded(tmp_path: Path) -> list[founding.Founder]:
+    file = tmp_path / "agency.toml"
+    file.write_text(founding.EXAMPLE)
+    return founding.found(file)
+
+
+def _errors() -> list[str]:
+    return [f"{f.rule}: {f.what}" for f in doctor.findings() if f.error]
+
+
+@pytest.mark.clause("430.1")
+def test_production_start_is_refused_naming_what_is_missing_until_the_site_is_founded(
+    tmp_path: Path, settings: Any
+) -> None:
+    settings.SECRET_KEY_MISSING = True
+    missing = " ".join(_errors())
+    for word in ("secret key", "agency and policy", "Commander", "Custodian"):
+        assert word in missing
+    settings.SECRET_KEY_MISSING = False
+    _founded(tmp_path)
+    assert _errors() == []
+    Appointment.objects.filter(role="custodian").update(ended_at=doctor.clock.now())
+    with pytest.raises(SystemExit) as end:
+        call_command("serve")
+    assert end.value.code == 3
+
+
+@pytest.mark.clause("430.1")
+def test_founders_can_work_and_nobody_can_found_twice(tmp_path: Path) -> None:
+    founders = _founded(tmp_path)
+    for founder in founders:
+        person = Person.objects.get(username=founder.username)
+        assert person.check_password(founder.password)
+        assert person.password_once
+        assert may(person, "self.home")
+    held = Settings.current()
+    assert held is not None
+    assert held.approved_by != held.proposed_by
+    assert chain.verify() is None
+    with pytest.raises(founding.FoundingError, match="has people already"):
+        founding.found(tmp_path / "agency.toml")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('ori = "CA0000000"', "", r"\[agency\]: ori is missing"),
+        ('title = "Records Manager"', 'title = " "', r"\[custodian\]: title is missing"),
+        ('username = "apoe"', 'username = "rdoe"', "three persons"),
+        ('username = "apoe"', 'username = "A Poe"', r"\[custodian\]: small letters"),
+        ("[course]", "[curse]", r"\[course\]: code is missing"),
+        ("[agency]", "[agency", "agency.toml"),
+    ],
+)
+def test_mistake_in_the_agencys_file_is_named_and_leaves_nothing(
+    tmp_path: Path, old: str, new: str, says: str
+) -> None:
+    file = tmp_path / "agency.toml"
+    file.write_text(founding.EXAMPLE.replace(old, new))
+    with pytest.raises(CommandError, match=says) as error:
+        call_command("setup", str(file))
+    assert error.value.returncode == 3
+    assert not Person.objects.exists()
+
+
+@pytest.mark.clause("430.1")
+def test_demo_marks_itself_and_cannot_be_served_as_a_real_site(
+    settings: Any, client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(CommandError, match="never built into a real site"):
+        call_command("demo")
+    settings.DEMO = True
+    call_command("demo")
+    shown = capsys.readouterr().out
+    for role in ("commander", "records_clerk", "technician"):
+        assert role in shown
+    call_command("demo", code="officer")
+    assert capsys.readouterr().out.strip().isdigit()
+    assert b"Invented agency, people and plates" in client.get("/people/login/").content
+    settings.DEMO = False
+    assert any("demo" in error for error in _errors())
+
+
+def test_demo_is_never_built_into_a_real_site(tmp_path: Path, settings: Any) -> None:
+    _founded(tmp_path)
+    settings.DEMO = True
+    with pytest.raises(CommandError, match="not a demo"):
+        call_command("demo")
+
+
+@pytest.mark.clause("430.2-d")
+def test_settings_change_by_two_persons_with_before_and_after(
+    tmp_path: Path, people: Callable[..., Person], client_for: Callable[..., Client]
+) -> None:
+    _founded(tmp_path)
+    both = client_for(people(["administrator", "commander"]))
+    held = Settings.current()
+    assert held is not None
+    fields = {
+        "agency": held.agency, "ori": held.ori, "policy_id": "430", "policy_version": "2027",
+        "purposes_off": ["homeland_security"], "reason": "Council 2027-01",
+    }  # fmt: skip
+    both.post("/settings/propose/", fields)
+    version = Settings.objects.get(policy_version="2027")
+    assert Settings.current() == held
+    assert both.post(f"/settings/{version.pk}/approve/").status_code == 403
+    client_for(people("commander")).post(f"/settings/{version.pk}/approve/")
+    assert Settings.current() == version
+    row = chain.AccessRecord.objects.get(action="settings.approve", outcome="done")
+    assert row.elements["policy_version"] == ["2026-01-01", "2027"]
+
+
+def test_commands_are_known_and_each_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    for name in ("migrate", "serve", "setup", "doctor", "log", "demo", "upkeep"):
+        assert f"  {name}" in shown
+    assert cli.main(["serv"]) == 2
+    assert "did you mean serve?" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.clause("430.1")
+def test_empty_folder_refuses_to_serve_with_exit_3(tmp_path: Path) -> None:
+    environment = {
+        k: v for k, v in os.environ.items() if not k.startswith(("PLATEWARDEN", "DATABASE", "DJANGO"))
+    }
+    environment["PLATEWARDEN_HQ_DATA"] = str(tmp_path / "data")
+    run = [sys.executable, "-m", "hq.cli"]
+    assert (
+        subprocess.run(
+            [*run, "migrate"], cwd=ROOT, env=environment, capture_output=True, check=False
+        ).returncode
+        == 0
+    )
+    done = subprocess.run(
+        [*run, "serve"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 3
+    assert "430.1" in done.stderr
+    assert "Traceback" not in done.stderr
