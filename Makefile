@@ -15,7 +15,7 @@ TRAIN := PYTHONPATH=.:models $(TRAIN_VENV)/bin/python
 JUNIT := build/junit
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow test-train lint format bench street train evaluate docs clean
+.PHONY: help run test test-slow test-train lint format bench bench-hq street train evaluate docs clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,10 @@ format: $(VENV)/.ready ## put the code into ruff's format
 
 bench: $(VENV)/.ready ## speed and memory, stage by stage, on this machine
 	$(BIN)/platewarden bench $(ARGS)
+
+bench-hq: $(VENV)/.ready ## HQ's intake and searches: make bench-hq ARGS='--rows 100000 1000000 10000000'
+	@./install.sh --packages test
+	$(BIN)/python -m hq.records.bench $(ARGS)
 
 street: $(VENV)/.ready ## the measuring street: 1,000 rendered passages, read and counted
 	$(BIN)/platewarden bench street $(ARGS)

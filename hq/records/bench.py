@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import random
 import shutil
 import socket
@@ -59,6 +60,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--rows", type=int, nargs="*", default=SIZES, help="numbers of reads to search among")
     parser.add_argument("--reads", type=int, default=READS, help="reads of the intake's measurement")
     args = parser.parse_args(words)
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hq.settings")
     with _own_database() as where:
         print(f"{connection.vendor}, {where}, Python {sys.version.split()[0]}")
         if args.reads:
@@ -111,18 +113,22 @@ def _measure_intake(count: int) -> None:
     print(f"\nintake of {count} reads with a plate picture of {PICTURE_BYTES // 1000} kB each")
     made = list(_payloads(count, random.Random(1)))
     seconds, processor = _timed(lambda: _take_directly(made))
-    print(f"  batches of {_BATCH} messages: {count / seconds:7.0f} reads/s, {_share(processor, seconds)}")
+    print(f"  batches of {_BATCH} messages: {_rate(count, seconds, processor)}")
     if _MOSQUITTO is None:
         print("  through a broker: mosquitto is not installed")
         return
     made = list(_payloads(count, random.Random(2)))
     with tempfile.TemporaryDirectory() as folder, _broker(Path(folder)) as port:
         seconds, processor = _through_broker(port, made)
-    print(f"  through mosquitto:       {count / seconds:7.0f} reads/s, {_share(processor, seconds)}")
+    print(f"  through mosquitto:       {_rate(count, seconds, processor)}")
 
 
-def _share(processor: float, seconds: float) -> str:
-    return f"{100 * processor / seconds:.0f} % of one processor"
+def _rate(count: int, seconds: float, processor: float) -> str:
+    share = 100 * processor / seconds
+    return (
+        f"{count / seconds:6.0f} reads/s with {share:.0f} % of one processor,"
+        f" {count / processor:6.0f} reads per second of processor"
+    )
 
 
 def _timed(work: Callable[[], object]) -> tuple[float, float]:
@@ -282,30 +288,30 @@ def _median(asks: Sequence[Callable[[], object]]) -> float:
 
 
 def _questions(chance: random.Random) -> dict[str, list[Callable[[], object]]]:
-    from hq.records import lookup
+    """What a page of results asks: the newest 100, and how many there are in all."""
     from hq.records.models import Fragment
-    from plates.pattern import compile_pattern
+    from hq.search import finding
+    from hq.search.asked import Asked
 
     newest = Fragment.objects.order_by("-id").values_list("id", flat=True)[0]
-    plates = []
+    plates: list[str] = []
     while len(plates) < ASKED:
         found = Fragment.objects.filter(id=chance.randint(1, newest)).values_list("key", flat=True).first()
-        if found:
-            plates.append(found)
-    week = lookup.Span(start=datetime.now(UTC) - timedelta(days=7))
+        plates += [found] if found else []
+    now = datetime.now(UTC)
+    week = {"since": now - timedelta(days=7), "until": now}
 
-    def partial(text: str, span: lookup.Span = lookup.ALWAYS) -> Callable[[], object]:
-        return lambda: lookup.partial(compile_pattern(text), span)
-
-    def listed(query: Any) -> Callable[[], object]:
-        return lambda: list(query[:100])
+    def ask(plate: str, **bounds: Any) -> Callable[[], object]:
+        asked = Asked(plate=plate, **bounds)
+        asked.check()
+        return lambda: finding.page(asked, finding.Reach(), 0, 100, now)
 
     return {
-        "exact": [listed(lookup.exact(plate)) for plate in plates],
-        "look-alike": [listed(lookup.lookalike(plate)) for plate in plates],
-        "three letters": [partial(f"?{plate[1:4]}*") for plate in plates],
-        "three digits": [partial(f"*{plate[4:]}") for plate in plates],
-        "two apart in 7 days": [partial(f"*{plate[2]}?{plate[4]}*", week) for plate in plates],
+        "exact": [ask(plate) for plate in plates],
+        "look-alike": [ask(plate, lookalikes=True) for plate in plates],
+        "three letters": [ask(f"?{plate[1:4]}*") for plate in plates],
+        "three digits": [ask(f"*{plate[4:]}") for plate in plates],
+        "two apart in 7 days": [ask(f"*{plate[2]}?{plate[4]}*", **week) for plate in plates],
     }
 
 

@@ -188,7 +188,7 @@ class _Batch:
         self._names = names
         self._reads = _Known[Read]()
         self._hits = _Known[Hit]()
-        self._pictures: dict[PictureKey, Picture] = {}
+        self._pictures: dict[UUID, dict[PictureKey, Picture]] = {}
         self._new_pictures: dict[PictureKey, Picture] = {}
         self._changed_pictures: dict[PictureKey, Picture] = {}
         self._revisions: dict[tuple[str, UUID, int], Revision] = {}
@@ -231,7 +231,8 @@ class _Batch:
         if read_ids:
             self._reads.rows = Read.objects.in_bulk(read_ids)
             for picture in Picture.objects.filter(read__in=read_ids):
-                self._pictures[picture.read_id, picture.kind, picture.sha256] = picture
+                key = (picture.read_id, picture.kind, picture.sha256)
+                self._pictures.setdefault(picture.read_id, {})[key] = picture
         if hit_ids:
             self._hits.rows = Hit.objects.in_bulk(hit_ids)
         if access_ids:
@@ -348,19 +349,19 @@ class _Batch:
         )
 
     def _read_body(self, before: Read) -> dict[str, Any]:
-        pictures = [picture for key, picture in self._pictures.items() if key[0] == before.id]
-        return asdict(rows.read_record(before, pictures))
+        return asdict(rows.read_record(before, self._pictures.get(before.id, {}).values()))
 
     # Pictures
 
     def _name_pictures(self, read_id: UUID, refs: Iterable[records.PictureRef]) -> None:
         named = {(read_id, str(ref.kind), ref.sha256): ref for ref in refs}
-        for key, picture in self._pictures.items():
-            if key[0] == read_id and key not in named and picture.current:
+        here = self._pictures.setdefault(read_id, {})
+        for key, picture in here.items():
+            if key not in named and picture.current:
                 picture.current = False
                 self._touch(key, picture)
         for key, ref in named.items():
-            row = self._pictures.get(key) or Picture(read_id=read_id, kind=key[1], sha256=ref.sha256)
+            row = here.get(key) or Picture(read_id=read_id, kind=key[1], sha256=ref.sha256)
             row.size, row.width, row.height, row.current = ref.size, ref.width, ref.height, True
             self._touch(key, row)
 
@@ -369,7 +370,7 @@ class _Batch:
         read = self._reads.rows.get(key[0])
         if read is not None and read.unit_id != unit:
             raise Conflict("record.read_id: is the id of another unit's read")
-        row = self._pictures.get(key)
+        row = self._pictures.get(key[0], {}).get(key)
         if row is not None and not row.missing:
             return False
         if _file_key(key) not in self._names:
@@ -382,7 +383,7 @@ class _Batch:
         return True
 
     def _touch(self, key: PictureKey, row: Picture) -> None:
-        self._pictures[key] = row
+        self._pictures.setdefault(key[0], {})[key] = row
         if row.pk is None:
             self._new_pictures[key] = row
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -84,6 +85,7 @@ def test_a_batch_is_kept_whole_and_receipted(intake: Intake, store: FileSystemSt
     assert taken.hits == [UUID(hit.hit_id)]
     row = Read.objects.get()
     assert read_record(row, row.pictures.all()) == read
+    assert row.digest == hashlib.sha256(messages.encode_record(read)).hexdigest()
     assert hit_record(Hit.objects.get()) == hit
     picture = Picture.objects.get()
     assert not picture.missing
