@@ -7,7 +7,7 @@ from collections import Counter
 from datetime import date
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hq.lists import classes, compare
@@ -94,6 +94,7 @@ _plates = st.text("AB0", min_size=1, max_size=3)
 _lists = st.dictionaries(_plates, st.sampled_from(["one reason", "another"]), max_size=30)
 
 
+@settings(deadline=None)
 @given(_lists, _lists)
 def test_the_changes_are_those_of_the_shared_diff_and_lead_from_one_list_to_the_other(
     old: dict[str, str], new: dict[str, str]

@@ -388,12 +388,12 @@ def test_the_command_loads_publishes_and_ends_at_a_signal(
     upload = loading.keep(source, "county.csv", [b"plate,class\nTST001,stolen_vehicle\n"], by=people[0])
     Upload.objects.filter(pk=upload.pk).update(state="waiting")
     with Broker(tmp_path / "broker") as broker, command(tmp_path, broker.port) as process:
-        wait_for(lambda: HotListVersion.objects.filter(state="draft").exists(), 30)
+        wait_for(lambda: HotListVersion.objects.filter(state="draft").exists(), 90)
         versions.approve(HotListVersion.objects.get(), by=people[1])
-        wait_for(lambda: HotListVersion.objects.get().state == "published")
+        wait_for(lambda: HotListVersion.objects.get().state == "published", 60)
         assert retained(broker.port) == Publication.objects.get().version
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
 
 
 @contextmanager
