@@ -10,13 +10,13 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from hq.hits import board, corrections, drawn, live, pictures, reports, review, wording
+from hq.hits import board, corrections, drawn, live, reports, review, wording
 from hq.hits.forms import CletsForm, CorrectionForm, OutcomeForm, PeriodForm, VisualForm
 from hq.hits.models import Visual
 from hq.hits.review import Review
@@ -25,7 +25,11 @@ from hq.people.decorators import PageRequest, page
 from hq.people.policy import check, may
 from hq.people.sessions import LOCK
 from hq.records.models import Hit, Read
+from hq.search import pictures
 from hq.site import clock
+
+STAMP = 1.08
+"""The height of a scene with the stamp below it, in heights of the scene."""
 
 
 @page("hits.board", purpose=True)
@@ -116,12 +120,17 @@ def close(request: PageRequest, pk: UUID) -> HttpResponseBase:
 @page("hits.view", purpose=True, passive=True, kind="picture")
 @require_safe
 def picture(request: PageRequest, pk: UUID, kind: str) -> HttpResponseBase:
-    """The plate or the scene of a hit's read."""
+    """The plate or the scene of a hit's read, stamped with who sees it."""
     one = _stated(request, pk)
     Sight(request).insist(one)
     request.access.elements = {"picture": kind}
     request.access.ids = [pk, one.hit.read_id]
-    return pictures.answer(one.pictures.get(kind))
+    if kind not in one.pictures:
+        raise Http404("the picture has not come")
+    try:
+        return pictures.response(one.pictures[kind], request.person, clock.now())
+    except pictures.Unreadable as error:
+        raise Http404(str(error)) from error
 
 
 @page("reads.correct", purpose=True)
@@ -241,6 +250,7 @@ def _hit(
     person = request.person
     context: dict[str, Any] = {"line": line, "review": one, "hit": one.hit}
     if not line.masked:
+        scene = one.pictures.get("scene")
         listed_at = wording.listed_at(one.hit)
         operator = {"operator": person.full_name, "answered_at": timezone.localtime(clock.now())}
         context |= {
@@ -249,7 +259,8 @@ def _hit(
             "list_ago": wording.span((clock.now() - listed_at).total_seconds()) if listed_at else "",
             "waiting": reports.waited(one),
             "no_longer_fits": board.no_longer_fits(one),
-            "scene": one.pictures.get("scene"),
+            "scene": scene,
+            "scene_height": (scene.height or 720) * STAMP if scene else 0,
             "box": _box(one),
             "visual_form": visual or VisualForm(),
             "clets_form": clets or CletsForm(initial=operator),
@@ -272,7 +283,7 @@ def _box(one: Review) -> dict[str, float] | None:
     edge = h / 2
     return {
         "width": width,
-        "height": height,
+        "height": height * STAMP,
         "x": x - edge,
         "y": y - edge,
         "w": w + 2 * edge,
