@@ -35,7 +35,7 @@ Row = Mapping[str, object]
 UNTRUSTED: Final = "signature of a Platewarden package"
 _BLOCK: Final = 1 << 20
 # An engine of its own: nothing of a page (its reader, its request) may get into a package.
-_TEMPLATES: Final = Engine(dirs=[Path(__file__).parent / "templates" / "evidence"])
+_TEMPLATES: Final = Engine(dirs=[str(Path(__file__).parent / "templates" / "evidence")])
 _SAFE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
 
 

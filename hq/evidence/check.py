@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import zipfile
 import zlib
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 import minisign
 
@@ -79,7 +79,7 @@ def _sums(manifest: bytes) -> dict[str, str]:
     return {name: digest for digest, name in lines}
 
 
-def _digest(file: BinaryIO) -> str:
+def _digest(file: IO[bytes]) -> str:
     digest = hashlib.sha256()
     file.seek(0)
     while block := file.read(_BLOCK):

@@ -77,7 +77,7 @@ def read_rows(reads: Sequence[Read], *, pictures: bool) -> tuple[list[Row], list
                 }
             )
             if pictures and not picture.missing:
-                photos.append(Photo(name, picture.sha256, picture.size, _opener(picture.file.name)))
+                photos.append(Photo(name, picture.sha256, picture.size, _opener(str(picture.file.name))))
         row = {name: value for name, value in _row(read).items() if name not in _NOT_SHOWN}
         rows.append({**row, "about": about.get(read.id, []), "pictures": shown})
     return rows, photos, missing

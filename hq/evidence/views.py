@@ -37,7 +37,7 @@ def new(request: PageRequest) -> HttpResponseBase:
     """Ask for a package."""
     asked = request.GET.get("hold", "")
     hold = Hold.objects.filter(pk=asked).first() if asked.isdecimal() and len(asked) < 10 else None
-    initial = {"case": request.access.case}
+    initial: dict[str, object] = {"case": request.access.case}
     if hold is not None:
         initial |= {"case": hold.case, "hold": hold.pk, **RequestForm.initial_of(hold.scope)}
     form = RequestForm(request.POST or None, initial=initial)
@@ -127,7 +127,7 @@ def download(request: PageRequest, pk: int) -> HttpResponseBase:
     _note(request, row)
     request.access.elements = {"sha256": row.sha256}
     request.access.result_count = row.reads
-    name = row.file.name.rsplit("/", 1)[-1]
+    name = str(row.file.name).rsplit("/", 1)[-1]
     return FileResponse(row.file.open("rb"), as_attachment=True, filename=name)
 
 

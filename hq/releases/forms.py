@@ -54,7 +54,7 @@ class RegisterForm(ScopeForm):
         """What others ask for is the custodian's to understand."""
         return data.get("kind") == ReleaseRequest.Kind.AGENCY
 
-    def clean_document(self) -> UploadedFile:
+    def clean_document(self) -> UploadedFile[bytes]:
         """Not empty, not too large."""
         return check_document(self.cleaned_data["document"])
 
@@ -97,6 +97,6 @@ class OverrideForm(forms.ModelForm[Override]):
         fields = ("citation", "valid_until", "document")
         widgets = {"valid_until": day()}
 
-    def clean_document(self) -> UploadedFile:
+    def clean_document(self) -> UploadedFile[bytes]:
         """Not empty, not too large."""
         return check_document(self.cleaned_data["document"])

@@ -112,7 +112,7 @@ def detail(request: PageRequest, pk: int) -> HttpResponseBase:
 def document(request: PageRequest, pk: int) -> HttpResponseBase:
     """The written request as it came."""
     row = _request(request, pk)
-    name = f"{row.number}{PurePath(row.document.name).suffix}"
+    name = f"{row.number}{PurePath(str(row.document.name)).suffix}"
     return FileResponse(row.document.open("rb"), as_attachment=True, filename=name)
 
 
@@ -183,7 +183,7 @@ def download(request: PageRequest, pk: int) -> HttpResponseBase:
     check(request.person, "releases.fulfil", obj=row)
     request.access.elements = {"sha256": row.sha256, "agency": row.agency}
     request.access.result_count = row.reads
-    return FileResponse(row.file.open("rb"), as_attachment=True, filename=PurePath(row.file.name).name)
+    return FileResponse(row.file.open("rb"), as_attachment=True, filename=PurePath(str(row.file.name)).name)
 
 
 @require_POST
@@ -298,7 +298,7 @@ def approve_override(request: PageRequest, pk: int) -> HttpResponseBase:
 def override_document(request: PageRequest, pk: int) -> HttpResponseBase:
     """The scan of a legal authority."""
     row = get_object_or_404(Override, pk=pk)
-    name = f"authority-{pk}{PurePath(row.document.name).suffix}"
+    name = f"authority-{pk}{PurePath(str(row.document.name)).suffix}"
     return FileResponse(row.document.open("rb"), as_attachment=True, filename=name)
 
 

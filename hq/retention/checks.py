@@ -33,7 +33,7 @@ def _fault(field: models.Field[Any, Any]) -> str:
     if not isinstance(field, models.ForeignKey) or field.remote_field.model not in (Read, Hit):
         return ""
     rule = field.remote_field.on_delete
-    if rule is models.DO_NOTHING and not field.db_constraint:
+    if rule is models.DO_NOTHING and not getattr(field, "db_constraint", True):
         return ""
     if rule is not models.CASCADE:
         return "the purge of its read would fail: make it CASCADE, or DO_NOTHING without a constraint"

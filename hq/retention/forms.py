@@ -24,7 +24,7 @@ class MomentField(forms.DateTimeField):
     widget = forms.DateTimeInput(format="%Y-%m-%dT%H:%M", attrs={"type": "datetime-local"})
 
 
-def check_document(file: UploadedFile) -> UploadedFile:
+def check_document(file: UploadedFile[bytes]) -> UploadedFile[bytes]:
     """Raises ValidationError for a scan that is empty or larger than MAX_DOCUMENT."""
     if not file.size:
         raise forms.ValidationError("The file is empty.")
@@ -151,7 +151,7 @@ class AuthorityForm(forms.ModelForm[Authority]):
         widgets = {name: day() for name in ("resolution_on", "consent_on", "valid_from", "valid_until")}
         help_texts = {"least_days": "Below 365 only for retention below one year."}
 
-    def clean_document(self) -> UploadedFile:
+    def clean_document(self) -> UploadedFile[bytes]:
         """Not empty, not too large."""
         return check_document(self.cleaned_data["document"])
 

@@ -24,15 +24,15 @@ class ScopeError(ValueError):
 
 
 @CharField.register_lookup
-class Like(Lookup):  # type: ignore[type-arg]
+class Like(Lookup):
     """`field__like`: SQL's LIKE on a column that holds capital letters and digits only."""
 
     lookup_name = "like"
 
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
         left, left_params = self.process_lhs(compiler, connection)
         right, right_params = self.process_rhs(compiler, connection)
-        return f"{left} LIKE {right}", [*left_params, *right_params]
+        return f"{left} LIKE {right}", (*left_params, *right_params)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
+from hq.evidence.models import Package
 from hq.people.decorators import PageRequest, page
 from hq.people.policy import may
 from hq.records.models import Read
@@ -165,7 +166,7 @@ def hold(request: PageRequest, pk: int) -> HttpResponseBase:
         "count": reads.count(),
         "named": row.reads.count(),
         "reviews": row.reviews.select_related("by"),
-        "packages": row.packages.all(),
+        "packages": Package.objects.filter(hold=row),
         "review_form": ReviewForm() if row.released_at is None and may(me, "holds.place") else None,
         "may_ask": row.released_at is None and may(me, "holds.release", obj=row),
         "may_release": row.released_at is None

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from django.core.files.storage import default_storage
+from django.core.management import CommandError, call_command
 from django.db import DatabaseError, IntegrityError, transaction
 
 from hq.evidence import bag, check, collect, packages
@@ -194,3 +195,21 @@ def test_a_package_is_never_deleted_nor_its_scope_changed(office: kept.Office) -
     with pytest.raises(DatabaseError), transaction.atomic():
         Package.objects.filter(pk=package.pk).update(scope_json=Scope(plate="*1").to_json())
     assert Read.objects.count() == 0
+
+
+def test_the_command_checks_a_package_against_key_and_record(
+    office: kept.Office, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept.read()
+    package = made(office)
+    file = tmp_path / Path(package.file.name).name
+    data = default_storage.open(package.file.name).read()
+    file.write_bytes(data)
+    call_command("verify_package", str(file))
+    assert "is what was signed" in capsys.readouterr().out
+    file.write_bytes(data[:-30] + b"x" + data[-29:])
+    with pytest.raises(SystemExit):
+        call_command("verify_package", str(file))
+    assert "not the recorded one" in capsys.readouterr().out
+    with pytest.raises(CommandError, match="No such file"):
+        call_command("verify_package", str(tmp_path / "none.zip"))

@@ -1,0 +1,50 @@
+"""Check a package as VERIFY.txt tells an outsider to."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+import minisign
+from django.core.management.base import BaseCommand, CommandError
+
+from hq.evidence import check
+from hq.evidence.models import Package
+from hq.releases.models import ReleaseRequest
+from hq.site import keys
+
+
+class Command(BaseCommand):
+    help = "Check a package: its signature, every file, nothing added, and the SHA-256 that HQ recorded."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", type=Path, help="the ZIP")
+        parser.add_argument("--key", default="", help="minisign key; HQ's own by default")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        path: Path = options["file"]
+        try:
+            public = (
+                minisign.PublicKey.from_base64(options["key"]) if options["key"] else keys.public("evidence")
+            )
+            with path.open("rb") as file:
+                found = check.faults(file, public, _recorded(path.name))
+        except (OSError, minisign.Error) as error:
+            raise CommandError(f"{path}: {error}") from error
+        for fault in found:
+            self.stdout.write(f"{path}: {fault}")
+        if found:
+            sys.exit(1)
+        self.stdout.write(f"{path}: is what was signed")
+
+
+def _recorded(name: str) -> str:
+    """The SHA-256 that HQ recorded for a package of this file name, "" where it knows none."""
+    number = name.removeprefix("platewarden-").removesuffix(".zip")
+    for model in (Package, ReleaseRequest):
+        digest = model._default_manager.filter(number=number).values_list("sha256", flat=True).first()
+        if digest:
+            return str(digest)
+    return ""
