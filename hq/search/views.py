@@ -139,6 +139,7 @@ def timeline(request: PageRequest, pk: UUID) -> HttpResponseBase:
         "rows": [_line(one) for one in reads],
         "found": finding.Found(reads, count),
         "cut": count > len(reads),
+        "elements": asked.elements(),
         "most": MOST_ON_LINE,
         "points": json.dumps([[one.lat, one.lon] for one in reads if one.lat is not None]),
         "access": request.access,
