@@ -10,6 +10,7 @@ import hashlib
 import hmac
 from collections import Counter
 from datetime import date, datetime, time, timedelta
+from functools import partial
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -49,7 +50,7 @@ def tables(start: date) -> list[dict[str, Any]]:
     """The tables of the quarter that begins on a day: title, rows [label, count or None], total or None."""
     found = []
     for title, counts in _counts(start).items():
-        safe = suppress(counts, lambda label, title=title: _secret(start, title, label))
+        safe = suppress(counts, partial(_secret, start, title))
         found.append(
             {"title": title, "rows": [list(cell) for cell in safe.cells.items()], "total": safe.total}
         )
@@ -84,7 +85,7 @@ def _counts(start: date) -> dict[str, dict[str, int]]:
 
 
 def _outcomes(hits: list[Any]) -> dict[str, int]:
-    last = {}
+    last: dict[Any, str] = {}
     for chunk in (hits[n : n + 500] for n in range(0, len(hits), 500)):
         last |= dict(Outcome.objects.filter(hit__in=chunk).order_by("pk").values_list("hit_id", "kind"))
     counts = Counter(last.get(hit, "") for hit in hits)

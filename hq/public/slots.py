@@ -27,7 +27,7 @@ class Slot:
     """One element. `live` gives its lines from the settings, `wanted` says what the agency must write.
 
     posted: it stands in the policy page; the others are in the matrix only. where: the control or page of HQ
-    that meets it.
+    that meets it. evidence: lines that change from day to day and stand in the matrix only.
     """
 
     code: str
@@ -38,6 +38,7 @@ class Slot:
     missing: str = ""
     wanted: str = ""
     posted: bool = True
+    evidence: Callable[[], list[str]] | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,11 @@ class Filled:
     lines: list[str]
     text: str
     gaps: list[str]
+
+    @property
+    def evidence(self) -> list[str]:
+        """What the matrix shows."""
+        return self.lines + (self.slot.evidence() if self.slot.evidence else [])
 
 
 def fill(slot: Slot) -> Filled:
@@ -111,17 +117,22 @@ def _monitoring() -> list[str]:
     plan = Plan.current()
     if plan is None:
         return []
-    lines = [
+    return [
         f"Audits every {plan.frequency_days} days by the {plan.auditor.title}, reviewed by the "
         f"{plan.reviewer.title}; a random sample of {plan.sample_size} access records; nobody audits their "
         f"own actions; audit papers are kept {plan.papers_days} days",
-        f"The next audit is to be signed by {runs.due_on(plan)}",
-        "The access log is reviewed every week",
+        "The access log is reviewed every week, and its hash chain verified",
     ]
+
+
+def _monitored() -> list[str]:
+    plan, lines = Plan.current(), []
+    if plan is not None:
+        lines.append(f"The next audit is to be signed by {runs.due_on(plan)}")
     if (review := LogReview.objects.first()) is not None:
-        lines.append(f"Last weekly review: week of {review.week}")
+        lines.append(f"Last weekly review: week of {review.week}; chain {review.chain}")
     if (head := SignedHead.objects.first()) is not None:
-        lines.append(f"The access log is hash-chained; its head was last signed on {head.at:%Y-%m-%d}")
+        lines.append(f"The head of the access log was last signed on {head.at:%Y-%m-%d}")
     return lines
 
 
@@ -190,11 +201,12 @@ def _posting() -> list[str]:
     held = Settings.current()
     if held is None or not held.website:
         return []
-    lines = [f"Posted at {held.website}"]
+    return [f"Posted at {held.website}"]
+
+
+def _verified() -> list[str]:
     last = PostedCheck.objects.first()
-    if last is not None and last.good:
-        lines.append(f"The posted page was last verified on {last.at:%Y-%m-%d}")
-    return lines
+    return [f"Compared on {last.at:%Y-%m-%d}: {last.get_outcome_display()}"] if last is not None else []
 
 
 def _meeting() -> list[str]:
@@ -258,6 +270,7 @@ SLOTS = (
         live=_monitoring,
         missing="no audit plan is in force",
         wanted="how use and security are monitored, and by whom",
+        evidence=_monitored,
     ),
     Slot(
         "access_records",
@@ -322,6 +335,7 @@ SLOTS = (
         "publish-policy and check-posted",
         live=_posting,
         missing="the settings name no page where the policy is posted",
+        evidence=_verified,
     ),
     Slot(
         "safeguards",

@@ -1,0 +1,416 @@
+"""The posted policy: every element of the statute, gaps said, no small number, compared with the website."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import itertools
+import json
+import subprocess
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import DatabaseError, IntegrityError, transaction
+from django.test import Client
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hq.audits import runs
+from hq.audits.models import Plan
+from hq.log import chain
+from hq.people.models import Appointment, Course, Person
+from hq.people.policy import Refused
+from hq.public import bundle, figures, slots, texts
+from hq.public.alarms import alarms
+from hq.public.models import Figures, PostedCheck, Publication, Text
+from hq.public.suppress import SMALL, suppress
+from hq.site.models import Settings
+from tests.hq import kept
+from tests.hq.conftest import Clock
+
+People = Callable[..., Person]
+ClientFor = Callable[..., Client]
+db = pytest.mark.django_db
+STATUTE = ["CC-51b2A", "CC-51b2B", "CC-51b2C", "CC-51b2D", "CC-51b2E", "CC-51b2F", "CC-51b2G"]
+POLICY = [f"430.2.1({letter})" for letter in "abcdefg"]
+
+
+@pytest.fixture
+def office(people: People) -> kept.Office:
+    return kept.Office(people)
+
+
+@pytest.fixture
+def whole(office: kept.Office, people: People, clock: Clock, tmp_path: Path, settings: Any) -> kept.Office:
+    """An agency whose policy has no gap."""
+    settings.MEDIA_ROOT = tmp_path / "media"
+    Settings.objects.create(
+        agency="Test Police Department",
+        ori="CA0190000",
+        policy_id="430",
+        policy_version="2026-01",
+        meeting_on=date(2025, 12, 1),
+        meeting_body="City Council",
+        website="https://police.example/alpr/policy.html",
+        reason="test",
+        approved_by=office.commander,
+        approved_at=clock.at,
+    )
+    people("overseer", full_name="Olive Overseer", title="Support Services Lieutenant")
+    office.schedule()
+    office.authority()
+    made = runs.propose(
+        office.auditor,
+        Plan(
+            auditor=office.auditor,
+            other_auditor=people("auditor"),
+            reviewer=office.commander,
+            areas=["searches"],
+            document="plan 1",
+        ),
+    )
+    runs.approve_plan(office.commander, made.pk)
+    for slot in slots.SLOTS:
+        if slot.wanted:
+            texts.approve(
+                office.commander, texts.prepare(office.administrator, slot.code, f"We do {slot.code}.").pk
+            )
+    return office
+
+
+# Slots
+
+
+@db
+@pytest.mark.clause("430.2.1-0")
+@pytest.mark.parametrize("clause", [*STATUTE, *POLICY])
+def test_every_element_of_the_statute_and_the_policy_has_a_slot_in_the_page(
+    whole: kept.Office, clause: str
+) -> None:
+    held = [slot for slot in slots.SLOTS if clause in slot.clauses and slot.posted]
+    assert held
+    page = bundle.make().files[bundle.PAGE].decode()
+    for slot in held:
+        filled = slots.fill(slot)
+        assert filled.lines or filled.text
+        assert slot.title in page
+        assert clause in page
+
+
+@db
+@pytest.mark.clause("430.2.1-0")
+def test_whole_policy_has_no_gap(whole: kept.Office) -> None:
+    assert slots.gaps() == []
+    call_command("doctor", "policy")
+
+
+def _end(role: str) -> Callable[[kept.Office], Any]:
+    def end(office: kept.Office) -> None:
+        Appointment.objects.filter(role=role).update(ended_at=kept.clock.now())
+
+    return end
+
+
+@db
+@pytest.mark.clause("430.2.1-0")
+@pytest.mark.parametrize(
+    ("clause", "take_away"),
+    [
+        pytest.param("430.2.1(b)", lambda _: Course.objects.update(retired_on=date(2026, 1, 1)),
+                     marks=pytest.mark.clause("430.2.1(b)")),
+        pytest.param("430.2.1(c)", _end("nobody"), marks=pytest.mark.clause("430.2.1(c)")),
+        pytest.param("CC-51b2E", _end("custodian"), marks=pytest.mark.clause("CC-51b2E")),
+        pytest.param("430.2.1(e)", _end("overseer"), marks=pytest.mark.clause("430.2.1(e)")),
+    ],
+)  # fmt: skip
+def test_empty_slot_is_said_and_fails_doctor(
+    whole: kept.Office, capsys: pytest.CaptureFixture[str], clause: str, take_away: Callable[[Any], Any]
+) -> None:
+    take_away(whole)
+    if clause == "430.2.1(c)":
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Plan, "current", classmethod(lambda cls: None))
+            found = slots.gaps()
+    else:
+        found = slots.gaps()
+        with pytest.raises(SystemExit) as exit_:
+            call_command("doctor", "policy")
+        assert exit_.value.code == 3
+        assert clause in capsys.readouterr().out
+    assert any(clause in gap for gap in found)
+
+
+@db
+@pytest.mark.clause("430.2.1-0")
+@pytest.mark.clause("CC-51b2F")
+def test_text_that_nobody_wrote_or_approved_is_a_gap(office: kept.Office) -> None:
+    assert any(gap.startswith("CC-51b2F: no approved text") for gap in slots.gaps())
+    made = texts.prepare(office.administrator, "accuracy", "We compare.")
+    assert any(gap.startswith("CC-51b2F") for gap in slots.gaps())
+    texts.approve(office.commander, made.pk)
+    assert not any(gap.startswith("CC-51b2F") for gap in slots.gaps())
+
+
+@db
+@pytest.mark.clause("430.2.1-0")
+def test_text_is_approved_by_another_and_never_changed(office: kept.Office, people: People) -> None:
+    both = people(["administrator", "commander"])
+    made = texts.prepare(both, "accuracy", "We compare.")
+    with pytest.raises(Refused):
+        texts.approve(both, made.pk)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Text.objects.update(approved_by=both, approved_at=made.prepared_at)
+    with pytest.raises(DatabaseError), transaction.atomic():
+        Text.objects.update(text="x")
+    with pytest.raises(Refused):
+        texts.prepare(office.officer, "accuracy", "x")
+
+
+@db
+@pytest.mark.clause("430.2.1(e)")
+def test_page_is_not_made_without_a_current_overseer(whole: kept.Office, tmp_path: Path) -> None:
+    Appointment.objects.filter(role="overseer").update(ended_at=kept.clock.now())
+    with pytest.raises(CommandError, match=r"430\.2\.1\(e\)"):
+        call_command("publish_policy", str(tmp_path / "site"))
+    assert not (tmp_path / "site").exists()
+
+
+@db
+@pytest.mark.clause("430.2.1(a)")
+def test_title_that_the_published_policy_lacks_is_an_alarm(
+    whole: kept.Office, people: People, tmp_path: Path
+) -> None:
+    bundle.write(tmp_path / "site")
+    assert not any("title" in alarm.text for alarm in alarms())
+    people(
+        "technician", title="Camera fitter", kind="contractor", employer="Poles Inc", ends_on=date(2027, 1, 1)
+    )
+    assert any("Camera fitter (contractor of Poles Inc)" in alarm.text for alarm in alarms())
+    people("", title="Chief of Chairs")
+    assert not any("Chairs" in title for title in slots.titles())
+
+
+# The bundle
+
+
+@db
+@pytest.mark.clause("430.2.1(g)")
+@pytest.mark.clause("CC-51b1")
+def test_bundle_is_static_dated_and_verified_with_stock_tools(whole: kept.Office, tmp_path: Path) -> None:
+    folder = tmp_path / "site"
+    call_command("publish_policy", str(folder))
+    done = subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=folder, capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["made"].startswith("2026-06-03T19:00:00")
+    assert manifest["files"] == Publication.objects.get().files
+    page = (folder / bundle.PAGE).read_text()
+    assert "Olive Overseer" in page
+    assert "Gap" not in page
+    assert "<script" not in page
+    assert "csrf" not in page
+    call_command("publish_policy", str(folder))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "letters.txt").write_text("mine")
+    with pytest.raises(CommandError, match="something else"):
+        call_command("publish_policy", str(tmp_path / "other"))
+
+
+@db
+@pytest.mark.clause("430.2.1-0")
+def test_gap_is_said_in_the_published_page(
+    whole: kept.Office, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Course.objects.update(retired_on=date(2026, 1, 1))
+    call_command("publish_policy", str(tmp_path / "site"))
+    assert "no department-approved course" in (tmp_path / "site" / bundle.PAGE).read_text()
+    assert "gap CC-51b2B" in capsys.readouterr().out
+
+
+@db
+@pytest.mark.clause("430.2.1(g)")
+def test_settings_that_changed_after_publication_are_an_alarm(
+    whole: kept.Office, tmp_path: Path, clock: Clock
+) -> None:
+    bundle.write(tmp_path / "site")
+    assert not bundle.stale()
+    clock.advance(days=1)
+    assert not bundle.stale()
+    whole.schedule(400, reason="longer")
+    assert bundle.stale()
+    assert any("settings changed" in alarm.text for alarm in alarms())
+
+
+@pytest.fixture
+def website(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """A web server on this machine, and the folder that it shows."""
+    folder = tmp_path / "www"
+    folder.mkdir()
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, directory=str(folder), **kwargs)
+
+        def log_message(self, *args: Any) -> None: ...
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", folder
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@db
+@pytest.mark.clause("430.2.1(g)")
+def test_posted_page_is_compared_and_the_result_kept(
+    whole: kept.Office, website: tuple[str, Path], capsys: pytest.CaptureFixture[str], clock: Clock
+) -> None:
+    address, folder = website
+    url = f"{address}/policy.html"
+    with pytest.raises(CommandError, match="publish-policy first"):
+        call_command("check_posted", url)
+    bundle.write(folder)
+    call_command("check_posted", url)
+    assert PostedCheck.objects.get().outcome == "same"
+    assert not any(alarm.clause == "430.2.1(g)" for alarm in alarms())
+
+    page = (folder / "policy.html").read_text()
+    wrapped = page.replace("<body>", "<body><nav>City of Test</nav>").replace("\n<h2>", "\n\n  <h2 class=x>")
+    (folder / "policy.html").write_text(wrapped)
+    call_command("check_posted", url)
+    (folder / "policy.html").write_text(page.replace("365 days", "3650 days"))
+    with pytest.raises(SystemExit):
+        call_command("check_posted", url)
+    assert any("not the published one: another text" in alarm.text for alarm in alarms())
+    with pytest.raises(SystemExit):
+        call_command("check_posted", f"{address}/nothing.html")
+    assert list(PostedCheck.objects.order_by("pk").values_list("outcome", flat=True)) == [
+        "same",
+        "same_text",
+        "differs",
+        "unreachable",
+    ]
+    with pytest.raises(CommandError, match="not an http"):
+        call_command("check_posted", "file:///etc/hostname")
+    clock.advance(days=32)
+    assert any("not compared in the last 31 days" in alarm.text for alarm in alarms())
+    with pytest.raises(DatabaseError), transaction.atomic():
+        PostedCheck.objects.update(outcome="same")
+
+
+# Small cells
+
+
+@pytest.mark.clause("430.7-b")
+@given(st.dictionaries(st.text("abc", min_size=1, max_size=3), st.integers(0, 60), min_size=1, max_size=8))
+def test_no_cell_under_ten_is_shown_and_never_one_alone_hidden(counts: dict[str, int]) -> None:
+    table = suppress(counts, order=lambda label: hashlib.sha256(label.encode()).digest())
+    assert set(table.cells) == set(counts)
+    for label, shown in table.cells.items():
+        assert shown is None or shown == counts[label] >= SMALL
+    hidden = [label for label, shown in table.cells.items() if shown is None]
+    if table.total is None:
+        assert sum(counts.values()) < SMALL
+        assert len(hidden) == len(counts)
+    elif hidden:
+        assert len(hidden) >= 2
+        assert table.total - sum(n for n in table.cells.values() if n is not None) >= SMALL
+    else:
+        assert table.total == sum(counts.values())
+
+
+@pytest.mark.clause("430.7-b")
+@pytest.mark.parametrize("width", [2, 3])
+def test_reader_who_knows_the_rule_can_compute_no_hidden_cell(width: int) -> None:
+    """Every table under every secret, grouped by what is published: no hidden cell has one value only."""
+    labels = "abc"[:width]
+    values: dict[Any, list[set[int]]] = defaultdict(lambda: [set() for _ in labels])
+    for total in range(34):
+        for cells in itertools.product(range(total + 1), repeat=width - 1):
+            if sum(cells) > total:
+                continue
+            counts = dict(zip(labels, (*cells, total - sum(cells)), strict=True))
+            for secret in itertools.permutations(labels):
+                table = suppress(counts, order=secret.index)
+                for seen, count in zip(
+                    values[tuple(table.cells.values()), table.total], counts.values(), strict=True
+                ):
+                    seen.add(count)
+    for (shown, _), seen in values.items():
+        for cell, possible in zip(shown, seen, strict=True):
+            assert cell is not None or len(possible) >= 2
+
+
+@db
+@pytest.mark.clause("430.7-b")
+@pytest.mark.clause("430.2.1(g)")
+def test_figures_are_of_whole_quarters_made_once_and_hold_no_plate(
+    whole: kept.Office, clock: Clock, tmp_path: Path
+) -> None:
+    april = clock.at - timedelta(days=40)
+    for n in range(12):
+        row = kept.read(f"7XYZ0{n:02}", at=april, pictures=())
+        if n < 11:
+            kept.a_hit(row)
+    for purpose, count in (("stolen_vehicle", 11), ("training", 3), ("audit", 12)):
+        for _ in range(count):
+            chain.append(kind="search", person=whole.officer, action="reads.search", purpose=purpose)
+    assert figures.publish() == []
+    clock.at = clock.at.replace(month=7, day=14)
+    assert figures.publish() == []
+    clock.advance(days=1)
+    made = figures.publish()
+    assert [(q.starts_on, q.ends_on) for q in made] == [(date(2026, 4, 1), date(2026, 6, 30))]
+    tables = {table["title"]: table for table in made[0].tables}
+    assert tables["Plates read"] == {"title": "Plates read", "rows": [["reads", 12]], "total": 12}
+    by_class = dict(tables["Alarms by class"]["rows"])
+    assert set(by_class.values()) <= {None, 11}
+    assert list(by_class.values()).count(None) >= 2
+    purposes = dict(tables["Searches by purpose"]["rows"])
+    assert purposes["Training"] is None
+    assert tables["Searches by purpose"]["total"] == 26
+    assert tables["Releases by kind of agency"]["total"] is None
+    for table in made[0].tables:
+        assert all(count is None or count >= SMALL for _, count in table["rows"])
+
+    kept.read("7XYZ999", at=april, pictures=())
+    assert figures.publish()[0].tables == made[0].tables
+    with pytest.raises(DatabaseError), transaction.atomic():
+        Figures.objects.update(tables=[])
+    bundle.write(tmp_path / "site")
+    for file in (tmp_path / "site").iterdir():
+        assert "7XYZ" not in file.read_text()
+
+
+# The pages
+
+
+@db
+@pytest.mark.clause("430.2.1-0")
+def test_policy_is_prepared_and_approved_in_the_pages(
+    office: kept.Office, client_for: ClientFor, clock: Clock
+) -> None:
+    admin, chief = client_for(office.administrator), client_for(office.commander)
+    shown = admin.get("/public/").content.decode()
+    assert "Gap" in shown
+    assert admin.get("/public/texts/custodian/").status_code == 404
+    assert admin.post("/public/texts/accuracy/", {"text": "We compare <b>twice</b>."}).status_code == 302
+    made = Text.objects.get()
+    assert admin.post(f"/public/texts/{made.pk}/approve/").status_code == 403
+    assert "Approve this text" in chief.get("/public/").content.decode()
+    assert chief.post(f"/public/texts/{made.pk}/approve/").status_code == 302
+    shown = chief.get("/public/").content.decode()
+    assert "We compare &lt;b&gt;twice&lt;/b&gt;." in shown
+    matrix = client_for(office.custodian).get("/public/matrix/").content.decode()
+    for clause in (*STATUTE, *POLICY, "CC-51a", "CC-52b", "CC-53", "CC-55a", "CC-55b", "GC-34090.6"):
+        assert clause in matrix
+    assert chief.get("/public/figures/").status_code == 200
+    assert client_for(office.officer).get("/public/").status_code == 403
