@@ -34,7 +34,7 @@ LOOKS = ((0.06, 0.0), (-0.04, 0.0), (0.02, 0.12), (0.02, -0.12))
 """Further crops of one plate: how much wider than the first they are, as a share of the plate's sides, and
 how much lower their right side lies than their left one, as a share of its height: for plates that lean."""
 
-FEATURES = 6
+FEATURES = 5
 """How many numbers `features` gives and a sidecar's calibration has."""
 
 _EDGE_PX = 1.0
@@ -123,13 +123,12 @@ class Ocr:
 
 def features(found: list[tuple[str, float]], detection: Detection) -> tuple[float, ...]:
     """What the confidence is made from, FEATURES numbers: 1, the log-odds of the whole text's probability and
-    of its weakest character, whether the text is shorter than the usual ones, the log-odds of the locator's
-    score, and the plate's width in doublings of 64 pixels, -1 to 1."""
+    of its weakest character, whether the text is shorter than the usual ones, and the log-odds of the
+    locator's score."""
     text, probability = found[0]
     weakest = min(ctc.char_confidence(found), default=0.0)
-    width = min(max(math.log2(max(detection.box[2], 1.0) / 64.0), -1.0), 1.0)
     short = float(len(text) < USUAL.start)
-    return (1.0, _logit(probability), _logit(weakest), short, _logit(detection.score), width)
+    return (1.0, _logit(probability), _logit(weakest), short, _logit(detection.score))
 
 
 def calibrated(weights: tuple[float, ...], values: tuple[float, ...]) -> float:

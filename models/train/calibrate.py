@@ -2,10 +2,10 @@
 
     PYTHONPATH=.:models python -m train.calibrate --data DIR --folds F --models models
 
-Owns the fit of `detector.ocr.features` by logistic regression, on photographs of folds 1 to 4, each read by
-the pair of models that never saw it (F holds them, see `train.folds.GROUPS`). A text is right where it is
-that of a plate that its box overlaps; a text on no plate is wrong. The weights go into the sidecars of the
-OCR in --models and in F. It needs neither torch nor TensorFlow. The validation split shows what it is worth.
+Owns the fit of `detector.ocr.features` by logistic regression, on the photographs of one group of folds, read
+by the pair of models that never saw them (F holds it, see `train.folds.GROUPS`). A text is right where it is
+that of a plate that its box overlaps; a text on no plate is wrong. The weights go into every OCR's sidecar in
+--models and in F, so that all other folds show what the fit is worth. It needs neither torch nor TensorFlow.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ from detector.sidecar import sidecar_path
 from train.evaluate import MATCHED, Photo, iou, load_scenes
 from train.export import dump_toml
 from train.folds import GROUPS
+
+FITTED = GROUPS[1]
+"""The folds that the confidence is fitted on; the validation split is none of them."""
 
 Floats = NDArray[np.float64]
 
@@ -62,17 +65,12 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument("--folds", type=Path, required=True, help="folder of the groups' models")
     parser.add_argument("--models", type=Path, default=Path("models"), help="folder of the two models")
     given = parser.parse_args(args)
-    photos = [p for p in load_scenes(given.data) if p.plates and all(plate.text for plate in p.plates)]
-    seen: list[tuple[tuple[float, ...], bool]] = []
-    files = [given.models / OCR]
-    for group in GROUPS[1:]:
-        held = "".join(map(str, group))
-        files.append(given.folds / f"ocr-{held}.tflite")
-        locator = Locator(given.folds / f"locator-{held}.tflite")
-        seen += observed([p for p in photos if p.fold in group], locator, Ocr(files[-1]))
+    held = "".join(map(str, FITTED))
+    pair = Locator(given.folds / f"locator-{held}.tflite"), Ocr(given.folds / f"ocr-{held}.tflite")
+    photos = [p for p in load_scenes(given.data) if p.fold in FITTED and p.plates]
+    seen = list(observed([p for p in photos if all(plate.text for plate in p.plates)], *pair))
     weights = fit(np.array([row for row, _ in seen]), np.array([right for _, right in seen], np.float64))
-    for file in files:
-        path = sidecar_path(file)
+    for path in (sidecar_path(given.models / OCR), *sorted(given.folds.glob("ocr-*.toml"))):
         document = tomllib.loads(path.read_text())
         document["ocr"]["calibration"] = list(weights)
         path.write_text(dump_toml(document))

@@ -74,7 +74,7 @@ def test_int8_is_near_float_and_its_sidecar_is_accepted(tmp_path: Path) -> None:
             "alphabet": ocr_net.ALPHABET,
             "margin": 0.08,
             "min_confidence": 0.5,
-            "calibration": [0.0, 1.0, 0.0, 0.0, 0.0, 0.0],
+            "calibration": [0.0, 1.0, 0.0, 0.0, 0.0],
         },
     }
     export_int8(model, iter(pictures), path, sidecar)
