@@ -15,7 +15,7 @@ TRAIN := PYTHONPATH=.:models $(TRAIN_VENV)/bin/python
 JUNIT := build/junit
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow test-train lint format bench bench-hq street train evaluate docs clean
+.PHONY: help run test test-slow test-train lint format bench bench-hq policy street train evaluate docs clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,10 @@ format: $(VENV)/.ready ## put the code into ruff's format
 
 bench: $(VENV)/.ready ## speed and memory, stage by stage, on this machine
 	$(BIN)/platewarden bench $(ARGS)
+
+policy: $(VENV)/.ready ## which clause of policy 430 is met: clause, tests, result (in build/policy.md)
+	@./install.sh --packages test
+	$(BIN)/python -m pytest -p tests.policy --policy build/policy.md $(ARGS)
 
 bench-hq: $(VENV)/.ready ## HQ's intake and searches: make bench-hq ARGS='--rows 100000 1000000 10000000'
 	@./install.sh --packages test
