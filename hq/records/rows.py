@@ -81,9 +81,9 @@ def read_row(record: Read, envelope: Envelope, category: str, received_at: datet
         char_confidence=record.char_confidence,
         candidates=[[candidate.text, candidate.probability] for candidate in record.candidates],
         flags=record.flags,
-        lat=position and position.latitude,
-        lon=position and position.longitude,
-        heading=position and position.heading,
+        lat=position.latitude if position else None,
+        lon=position.longitude if position else None,
+        heading=position.heading if position else None,
         clock=asdict(record.clock),
         box=record.box,
         frame_size=record.frame_size,
@@ -115,7 +115,7 @@ def read_record(row: models.Read, pictures: Iterable[models.Picture]) -> Read:
     order = list(PictureKind)
     return Read(
         read_id=str(row.id),
-        captured_at=row.captured_at and time_text(row.captured_at),
+        captured_at=time_text(row.captured_at) if row.captured_at else None,
         clock=ClockState(**row.clock),
         position=position,
         plate=row.text,
@@ -150,7 +150,7 @@ def hit_record(row: models.Hit) -> Hit:
     return Hit(
         hit_id=str(row.id),
         read_id=str(row.read_id),
-        at=row.hit_at and time_text(row.hit_at),
+        at=time_text(row.hit_at) if row.hit_at else None,
         **{name: getattr(row, name) for name in _HIT_AS_IS},
     )
 
