@@ -16,6 +16,7 @@ from django.db import models
 from django.db.models import Q, QuerySet
 
 from hq.evidence.bag import Photo, Row
+from hq.hits import corrections
 from hq.lists import masking
 from hq.lists.models import Publication
 from hq.log.chain import stamp
@@ -57,6 +58,7 @@ def read_rows(reads: Sequence[Read], *, pictures: bool) -> tuple[list[Row], list
     for picture in Picture.objects.filter(read__in=[read.id for read in reads]).order_by("kind", "sha256"):
         by_read.setdefault(picture.read_id, []).append(picture)
     about = _about(Read, [read.id for read in reads], leave_out=(Picture, Hit, Loss))
+    right = corrections.newest(read.id for read in reads)
     rows: list[Row] = []
     photos: list[Photo] = []
     missing = 0
@@ -79,7 +81,8 @@ def read_rows(reads: Sequence[Read], *, pictures: bool) -> tuple[list[Row], list
             if pictures and not picture.missing:
                 photos.append(Photo(name, picture.sha256, picture.size, _opener(str(picture.file.name))))
         row = {name: value for name, value in _row(read).items() if name not in _NOT_SHOWN}
-        rows.append({**row, "about": about.get(read.id, []), "pictures": shown})
+        corrected = right[read.id].corrected if read.id in right else ""
+        rows.append({**row, "corrected": corrected, "about": about.get(read.id, []), "pictures": shown})
     return rows, photos, missing
 
 

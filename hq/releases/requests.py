@@ -15,6 +15,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from hq.evidence import bag, collect, packages
+from hq.hits import corrections
 from hq.people import purposes
 from hq.people.models import Person
 from hq.people.policy import Refused, check
@@ -153,6 +154,9 @@ def fulfil(
         raise Refused("430.8(b)", "this is more than was approved", COMMANDER)
     now = clock.now()
     reads = collect.reads_of(approved.q() & wanted.q())
+    # A misread of another vehicle stays here: what counts is the corrected text.
+    right = corrections.newest(read.id for read in reads)
+    reads = [read for read in reads if read.id not in right or wanted.means(right[read.id].key)]
     rows, photos, missing = collect.read_rows(reads, pictures=with_pictures)
     assert row.number
     notes = packages.notes(missing, with_pictures)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from hq.log.triggers import drops, protect
+from hq.log.triggers import drops, protect, tables
 from hq.records import models as records
 from hq.records.keeping import FLOOR_DAYS
 
@@ -62,7 +62,8 @@ def _held() -> str:
     return """(
         EXISTS (SELECT 1 FROM retention_heldread n WHERE n.hold_id = h.id AND n.read_id = r.id)
         OR (h.by_scope
-            AND (h.plate_like = '' OR r.lookalike LIKE h.plate_like)
+            AND (h.plate_like = '' OR r.lookalike LIKE h.plate_like OR EXISTS (
+                SELECT 1 FROM hits_correction c WHERE c.read_id = r.id AND c.lookalike LIKE h.plate_like))
             AND (h.unit_id IS NULL OR r.unit_id = h.unit_id)
             AND (h.since IS NULL OR r.at >= h.since)
             AND (h.until IS NULL OR r.at < h.until)
@@ -99,10 +100,15 @@ def guard() -> None:
 
 
 def lift(connection: BaseDatabaseWrapper) -> None:
-    """Take the guards away for a migration: SQLite remakes no table that another's trigger names."""
+    """Take all guards away for a migration: SQLite remakes no table that another's trigger names.
+
+    `hq.log.triggers` puts them back when it is done, and the check at the start tells if it was not.
+    """
+    if connection.vendor != "sqlite":
+        return
+    present = set(connection.introspection.table_names())
     with connection.cursor() as cursor:
-        for model in _FIXED:
-            table = model._meta.db_table
-            if table in connection.introspection.table_names(cursor):
+        for table in tables():
+            if table in present:
                 for statement in drops(connection, table):
                     cursor.execute(statement)

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from fnmatch import fnmatchcase
 from typing import Any
 from uuid import UUID
 
+from django.apps import apps
 from django.db.models import CharField, Lookup, Q
 
 from plates.errors import TextError
@@ -79,8 +81,10 @@ class Scope:
         if self.plate:
             like = like_of(self.plate, self.lookalikes)
             column = "lookalike" if self.lookalikes else "key"
-            wild = "%" in like or "_" in like
-            found &= Q(**{f"{column}__like" if wild else column: like})
+            condition = Q(**{f"{column}__like" if "%" in like or "_" in like else column: like})
+            # A misread is meant by the text that was read and by the right one.
+            corrections = apps.get_model("hits", "Correction")
+            found &= condition | Q(id__in=corrections._default_manager.filter(condition).values("read"))
         if self.unit:
             found &= Q(unit=self.unit)
         if self.since:
@@ -93,6 +97,13 @@ class Scope:
         if self.reads:
             found &= Q(id__in=self.reads)
         return found
+
+    def means(self, text: str) -> bool:
+        """Whether a plate as read or corrected is meant; any is where no plate is named."""
+        if not self.plate:
+            return True
+        typed = normalise(self.plate, wildcards="?*")
+        return fnmatchcase(fold(text), fold(typed)) if self.lookalikes else fnmatchcase(text, typed)
 
     def within(self, outer: Scope) -> bool:
         """Whether every bound of `outer` is kept; ids are within whatever is intersected with `outer.q()`."""

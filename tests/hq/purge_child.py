@@ -34,12 +34,12 @@ from hq.retention.models import Authority, Certificate, Proposal, Schedule  # no
 from hq.site import clock  # noqa: E402
 from tests.hq import kept  # noqa: E402
 
-READS = 5
+READS = 3
 purge.BATCH = 2
 
 
 def make() -> None:
-    """Five old reads with pictures and a signed proposal; one young read beside them."""
+    """Three old reads with pictures and a signed proposal; one young read beside them."""
     call_command("migrate", verbosity=0)
     a, b, c = (
         Person.objects.create(username=name, full_name=name, title="x", agency="x", state="active")

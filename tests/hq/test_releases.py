@@ -13,6 +13,7 @@ import pytest
 from django.core.files.base import ContentFile
 from django.db import DatabaseError, IntegrityError, transaction
 
+from hq.hits import corrections
 from hq.people.models import Person
 from hq.people.policy import Refused
 from hq.releases import partners, requests
@@ -259,6 +260,8 @@ def test_the_export_holds_what_was_approved_and_no_more(office: kept.Office) -> 
     kept.read("7A8C123")
     kept.read("8XYZ987")
     kept.read(days=3000)
+    another = kept.read()
+    corrections.correct(another, office.investigator, corrected="7ABC128", why="the picture shows it")
     row = ask(office)
     requests.review(office.commander, row.pk, "x")
     requests.approve(office.commander, row.pk, row.asked, pictures=False, reason="x")

@@ -13,6 +13,8 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hq.hits import corrections
+from hq.hits.models import Acknowledgement, Correction
 from hq.log.models import AccessRecord
 from hq.people.models import Person
 from hq.people.policy import Refused
@@ -525,3 +527,25 @@ def test_the_command_destroys_what_is_signed_and_tells(
     assert not Read.objects.exists()
     call_command("purge")
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.clause("430.4-d")
+def test_a_hold_on_the_right_plate_keeps_its_misread(office: kept.Office) -> None:
+    misread = kept.read("7XYZ123", days=500, at=datetime.now(UTC))
+    corrections.correct(misread, office.investigator, corrected="7ABC123", why="the picture shows it")
+    into_journal(office, misread)
+    place(office, Scope(plate="7ABC123"))
+    assert list(Read.objects.filter(holds.held())) == [misread]
+    assert refused_by_database("DELETE FROM records_read WHERE id = %s", [raw_id(misread)])
+
+
+@pytest.mark.clause("430.4-d")
+def test_what_people_did_about_a_hit_goes_with_its_read(office: kept.Office) -> None:
+    read = kept.read(days=400, hit=True)
+    corrections.correct(read, office.investigator, corrected="7ABC124", why="the picture shows it")
+    Acknowledgement.objects.create(hit=read.hits.get(), read=read, by=office.investigator, at=hq_clock.now())
+    assert refused_by_database("DELETE FROM hits_correction")
+    purge.run(office.signed().pk, run_by="test")
+    assert not Read.objects.exists()
+    assert not Correction.objects.exists()
+    assert not Acknowledgement.objects.exists()
