@@ -48,6 +48,11 @@ class Sight:
         why = "no purpose is stated" if live else "this hit is closed and past, so that nobody is handling it"
         raise Refused("430.3(a)", why, "nobody: state a purpose and a case")
 
+    def stated(self) -> dict[str, object]:
+        """What the frame of the page says is in force, so that it says what the record says."""
+        access = self._access
+        return {"purpose_in_force": purposes.ALL.get(access.purpose), "case_in_force": access.case}
+
     def masked(self, review: Review) -> str:
         """Why the person may not see what is behind this hit, "" if they may."""
         hit = review.hit

@@ -167,6 +167,7 @@ def unverified(request: PageRequest) -> HttpResponseBase:
     context = {
         "lines": [(board.line(one, sight), reports.waited(one)) for one in waiting],
         "figures": reports.figures(clock.now() - timedelta(days=30)),
+        **sight.stated(),
     }
     return render(request, "hits/unverified.html", context)
 
@@ -196,8 +197,15 @@ def _rows(request: PageRequest) -> dict[str, Any]:
     request.access.ids = board.ids(shown)
     request.access.result_count = len(shown)
     request.access.elements = {"masked": sum(1 for one in shown if one.masked)}
-    lead = next((one for one in shown if one.alarm), None)
-    return {"mark": mark, "lines": shown, "lead": lead, "older": reports.older(), "hours": _hours()}
+    first = next((one for one in shown if one.alarm), None)
+    return {
+        "mark": mark,
+        "lines": shown,
+        "first": first,
+        "older": reports.older(),
+        "hours": round(board.WINDOW / timedelta(hours=1)),
+        **sight.stated(),
+    }
 
 
 def _stated(request: PageRequest, pk: UUID) -> Review:
@@ -248,7 +256,7 @@ def _hit(
     sight.state(one)
     line = board.line(one, sight)
     person = request.person
-    context: dict[str, Any] = {"line": line, "review": one, "hit": one.hit}
+    context: dict[str, Any] = {"line": line, "review": one, "hit": one.hit, **sight.stated()}
     if not line.masked:
         scene = one.pictures.get("scene")
         listed_at = wording.listed_at(one.hit)
@@ -294,7 +302,3 @@ def _box(one: Review) -> dict[str, float] | None:
 
 def _where(request: PageRequest, pk: UUID) -> list[UUID]:
     return [pk] if request.POST.get("next") == "hit" else []
-
-
-def _hours() -> int:
-    return round(board.WINDOW / timedelta(hours=1))

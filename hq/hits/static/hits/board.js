@@ -119,7 +119,7 @@
     to.focus();
     to.scrollIntoView({ block: "nearest" });
   }
-  function chosen() { return document.activeElement?.closest?.(".hit") || document.querySelector(".hit.lead") || rows()[0]; }
+  function chosen() { return document.activeElement?.closest?.(".hit") || document.querySelector(".hit.first") || rows()[0]; }
   async function acknowledge(form) {
     try {
       const answer = await fetch(form.action, { method: "POST", body: new FormData(form) });
