@@ -95,7 +95,7 @@ def append(
         client=_client(request),
     )
     for name in _TEXTS:
-        length = AccessRecord._meta.get_field(name).max_length
+        length = getattr(AccessRecord._meta.get_field(name), "max_length", None)
         setattr(row, name, _clean(str(getattr(row, name)))[:length])
     try:
         with transaction.atomic():

@@ -129,14 +129,21 @@ def _expected(connection: BaseDatabaseWrapper, table: str) -> dict[str, str]:
 
 def _columns(protection: Protection) -> list[str]:
     """The columns that may not change."""
-    free = {protection.model._meta.get_field(name).column for name in protection.allow}
-    return [f.column for f in protection.model._meta.local_concrete_fields if f.column not in free]
+    free = {_column(protection.model, name) for name in protection.allow}
+    return [str(f.column) for f in protection.model._meta.local_concrete_fields if f.column not in free]
+
+
+def _column(model: type[models.Model], name: str) -> str:
+    field = model._meta.get_field(name)
+    if not isinstance(field, models.Field) or field.column is None:
+        raise TypeError(f"{model.__name__}.{name} has no column to protect")
+    return field.column
 
 
 def _unique_sets(model: type[models.Model]) -> list[list[str]]:
-    singles = [[f.column] for f in model._meta.local_concrete_fields if f.unique]
+    singles = [[str(f.column)] for f in model._meta.local_concrete_fields if f.unique]
     constraints = [
-        [model._meta.get_field(name).column for name in c.fields]
+        [_column(model, name) for name in c.fields]
         for c in model._meta.constraints
         if isinstance(c, models.UniqueConstraint) and c.fields and c.condition is None
     ]

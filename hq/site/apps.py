@@ -13,7 +13,7 @@ def _same(cls: type, _: object) -> type:
 
 
 # Generic in Django's type stubs, not in Django: lets a form say whose it is, ModelForm[Person].
-BaseModelForm.__class_getitem__ = classmethod(_same)
+setattr(BaseModelForm, "__class_getitem__", classmethod(_same))  # noqa: B010
 
 
 class SiteConfig(AppConfig):

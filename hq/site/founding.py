@@ -124,7 +124,6 @@ def _read(path: Path) -> dict[str, Any]:
             value = given.get(table, {}).get(name)
             if not isinstance(value, str) or not value.strip():
                 raise FoundingError(f"{path}: [{table}]: {name} is missing")
-    names = [given[role.value]["username"] for role in _FOUNDERS]
-    if len(set(names)) != len(names):
+    if len({given[role.value]["username"] for role in _FOUNDERS}) < len(_FOUNDERS):
         raise FoundingError(f"{path}: commander, administrator and custodian must be three persons")
     return given
