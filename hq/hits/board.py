@@ -53,6 +53,7 @@ class Line:
     alarm: bool
     withdrawn: bool
     confirmed: bool
+    verified: bool
     picture: bool
     acknowledged: str
     outcome: str
@@ -95,6 +96,7 @@ def line(one: Review, sight: Sight) -> Line:
         alarm=seen is None and one.open,
         withdrawn=hit.withdrawn,
         confirmed=one.confirmed,
+        verified=one.answer is not None,
         picture=not masked and Picture.Kind.PLATE in one.pictures,
         acknowledged=str(seen.by.full_name) if seen else "",
         outcome=ended.get_kind_display() if ended else "",

@@ -74,14 +74,14 @@ def stands(connection: BaseDatabaseWrapper) -> bool:
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
             cursor.execute("SELECT sql FROM sqlite_master WHERE type = 'trigger' AND name = %s", [NAME])
-            return cursor.fetchone() == (_SQLITE,)
+            return bool(cursor.fetchone() == (_SQLITE,))
         cursor.execute(
             "SELECT p.prosrc FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid "
             "JOIN pg_class c ON c.oid = t.tgrelid WHERE t.tgname = %s AND t.tgenabled <> 'D' "
             "AND c.relnamespace = current_schema()::regnamespace",
             [NAME],
         )
-        return cursor.fetchone() == (_BODY,)
+        return bool(cursor.fetchone() == (_BODY,))
 
 
 @register(Tags.database)

@@ -125,7 +125,9 @@
       const answer = await fetch(form.action, { method: "POST", body: new FormData(form) });
       if (!answer.ok) { location.reload(); return; }
     } catch { lost = "HQ cannot be reached"; show(); return; }
-    refresh();
+    /* On to the next alarm: the row itself moves down among the others. */
+    await refresh();
+    document.querySelector(".hit.first")?.focus();
   }
   function full() {
     if (document.fullscreenElement) document.exitFullscreen();

@@ -50,4 +50,6 @@ class Command(BaseCommand):
             forwarded_allow_ips=options["proxy"],
             lifespan="off",
             log_level="warning",
+            # Open hit boards would hold up the end of the server for as long as their streams last.
+            timeout_graceful_shutdown=3,
         )
