@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -12,10 +12,14 @@ import pytest
 from django.db import DatabaseError, IntegrityError, connection, transaction
 
 from hq.hits import guard, reports, review, wording
+from hq.hits.corrections import correct
 from hq.hits.models import Acknowledgement, Clets, Correction, Outcome, Visual
 from hq.people.models import Person
 from hq.people.policy import Refused
 from hq.records.models import Hit
+from hq.retention import purge
+from hq.site import clock as hq_clock
+from tests.hq import kept
 from tests.hq.conftest import Clock
 from tests.hq.hits_kept import a_hit, answered, looked, reviewed
 
@@ -251,3 +255,24 @@ def test_review_counts_a_read_that_has_not_come(officer: Person) -> None:
     (one,) = review.of([Hit.objects.get(pk=orphan.id)])
     assert one.read is None
     looked(one.hit, officer)
+
+
+@pytest.mark.clause("430.4-d")
+def test_what_was_done_about_a_hit_goes_with_its_read_and_not_before(
+    people: People, monkeypatch: Any
+) -> None:
+    """A correction and a comparison hold plate text: neither may outlive the read."""
+    monkeypatch.setattr(hq_clock, "source", lambda: datetime.now(UTC))
+    officer, hit = people("officer"), a_hit(age_s=400 * 86400)
+    kept_hit = a_hit("8TST456")
+    for one in (hit, kept_hit):
+        review.acknowledge(one, officer)
+        looked(one, officer)
+        answered(one, officer)
+        act_on(one, officer)
+    correct(reviewed(hit).read, officer, corrected="7TSI123", why="picture")  # type: ignore[arg-type]
+    purge.run(kept.Office(people).signed().pk, run_by="test")
+    for model in (Hit, Acknowledgement, Visual, Clets, Outcome):
+        assert model.objects.count() == 1, model  # type: ignore[attr-defined]
+    assert not Correction.objects.exists()
+    assert not reviewed(kept_hit).open
