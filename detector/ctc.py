@@ -34,6 +34,9 @@ def decode(columns: NDArray[np.float32], alphabet: str, beam: int = 16) -> list[
     for row in columns:
         blank = float(row[blank_at])
         likely = [(alphabet[k], float(row[k])) for k in np.nonzero(row[:blank_at] > LEAST)[0]]
+        if not likely:  # as in most columns of a plate that is read clearly
+            beams = {text: ((ended + open_) * blank, 0.0) for text, (ended, open_) in beams.items()}
+            continue
         after: defaultdict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
         index = dict(likely)
         for text, (ended, open_) in beams.items():

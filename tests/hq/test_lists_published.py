@@ -44,7 +44,7 @@ from tests.broker import Broker
 from tests.firmware.chain import Unit, wait_for
 from tests.hq.conftest import Clock
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
 ROOT = Path(__file__).resolve().parents[2]
 ROWS = [f"TST{n:04d},stolen_vehicle,C-{n}" for n in range(3000)]
