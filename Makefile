@@ -27,7 +27,7 @@ run: $(VENV)/.ready ## a whole simulated site: broker, unit, subscriber; Ctrl-C 
 test: $(VENV)/.ready $(TFLITE_VENV)/.ready ## the tests (under two minutes)
 	@./install.sh --packages test
 	@mkdir -p $(JUNIT)
-	$(BIN)/python -m pytest --junitxml=$(JUNIT)/test.xml $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=auto --dist=loadscope --junitxml=$(JUNIT)/test.xml $(ARGS)
 
 test-slow: $(VENV)/.ready $(TFLITE_VENV)/.ready ## the longer tests: faults, kills, the network stalled
 	@./install.sh --packages test

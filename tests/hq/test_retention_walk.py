@@ -74,6 +74,7 @@ def addresses(read: Read) -> Iterator[str]:
                 break
 
 
+@pytest.mark.slow
 @pytest.mark.clause("430.4-c")
 def test_no_page_deletes_a_young_read(
     young: Read, people: Callable[..., Person], client_for: Callable[..., Client]

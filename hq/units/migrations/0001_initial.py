@@ -8,134 +8,427 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('records', '0001_initial'),
+        ("records", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Reported',
+            name="Reported",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField()),
-                ('software', models.CharField(blank=True, max_length=1000)),
-                ('config_hash', models.CharField(blank=True, max_length=1000)),
-                ('model_hashes', models.JSONField(default=list)),
-                ('unit', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='reported', to='records.unit')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("at", models.DateTimeField()),
+                ("software", models.CharField(blank=True, max_length=1000)),
+                ("config_hash", models.CharField(blank=True, max_length=1000)),
+                ("model_hashes", models.JSONField(default=list)),
+                (
+                    "unit",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="reported",
+                        to="records.unit",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-pk'],
+                "ordering": ["-pk"],
             },
         ),
         migrations.CreateModel(
-            name='Work',
+            name="Work",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('installation', 'installation'), ('maintenance', 'maintenance'), ('repair', 'repair'), ('inspection', 'inspection'), ('move', 'move or turn'), ('software', 'software, model or configuration'), ('medium', 'card or stick changed'), ('register', 'entry in the register changed'), ('removal', 'removal')], max_length=12)),
-                ('at', models.DateTimeField(verbose_name='done at')),
-                ('done_by', models.CharField(max_length=128, verbose_name='done by')),
-                ('note', models.CharField(max_length=1000, verbose_name='what was done')),
-                ('document', models.CharField(blank=True, max_length=200, verbose_name='work order')),
-                ('recorded_at', models.DateTimeField(default=hq.site.clock.now)),
-                ('recorded_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('unit', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='work', to='records.unit')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("installation", "installation"),
+                            ("maintenance", "maintenance"),
+                            ("repair", "repair"),
+                            ("inspection", "inspection"),
+                            ("move", "move or turn"),
+                            ("software", "software, model or configuration"),
+                            ("medium", "card or stick changed"),
+                            ("register", "entry in the register changed"),
+                            ("removal", "removal"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
+                ("at", models.DateTimeField(verbose_name="done at")),
+                ("done_by", models.CharField(max_length=128, verbose_name="done by")),
+                ("note", models.CharField(max_length=1000, verbose_name="what was done")),
+                ("document", models.CharField(blank=True, max_length=200, verbose_name="work order")),
+                ("recorded_at", models.DateTimeField(default=hq.site.clock.now)),
+                (
+                    "recorded_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "unit",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="work", to="records.unit"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-at', '-pk'],
+                "ordering": ["-at", "-pk"],
             },
         ),
         migrations.CreateModel(
-            name='Acceptance',
+            name="Acceptance",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('place', models.JSONField()),
-                ('software', models.CharField(blank=True, max_length=1000)),
-                ('config_hash', models.CharField(blank=True, max_length=1000)),
-                ('model_hashes', models.JSONField(default=list)),
-                ('accepted_at', models.DateTimeField(default=hq.site.clock.now)),
-                ('reason', models.CharField(max_length=200)),
-                ('accepted_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('proposed_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('unit', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='acceptances', to='records.unit')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("place", models.JSONField()),
+                ("software", models.CharField(blank=True, max_length=1000)),
+                ("config_hash", models.CharField(blank=True, max_length=1000)),
+                ("model_hashes", models.JSONField(default=list)),
+                ("accepted_at", models.DateTimeField(default=hq.site.clock.now)),
+                ("reason", models.CharField(max_length=200)),
+                (
+                    "accepted_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "proposed_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "unit",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="acceptances",
+                        to="records.unit",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-pk'],
-                'constraints': [models.CheckConstraint(condition=models.Q(('accepted_by', models.F('proposed_by')), _negated=True), name='acceptance_by_a_second_person')],
+                "ordering": ["-pk"],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("accepted_by", models.F("proposed_by")), _negated=True),
+                        name="acceptance_by_a_second_person",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Deployment',
+            name="Deployment",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('code', models.SlugField(max_length=64, unique=True)),
-                ('incident', models.CharField(max_length=64, verbose_name='case or incident number')),
-                ('kind', models.CharField(choices=[('homicide', 'homicide'), ('shooting', 'shooting'), ('major_incident', 'other major incident'), ('crime_scene', 'crime scene canvass'), ('missing_person', 'missing person'), ('detail', 'planned detail')], max_length=16, verbose_name='type')),
-                ('area', models.CharField(max_length=300)),
-                ('requested_by', models.CharField(max_length=128, verbose_name='requested by')),
-                ('opened_at', models.DateTimeField(default=hq.site.clock.now)),
-                ('until', models.DateTimeField(verbose_name='expected to end')),
-                ('started_at', models.DateTimeField(blank=True, null=True)),
-                ('stopped_at', models.DateTimeField(blank=True, null=True)),
-                ('opened_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('started_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('stopped_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('units', models.ManyToManyField(related_name='deployments', to='records.unit')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("code", models.SlugField(max_length=64, unique=True)),
+                ("incident", models.CharField(max_length=64, verbose_name="case or incident number")),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("homicide", "homicide"),
+                            ("shooting", "shooting"),
+                            ("major_incident", "other major incident"),
+                            ("crime_scene", "crime scene canvass"),
+                            ("missing_person", "missing person"),
+                            ("detail", "planned detail"),
+                        ],
+                        max_length=16,
+                        verbose_name="type",
+                    ),
+                ),
+                ("area", models.CharField(max_length=300)),
+                ("requested_by", models.CharField(max_length=128, verbose_name="requested by")),
+                ("opened_at", models.DateTimeField(default=hq.site.clock.now)),
+                ("until", models.DateTimeField(verbose_name="expected to end")),
+                ("started_at", models.DateTimeField(blank=True, null=True)),
+                ("stopped_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "opened_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "started_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "stopped_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                ("units", models.ManyToManyField(related_name="deployments", to="records.unit")),
             ],
             options={
-                'ordering': ['-pk'],
-                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('incident', ''), _negated=True), models.Q(('requested_by', ''), _negated=True), models.Q(('area', ''), _negated=True)), name='deployment_names_incident_and_requester'), models.CheckConstraint(condition=models.Q(('stopped_at__isnull', True), ('stopped_at__gte', models.F('started_at')), _connector='OR'), name='deployment_stops_after_it_started')],
+                "ordering": ["-pk"],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("incident", ""), _negated=True),
+                            models.Q(("requested_by", ""), _negated=True),
+                            models.Q(("area", ""), _negated=True),
+                        ),
+                        name="deployment_names_incident_and_requester",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("stopped_at__isnull", True),
+                            ("stopped_at__gte", models.F("started_at")),
+                            _connector="OR",
+                        ),
+                        name="deployment_stops_after_it_started",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Device',
+            name="Device",
             fields=[
-                ('unit', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, primary_key=True, related_name='device', serialize=False, to='records.unit')),
-                ('serial', models.CharField(max_length=64, verbose_name='serial number')),
-                ('mount', models.CharField(choices=[('fixed', 'fixed'), ('trailer', 'trailer'), ('vehicle', 'vehicle')], default='fixed', max_length=8)),
-                ('site', models.CharField(max_length=200, verbose_name='site or trailer')),
-                ('latitude', models.FloatField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(-90), django.core.validators.MaxValueValidator(90)], verbose_name='latitude, degrees')),
-                ('longitude', models.FloatField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(-180), django.core.validators.MaxValueValidator(180)], verbose_name='longitude, degrees')),
-                ('heading', models.FloatField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(0), django.core.validators.MaxValueValidator(360)], verbose_name='heading, degrees from north')),
-                ('camera', models.CharField(max_length=200, verbose_name='camera and lens')),
-                ('installed_by', models.CharField(max_length=128, verbose_name='installed by')),
-                ('installed_on', models.DateField(verbose_name='installed on')),
-                ('document', models.CharField(blank=True, max_length=200, verbose_name='order or permit')),
-                ('registered_at', models.DateTimeField(default=hq.site.clock.now)),
-                ('proposed_at', models.DateTimeField(default=hq.site.clock.now)),
-                ('approved_at', models.DateTimeField(blank=True, null=True)),
-                ('ended_at', models.DateTimeField(blank=True, null=True)),
-                ('ended_why', models.CharField(blank=True, max_length=200, verbose_name='reason')),
-                ('approved_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='approved by')),
-                ('ended_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='ended by')),
-                ('proposed_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='last changed by')),
-                ('registered_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='registered by')),
+                (
+                    "unit",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        primary_key=True,
+                        related_name="device",
+                        serialize=False,
+                        to="records.unit",
+                    ),
+                ),
+                ("serial", models.CharField(max_length=64, verbose_name="serial number")),
+                (
+                    "mount",
+                    models.CharField(
+                        choices=[("fixed", "fixed"), ("trailer", "trailer"), ("vehicle", "vehicle")],
+                        default="fixed",
+                        max_length=8,
+                    ),
+                ),
+                ("site", models.CharField(max_length=200, verbose_name="site or trailer")),
+                (
+                    "latitude",
+                    models.FloatField(
+                        blank=True,
+                        null=True,
+                        validators=[
+                            django.core.validators.MinValueValidator(-90),
+                            django.core.validators.MaxValueValidator(90),
+                        ],
+                        verbose_name="latitude, degrees",
+                    ),
+                ),
+                (
+                    "longitude",
+                    models.FloatField(
+                        blank=True,
+                        null=True,
+                        validators=[
+                            django.core.validators.MinValueValidator(-180),
+                            django.core.validators.MaxValueValidator(180),
+                        ],
+                        verbose_name="longitude, degrees",
+                    ),
+                ),
+                (
+                    "heading",
+                    models.FloatField(
+                        blank=True,
+                        null=True,
+                        validators=[
+                            django.core.validators.MinValueValidator(0),
+                            django.core.validators.MaxValueValidator(360),
+                        ],
+                        verbose_name="heading, degrees from north",
+                    ),
+                ),
+                ("camera", models.CharField(max_length=200, verbose_name="camera and lens")),
+                ("installed_by", models.CharField(max_length=128, verbose_name="installed by")),
+                ("installed_on", models.DateField(verbose_name="installed on")),
+                ("document", models.CharField(blank=True, max_length=200, verbose_name="order or permit")),
+                ("registered_at", models.DateTimeField(default=hq.site.clock.now)),
+                ("proposed_at", models.DateTimeField(default=hq.site.clock.now)),
+                ("approved_at", models.DateTimeField(blank=True, null=True)),
+                ("ended_at", models.DateTimeField(blank=True, null=True)),
+                ("ended_why", models.CharField(blank=True, max_length=200, verbose_name="reason")),
+                (
+                    "approved_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="approved by",
+                    ),
+                ),
+                (
+                    "ended_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="ended by",
+                    ),
+                ),
+                (
+                    "proposed_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="last changed by",
+                    ),
+                ),
+                (
+                    "registered_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="registered by",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['unit'],
-                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('approved_at__isnull', True), ('approved_by__isnull', True)), models.Q(('approved_at__isnull', False), ('approved_by__isnull', False), models.Q(('approved_by', models.F('registered_by')), _negated=True), models.Q(('approved_by', models.F('proposed_by')), _negated=True)), _connector='OR'), name='device_is_approved_by_a_second_person'), models.CheckConstraint(condition=models.Q(models.Q(('latitude__isnull', True), ('longitude__isnull', True)), models.Q(('latitude__isnull', False), ('longitude__isnull', False)), _connector='OR'), name='device_position_is_whole')],
+                "ordering": ["unit"],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("approved_at__isnull", True), ("approved_by__isnull", True)),
+                            models.Q(
+                                ("approved_at__isnull", False),
+                                ("approved_by__isnull", False),
+                                models.Q(("approved_by", models.F("registered_by")), _negated=True),
+                                models.Q(("approved_by", models.F("proposed_by")), _negated=True),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="device_is_approved_by_a_second_person",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("latitude__isnull", True), ("longitude__isnull", True)),
+                            models.Q(("latitude__isnull", False), ("longitude__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="device_position_is_whole",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Wipe',
+            name="Wipe",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('medium', models.CharField(max_length=200, verbose_name='kind and serial number of the medium')),
-                ('method', models.CharField(choices=[('overwritten', 'overwritten'), ('erased', 'secure erase of the device'), ('destroyed', 'destroyed')], max_length=12)),
-                ('wiped_by', models.CharField(max_length=128, verbose_name='wiped by')),
-                ('wiped_at', models.DateTimeField(verbose_name='wiped at')),
-                ('recorded_at', models.DateTimeField(default=hq.site.clock.now)),
-                ('witnessed_at', models.DateTimeField(blank=True, null=True)),
-                ('recorded_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('unit', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='wipes', to='records.unit')),
-                ('witnessed_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='witness')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "medium",
+                    models.CharField(max_length=200, verbose_name="kind and serial number of the medium"),
+                ),
+                (
+                    "method",
+                    models.CharField(
+                        choices=[
+                            ("overwritten", "overwritten"),
+                            ("erased", "secure erase of the device"),
+                            ("destroyed", "destroyed"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
+                ("wiped_by", models.CharField(max_length=128, verbose_name="wiped by")),
+                ("wiped_at", models.DateTimeField(verbose_name="wiped at")),
+                ("recorded_at", models.DateTimeField(default=hq.site.clock.now)),
+                ("witnessed_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "recorded_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "unit",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="wipes", to="records.unit"
+                    ),
+                ),
+                (
+                    "witnessed_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="witness",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-pk'],
-                'constraints': [models.CheckConstraint(condition=models.Q(('witnessed_by__isnull', True), models.Q(('witnessed_by', models.F('recorded_by')), _negated=True), _connector='OR'), name='wipe_is_witnessed_by_a_second_person')],
+                "ordering": ["-pk"],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("witnessed_by__isnull", True),
+                            models.Q(("witnessed_by", models.F("recorded_by")), _negated=True),
+                            _connector="OR",
+                        ),
+                        name="wipe_is_witnessed_by_a_second_person",
+                    )
+                ],
             },
         ),
     ]
