@@ -48,8 +48,10 @@ def _run(arguments: list[str]) -> int:
         )
         print(f"platewarden-hq: no command {arguments[0]}{hint}", file=sys.stderr)
         return 2
+    # The checks compare the database's triggers with the code's, and migrate brings them up to date.
+    checks = ["--skip-checks"] if name == "migrate" else []
     try:
-        execute_from_command_line(["platewarden-hq", name, *arguments[1:]])
+        execute_from_command_line(["platewarden-hq", name, *arguments[1:], *checks])
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
     return 0
