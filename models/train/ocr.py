@@ -422,9 +422,14 @@ def main(args: list[str] | None = None) -> int:
     )
     parser.add_argument("--texts", type=Path, help="further texts read by eye, JSON lines: image, box, text")
     parser.add_argument("--minutes", type=float, default=40, help="of the second stage (default: 40)")
-    parser.add_argument("--first-minutes", type=float, default=20, help="of the first stage (default: 20)")
+    parser.add_argument(
+        "--first-minutes",
+        type=float,
+        help="of the first stage (default: 20, or --minutes where that is less)",
+    )
     parser.add_argument("--runs", type=Path, default=Path("runs/ocr"), help="folder for checkpoints")
     given = parser.parse_args(args)
+    first_minutes = min(20.0, given.minutes) if given.first_minutes is None else given.first_minutes
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     cv2.setNumThreads(0)
@@ -436,7 +441,7 @@ def main(args: list[str] | None = None) -> int:
     pretrained = given.runs / "pretrained.npz"
     if not pretrained.exists():
         torch.manual_seed(0)
-        net = train(Samples([], 0), given.runs / "pretrain.pt", given.first_minutes, None, held_out)
+        net = train(Samples([], 0), given.runs / "pretrain.pt", first_minutes, None, held_out)
         save_weights(pretrained, net.state_dict())
     net = load_weights(OcrNet(), pretrained)
     if seen:
