@@ -19,6 +19,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("unit/<str:unit_id>/accept/", views.accept, name="accept"),
     path("unit/<str:unit_id>/revoke/", views.revoke, name="revoke"),
     path("unit/<str:unit_id>/retire/", views.retire, name="retire"),
-    path("unit/<str:unit_id>/work/", views.work, name="work"),
+    path("unit/<str:unit_id>/maintenance/", views.work, name="work"),
     path("unit/<str:unit_id>/wipe/", views.wipe, name="wipe"),
 ]

@@ -460,8 +460,8 @@ def test_unit_is_registered_approved_and_worked_on_in_the_pages(
     assert chief.post("/units/unit/pole-7/accept/", {"reason": "change 1"}).status_code == 302
     fixer = client_for(office.technician)
     done = {"kind": "repair", "at": "2026-06-03T11:00", "done_by": "T. Fitter", "note": "cleaned"}
-    assert fixer.post("/units/unit/pole-7/work/", done).status_code == 302
-    assert fixer.post("/units/unit/pole-7/work/", done | {"at": "2026-06-04T11:00"}).status_code == 422
+    assert fixer.post("/units/unit/pole-7/maintenance/", done).status_code == 302
+    assert fixer.post("/units/unit/pole-7/maintenance/", done | {"at": "2026-06-04T11:00"}).status_code == 422
     wiped = {"medium": "sd", "method": "erased", "wiped_by": "x", "wiped_at": "2026-06-03T11:00"}
     assert fixer.post("/units/unit/pole-7/wipe/", wiped).status_code == 302
     assert fixer.post(f"/units/wipes/{Wipe.objects.get().pk}/witness/").status_code == 403
