@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,6 +15,7 @@ from firmware.store_pictures import PictureFiles
 from firmware.store_queries import ReadQuery
 from mqtt.messages import decode_record
 from mqtt.records import Loss, PictureKind
+from tests.disk import tmpfs
 from tests.firmware.store_samples import SetClock, access, files, hit, jpeg, pair, read, receipt, rows
 
 KEPT = {PictureKind.PLATE: jpeg(1), PictureKind.SCENE: jpeg(2)}
@@ -26,23 +24,6 @@ KEPT = {PictureKind.PLATE: jpeg(1), PictureKind.SCENE: jpeg(2)}
 @pytest.fixture
 def clock() -> SetClock:
     return SetClock()
-
-
-@contextmanager
-def tmpfs(folder: Path, size: str) -> Iterator[Path]:
-    """A small file system of its own."""
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)]
-    try:
-        done = subprocess.run(mount, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        pytest.skip("there is no mount command")
-    if done.returncode:
-        pytest.skip(f"a small file system needs root: {done.stderr.strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def lost(store: Store) -> Counter[tuple[str, str]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import random
 import sqlite3
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.broker import Broker
+from tests.disk import tmpfs
 from tests.hq.ingest_sites import Hq, SendingUnit, manage
 
 EXTRA = "max_inflight_messages 1000"
@@ -100,14 +100,8 @@ def test_a_locked_database_holds_everything_up_and_loses_nothing(
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 8 MB, for root only."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=8m", "none", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"a small file system needs root: {done.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with tmpfs(tmp_path / "small", "8m") as folder:
+        yield folder
 
 
 @pytest.mark.clause("430.4-b")

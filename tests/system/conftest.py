@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from PIL import Image
 
 from hw import open_hardware
 from hw.settings import CameraSettings, ClockSettings, GpsSettings, SignalSettings, TriggerSettings
+from tests.disk import tmpfs
 
 pytest.register_assert_rewrite("tests.system.faultsite")
 
@@ -63,18 +65,8 @@ def road(tmp_path: Path, cars: list[Path]) -> Callable[[int], str]:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
     """Makes a file system of so many megabytes, for root only."""
-    mounted: list[Path] = []
-
-    def make(megabytes: int) -> Path:
-        folder = tmp_path / f"disk{len(mounted)}"
-        folder.mkdir()
-        command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "none", str(folder)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            pytest.skip(f"a small file system needs root: {done.stderr.strip()}")
-        mounted.append(folder)
-        return folder
-
-    yield make
-    for folder in mounted:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with ExitStack() as mounted:
+        numbers = count()
+        yield lambda megabytes: mounted.enter_context(
+            tmpfs(tmp_path / f"disk{next(numbers)}", f"{megabytes}m")
+        )
