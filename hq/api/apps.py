@@ -1,6 +1,11 @@
-from typing import ClassVar
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
 
 from django.apps import AppConfig
+
+if TYPE_CHECKING:
+    from hq.people.models import Person
 
 
 class ApiConfig(AppConfig):
@@ -10,3 +15,10 @@ class ApiConfig(AppConfig):
         ("API tokens", "api:tokens", "tokens.view"),
         ("Feeds", "api:feeds", "feeds.view"),
     ]
+
+    def menu_of(self, person: Person) -> list[tuple[str, str]]:
+        """The own tokens, for whom any was proposed."""
+        from hq.api.models import ApiToken
+
+        held = ApiToken.objects.filter(person=person).exists()
+        return [("Your API tokens", "api:own")] if held else []
