@@ -21,8 +21,13 @@ DEMO = os.environ.get("PLATEWARDEN_HQ_DEMO") == "1"
 DEBUG = False
 
 SECRET_KEY_MISSING = not os.environ.get("PLATEWARDEN_HQ_SECRET_KEY")
-# A key of the moment lets commands run; doctor refuses to serve a production site with it.
-SECRET_KEY = os.environ.get("PLATEWARDEN_HQ_SECRET_KEY") or secrets.token_urlsafe(50)
+# A key of the moment lets commands run; doctor refuses to serve a production site with it. A demo's secrets
+# are known anyway, and its commands must open what its other commands sealed.
+SECRET_KEY = os.environ.get("PLATEWARDEN_HQ_SECRET_KEY") or (
+    "a demo keeps no secret " * 3 if DEMO else secrets.token_urlsafe(50)
+)
+# Keys of before, while what they sealed is sealed anew (docs/hq-people.md).
+SECRET_KEY_FALLBACKS = [k for k in os.environ.get("PLATEWARDEN_HQ_SECRET_KEY_OLD", "").split(",") if k]
 ALLOWED_HOSTS = [h for h in os.environ.get("PLATEWARDEN_HQ_HOSTS", "localhost,127.0.0.1").split(",") if h]
 
 # Where the running version's source is to be had (AGPL, section 13); empty: this server hands it out itself.

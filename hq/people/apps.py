@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 from django.apps import AppConfig
@@ -10,6 +11,7 @@ from django.urls import reverse
 if TYPE_CHECKING:
     from hq.people.models import Person
     from hq.people.policy import Standing
+    from hq.site.doctor import Finding
 
 
 class PeopleConfig(AppConfig):
@@ -19,6 +21,31 @@ class PeopleConfig(AppConfig):
         ("Accounts", "people:accounts", "accounts.view"),
         ("Training", "people:training", "training.view"),
     ]
+
+    def ready(self) -> None:
+        from hq.people import cases
+        from hq.people.models import Course
+
+        cases.identify("course", cases.row_of(Course, "code"))
+
+    def doctor(self) -> Iterator[Finding]:
+        """Second factors whose secret is not sealed, or not under the present key."""
+        from hq.people import sealing
+        from hq.people.models import Authenticator
+        from hq.site.doctor import Finding
+
+        held = list(Authenticator.objects.all())
+        if clear := sum(not sealing.is_sealed(one.key) for one in held):
+            yield Finding(
+                True, "430.5-0", f"{clear} secrets of authenticators lie in clear", "platewarden-hq migrate"
+            )
+        if old := sum(sealing.is_sealed(one.key) and not one.sealed_now for one in held):
+            yield Finding(
+                False,
+                "430.5-0",
+                f"{old} secrets of authenticators are not sealed under the present PLATEWARDEN_HQ_SECRET_KEY",
+                "set PLATEWARDEN_HQ_SECRET_KEY_OLD to the key of before and run platewarden-hq upkeep",
+            )
 
     def waiting(self, person: Person, standing: Standing) -> list[tuple[str, str, int]]:
         """What waits for this person: label, address, count."""

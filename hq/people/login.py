@@ -23,12 +23,11 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.safestring import mark_safe
 from django.views.decorators.http import require_http_methods, require_POST
 from django_otp import login as otp_login
-from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from hq.log import chain
-from hq.people import accounts, sessions
+from hq.people import accounts, sealing, sessions
 from hq.people.decorators import PageRequest, log_unavailable, page, public_page, refusal
-from hq.people.models import Person
+from hq.people.models import Authenticator, Person
 from hq.people.policy import Refused, check_entry
 from hq.site import clock
 
@@ -92,8 +91,7 @@ def second_factor(request: HttpRequest) -> HttpResponseBase:
     person = _pending(request)
     if person is None:
         return redirect("people:login")
-    device = TOTPDevice.objects.filter(user=person).order_by("-confirmed", "-id").first()
-    device = device or TOTPDevice.objects.create(user=person, name="authenticator", confirmed=False)
+    device = _device(person)
     form = CodeForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         return _logged(request, _code, form, person, device)
@@ -136,7 +134,7 @@ def own_password(request: PageRequest) -> HttpResponseBase:
     if request.method == "POST" and form.is_valid():
         accounts.set_password(request.person, form.cleaned_data["new_password1"])
         login(request, request.person, backend="django.contrib.auth.backends.ModelBackend")
-        otp_login(request, TOTPDevice.objects.get(user=request.person, confirmed=True))
+        otp_login(request, Authenticator.objects.get(user=request.person, confirmed=True))
         sessions.begin(request.session, request.person)
         request.access.note = "password changed"
         return redirect("site:home")
@@ -184,11 +182,18 @@ def _password(request: HttpRequest, form: LoginForm) -> HttpResponseBase:
     return redirect(f"{reverse('people:second_factor')}?{request.META.get('QUERY_STRING', '')}")
 
 
-def _code(request: HttpRequest, form: CodeForm, person: Person, device: TOTPDevice) -> HttpResponseBase:
+def _code(request: HttpRequest, form: CodeForm, person: Person, device: Authenticator) -> HttpResponseBase:
     code = "".join(form.cleaned_data["code"].split())
-    with transaction.atomic():
-        device = TOTPDevice.objects.select_for_update().get(pk=device.pk)
-        good = device.verify_token(code)
+    try:
+        with transaction.atomic():
+            device = Authenticator.objects.select_for_update().get(pk=device.pk)
+            good = device.verify_token(code)
+    except sealing.SealBroken as error:
+        _attempt(request, person.username, "refused", f"the authenticator's secret is {error}", person)
+        return refusal(
+            request,
+            Refused("CJIS IA-2", "your authenticator's secret cannot be opened", "your ALPR administrator"),
+        )
     if not good:
         user_login_failed.send(__name__, credentials={"username": person.username}, request=request)
         _attempt(request, person.username, "failed", "wrong code", person)
@@ -251,7 +256,15 @@ def _pending(request: HttpRequest) -> Person | None:
     return person if person is not None and person.is_active else None
 
 
-def _enrolment(device: TOTPDevice) -> dict[str, object]:
+def _device(person: Person) -> Authenticator:
+    """The person's authenticator, or a new one to enrol."""
+    device = Authenticator.objects.filter(user=person).order_by("-confirmed", "-id").first()
+    if device is not None and (device.confirmed or device.sealed_now):
+        return device
+    return Authenticator.objects.create(user=person, name="authenticator", confirmed=False)
+
+
+def _enrolment(device: Authenticator) -> dict[str, object]:
     """The QR code to scan, only until the authenticator has shown a right code."""
     if device.confirmed:
         return {"enrol": False}

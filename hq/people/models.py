@@ -5,15 +5,18 @@ Nothing here is ever deleted: an account is closed, an appointment ended, a gran
 
 from __future__ import annotations
 
+from binascii import unhexlify
 from datetime import date
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import F, Q
+from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from hq.log.triggers import protect
+from hq.people import sealing
 from hq.site import clock
 
 
@@ -134,6 +137,43 @@ class Person(AbstractBaseUser):
     def roles(self) -> list[str]:
         """The codes of the roles held today."""
         return sorted({a.role for a in self.appointments_now()})
+
+
+class Authenticator(TOTPDevice):  # type: ignore[misc]
+    """A person's second factor (IA-2), whose secret lies in the database sealed only, for this person."""
+
+    class Meta:
+        proxy = True
+
+    @property
+    def bin_key(self) -> bytes:
+        """The secret, which the library asks for; raises sealing.SealBroken."""
+        return sealing.unseal(self.key, self._owner)
+
+    @property
+    def sealed_now(self) -> bool:
+        """Whether the secret is sealed under the present key."""
+        return sealing.is_current(self.key, self._owner)
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Seal a secret that is new, as the library makes it: hexadecimal."""
+        if not sealing.is_sealed(self.key):
+            self.key = sealing.seal(unhexlify(self.key), self._owner)
+        super().save(*args, **kwargs)
+
+    def seal_anew(self) -> None:
+        """Seal under the present key what was sealed under an older one; raises sealing.SealBroken."""
+        self.key = sealing.seal(self.bin_key, self._owner)
+        self.save(update_fields=["key"])
+
+    @property
+    def _owner(self) -> str:
+        return owner_of(self.user_id)
+
+
+def owner_of(person_id: int) -> str:
+    """Whom a sealed secret is bound to: a row copied to another person opens nothing."""
+    return f"person {person_id}"
 
 
 class Delegated(models.Model):

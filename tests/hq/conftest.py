@@ -13,11 +13,10 @@ from django.contrib.auth.hashers import make_password
 from django.db import connections
 from django.test import Client, TransactionTestCase
 from django_otp import DEVICE_ID_SESSION_KEY
-from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from hq.log import triggers
 from hq.people import sessions
-from hq.people.models import Appointment, Completion, Course, Grant, Person, Role
+from hq.people.models import Appointment, Authenticator, Completion, Course, Grant, Person, Role
 from hq.people.policy import RIGHTS
 from hq.site import clock as clock_module
 
@@ -149,7 +148,7 @@ def people(db: None) -> Callable[..., Person]:
                 trainer="Test Trainer",
             )
         if second_factor:
-            TOTPDevice.objects.create(user=person, name="authenticator", confirmed=True)
+            Authenticator.objects.create(user=person, name="authenticator", confirmed=True)
         return person
 
     return make
@@ -166,7 +165,7 @@ def client_for() -> Callable[..., Client]:
         client = Client()
         client.force_login(person, backend="django.contrib.auth.backends.ModelBackend")
         session = client.session
-        device = TOTPDevice.objects.filter(user=person, confirmed=True).first()
+        device = Authenticator.objects.filter(user=person, confirmed=True).first()
         if device is not None:
             session[DEVICE_ID_SESSION_KEY] = device.persistent_id
         session.update(stated)

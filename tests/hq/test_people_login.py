@@ -13,13 +13,12 @@ from django.db import DatabaseError
 from django.http import HttpResponse
 from django.test import Client
 from django_otp.oath import totp
-from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from hq import settings as hq_settings
 from hq.log import chain
 from hq.log.models import AccessRecord
 from hq.people import accounts, login
-from hq.people.models import Person
+from hq.people.models import Authenticator, Person
 from tests.hq.conftest import PASSWORD
 
 pytestmark = pytest.mark.django_db
@@ -27,7 +26,7 @@ People = Callable[..., Person]
 
 
 def _code(person: Person, steps: int = 0) -> str:
-    device = TOTPDevice.objects.get(user=person)
+    device = Authenticator.objects.get(user=person)
     return f"{totp(device.bin_key, t0=-steps * 30):06d}"
 
 

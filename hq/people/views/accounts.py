@@ -8,12 +8,11 @@ from django.db.models import Q
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
-from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from hq.people import accounts
 from hq.people.decorators import PageRequest, page
 from hq.people.forms import AccountForm, GrantForm, OfficeForm, ReasonForm, RoleForm
-from hq.people.models import Person
+from hq.people.models import Authenticator, Person
 from hq.people.policy import Refused, Standing, check, may
 from hq.site.models import Settings
 
@@ -87,7 +86,7 @@ def detail(request: PageRequest, pk: int) -> HttpResponseBase:
         "gaps": Standing(person).training_gaps,
         "may": may_do,
         "locked": AxesProxyHandler.is_locked(request, {"username": person.username}),
-        "authenticator": TOTPDevice.objects.filter(user=person, confirmed=True).exists(),
+        "authenticator": Authenticator.objects.filter(user=person, confirmed=True).exists(),
         "role_form": RoleForm(auto_id="role_%s") if may_do["propose_role"] else None,
         "grant_form": GrantForm(auto_id="grant_%s") if may_do["propose_grant"] else None,
         "office_form": OfficeForm(auto_id="office_%s") if may_do["appoint"] else None,
@@ -149,7 +148,7 @@ def release(request: PageRequest, pk: int) -> HttpResponseBase:
 def new_start(request: PageRequest, pk: int) -> HttpResponseBase:
     """A new first password and authenticator, for one who lost either."""
     person = _account(request, pk, "accounts.release", STATES.ACTIVE)
-    TOTPDevice.objects.filter(user=person).delete()
+    Authenticator.objects.filter(user=person).delete()
     person.session_key = ""
     accounts.release(person)
     request.access.note = "password and authenticator set back"

@@ -15,12 +15,11 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 from django_otp.oath import totp
-from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from hq import APPS
 from hq.people import accounts
 from hq.people.forms import expiry
-from hq.people.models import Appointment, Completion, Course, Grant, Person, Role
+from hq.people.models import Appointment, Authenticator, Completion, Course, Grant, Person, Role
 from hq.site import clock
 from hq.site.doctor import DEMO_MARK
 from hq.site.models import Settings
@@ -71,7 +70,7 @@ class Command(BaseCommand):
     def _print(self, password: str) -> None:
         self.stdout.write(f"{AGENCY}: people and plates are invented. Every password: {password}")
         for person in Person.objects.filter(state=Person.State.ACTIVE).order_by("pk"):
-            device = TOTPDevice.objects.filter(user=person, confirmed=True).first()
+            device = Authenticator.objects.filter(user=person, confirmed=True).first()
             secret = b32encode(device.bin_key).decode() if device else "(enrolled at log-in)"
             self.stdout.write(f"  {person.username:<14} {', '.join(person.roles()):<22} {secret}")
         self.stdout.write("Add a secret to an authenticator, or ask: platewarden-hq demo --code USER")
@@ -90,7 +89,7 @@ def _people(password: str) -> None:
         )  # fmt: skip
         accounts.set_password(person, password)
         made[username] = person
-        TOTPDevice.objects.create(user=person, name="authenticator", confirmed=True)
+        Authenticator.objects.create(user=person, name="authenticator", confirmed=True)
         for role in roles:
             Appointment.objects.create(person=person, role=Role(role), document="Demo", approved_at=now)
         if set(roles) & set(_READERS):
@@ -115,7 +114,7 @@ def _password() -> str:
 
 
 def _code(username: str) -> str:
-    device = TOTPDevice.objects.filter(user__username=username, confirmed=True).first()
+    device = Authenticator.objects.filter(user__username=username, confirmed=True).first()
     held = Settings.current()
     if device is None or held is None or DEMO_MARK not in held.agency:
         raise CommandError(f"no demo person {username}")
