@@ -21,6 +21,12 @@ class AuditsConfig(AppConfig):
         ("Breaches", "audits:breaches", "breaches.view"),
     ]
 
+    def ready(self) -> None:
+        from hq.audits.models import Audit
+        from hq.people import cases
+
+        cases.identify("audit", cases.row_of(Audit))
+
     def waiting(self, person: Person, standing: Standing) -> list[tuple[str, str, int]]:
         """What waits for this person: label, address, count."""
         from hq.audits.alarms import alarms

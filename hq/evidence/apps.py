@@ -15,6 +15,12 @@ class EvidenceConfig(AppConfig):
     label = "evidence"
     menu: ClassVar[list[tuple[str, str, str]]] = [("Evidence", "evidence:packages", "evidence.view")]
 
+    def ready(self) -> None:
+        from hq.evidence.models import Package
+        from hq.people import cases
+
+        cases.identify("package", cases.row_of(Package, "number"))
+
     def waiting(self, person: Person, standing: Standing) -> list[tuple[str, str, int]]:
         """What this person has to approve, to make or to book."""
         from hq.evidence.models import Package

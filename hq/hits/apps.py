@@ -17,7 +17,8 @@ class HitsConfig(AppConfig):
     ]
 
     def ready(self) -> None:
-        from hq.hits import guard
+        from hq.hits import guard, review
+        from hq.people import cases
 
         def before_migrate(using: str, **_: Any) -> None:
             guard.lift(connections[using])
@@ -27,3 +28,4 @@ class HitsConfig(AppConfig):
 
         pre_migrate.connect(before_migrate, sender=self, weak=False, dispatch_uid="hq.hits.lift")
         post_migrate.connect(after_migrate, sender=self, weak=False, dispatch_uid="hq.hits.guard")
+        cases.identify("hit", review.is_live)

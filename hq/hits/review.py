@@ -13,6 +13,8 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+from django.db.models import Exists, OuterRef, Q
+
 from hq.hits.models import Acknowledgement, Clets, Correction, Outcome, Visual
 from hq.people.models import Person
 from hq.people.policy import Refused
@@ -111,6 +113,16 @@ def of(hits: Iterable[Hit]) -> list[Review]:
         review.read, review.pictures = came.get(read), pictures.get(read, {})
         review.corrections = by_read.get(read, [])
     return list(reviews.values())
+
+
+def is_live(text: str) -> bool:
+    """Whether it is the id of a hit that is open or came within a day: what `Review.live` says of one."""
+    try:
+        hit = UUID(text)
+    except ValueError:
+        return False
+    open_ones = Q(withdrawn=False) & ~Exists(Outcome.objects.filter(hit=OuterRef("pk")))
+    return Hit.objects.filter(open_ones | Q(received_at__gt=clock.now() - LIVE), pk=hit).exists()
 
 
 def acknowledge(hit: Hit, by: Person) -> Acknowledgement:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from django.contrib.auth.models import AnonymousUser
 
-from hq.people import purposes
+from hq.people import cases, purposes
 from hq.people.models import Completion, Course, Grant, Person, Role
 from hq.site import clock
 
@@ -218,10 +218,8 @@ def check_purpose(roles: Iterable[str], purpose: str, case: str) -> None:
         raise Refused(row.clause, f"the agency does not use the purpose “{row.title}”", COMMANDER)
     if not set(roles) & set(row.roles):
         raise Refused(row.clause, f"your roles may not state the purpose “{row.title}”", COMMANDER)
-    if not case.strip():
-        raise Refused(
-            "430.5(b)", f"the purpose “{row.title}” needs a {row.case_label}", "nobody: enter it on this page"
-        )
+    if why := cases.fault(row, case):
+        raise Refused("430.5(b)", why, "nobody: go back and enter it")
 
 
 def courses_for(roles: Iterable[str]) -> list[Course]:

@@ -27,7 +27,9 @@ class Purpose:
     @property
     def case_label(self) -> str:
         """What the person is asked for."""
-        return "case or incident number" if self.case == "required" else f"id of the {self.case}"
+        if self.case == "required":
+            return "case or incident number"
+        return "id of a live hit" if self.case == "hit" else f"id of the {self.case}"
 
 
 def _load() -> dict[str, Purpose]:

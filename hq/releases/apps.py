@@ -18,6 +18,12 @@ class ReleasesConfig(AppConfig):
         ("Partner agencies", "releases:partners", "partners.view"),
     ]
 
+    def ready(self) -> None:
+        from hq.people import cases
+        from hq.releases.models import ReleaseRequest
+
+        cases.identify("request", cases.row_of(ReleaseRequest, "number"))
+
     def waiting(self, person: Person, standing: Standing) -> list[tuple[str, str, int]]:
         """What this person has to decide, to fulfil or to answer."""
         from hq.people.policy import may

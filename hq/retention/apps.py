@@ -59,9 +59,12 @@ class RetentionConfig(AppConfig):
         ]
 
     def ready(self) -> None:
+        from hq.people import cases
         from hq.retention import checks, floor  # noqa: F401
+        from hq.retention.models import Proposal
 
         floor.guard()
+        cases.identify("proposal", cases.row_of(Proposal))
 
         def before_migrate(using: str, **_: Any) -> None:
             floor.lift(connections[using])

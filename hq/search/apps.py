@@ -11,3 +11,9 @@ class SearchConfig(AppConfig):
         ("Canvass", "search:canvass", "deployments.canvass"),
         ("Shifts", "search:shifts", "shifts.view"),
     ]
+
+    def ready(self) -> None:
+        from hq.people import cases
+        from hq.records.models import Read
+
+        cases.identify("read", cases.row_of(Read))

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from django import forms
 
-from hq.people import purposes
 from hq.people.models import Person, Role
 from hq.people.policy import Standing
-from hq.records.models import Hit, Unit
+from hq.records.models import Unit
 from hq.search import localtime
 from hq.search.asked import Asked, AskedError, Box, Circle, plate_text
 from hq.search.finding import Reach
@@ -44,7 +42,8 @@ class PurposeFields(forms.Form):
     case = forms.CharField(
         label="Case or incident number",
         max_length=64,
-        help_text="Where the purpose is a live hit, a request or a package, its id.",
+        help_text="Where the purpose is a live hit, an audit, a course, a unit, a read, a request, a package "
+        "or a proposal, its id.",
     )
     behalf_person = forms.CharField(
         label="On whose behalf: person", max_length=60, required=False, help_text="If it is not yourself."
@@ -61,13 +60,6 @@ class PurposeFields(forms.Form):
         self.reach = reach
         choices = [(p.code, f"{p.title} ({p.clause})") for p in standing.purposes()]
         self.fields["purpose"].choices = choices  # type: ignore[attr-defined]
-
-    def clean(self) -> dict[str, Any]:
-        data = super().clean() or self.cleaned_data
-        stated = purposes.ALL.get(data.get("purpose", ""))
-        if stated is not None and stated.case == "hit" and not _is_hit(data.get("case", "")):
-            self.add_error("case", "For this purpose it is the id of a live hit (430.3(b)).")
-        return data
 
     @property
     def on_behalf_of(self) -> str:
@@ -193,10 +185,3 @@ class ShiftForm(forms.ModelForm[Shift]):
         elif ends <= starts or (ends - starts).total_seconds() > 24 * 3600:
             self.add_error("ends_at", "A shift ends after it begins, within 24 hours.")
         return data
-
-
-def _is_hit(text: str) -> bool:
-    try:
-        return Hit.objects.filter(pk=UUID(text.strip())).exists()
-    except ValueError:
-        return False

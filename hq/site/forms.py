@@ -6,7 +6,7 @@ from typing import Any
 
 from django import forms
 
-from hq.people import purposes
+from hq.people import cases, purposes
 from hq.site.models import Settings
 from plates.words import CLASS_RULES
 
@@ -49,10 +49,16 @@ class SettingsForm(forms.ModelForm[Settings]):
             "purposes_off",
             "classes_off",
             "classes_on",
+            "case_pattern",
             "reason",
         )
         widgets = {"meeting_on": forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"})}
+        help_texts = {
+            "case_pattern": "# is a digit, @ a letter, + behind one of them more than one, such as ##-#+; "
+            "several forms with commas between them. Empty: anything with a digit."
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.initial["reason"] = ""
+        self.fields["case_pattern"].validators.append(cases.validate_pattern)

@@ -35,6 +35,7 @@ class Settings(models.Model):
     purposes_off = models.JSONField("purposes switched off", default=list, blank=True)
     classes_off = models.JSONField("alarm classes switched off", default=list, blank=True)
     classes_on = models.JSONField("alarm classes switched on beyond the default", default=list, blank=True)
+    case_pattern = models.CharField("form of case and incident numbers", max_length=100, blank=True)
     reason = models.CharField("reason for the change, document", max_length=200)
     proposed_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     proposed_at = models.DateTimeField(default=clock.now)

@@ -23,10 +23,12 @@ class UnitsConfig(AppConfig):
     def ready(self) -> None:
         from django.db.models.signals import post_save
 
-        from hq.records.models import UnitStatus
+        from hq.people import cases
+        from hq.records.models import Unit, UnitStatus
         from hq.units.reported import heard
 
         post_save.connect(heard, sender=UnitStatus, dispatch_uid="hq.units.reported")
+        cases.identify("unit", cases.row_of(Unit))
 
     def waiting(self, person: Person, standing: Standing) -> list[tuple[str, str, int]]:
         """What waits for this person: label, address, count."""

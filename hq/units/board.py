@@ -103,7 +103,7 @@ def rows(now: datetime | None = None) -> list[Row]:
         Loss.objects.filter(received_at__gte=since).values_list("unit").annotate(n=Sum("count")).order_by()
     )
     kept_out = dict(
-        Quarantined.objects.filter(not_enrolled=True, admitted_at=None)
+        Quarantined.objects.filter(not_enrolled=True, admission=None)
         .values_list("unit_name").annotate(n=Count("pk")).order_by()
     )  # fmt: skip
     found = []

@@ -22,7 +22,8 @@ class PurposeForm(forms.Form):
     case = forms.CharField(
         label="Case or incident number",
         max_length=64,
-        help_text="Where the purpose is a hit, unit, course, request or package, its id.",
+        help_text="Where the purpose is a live hit, an audit, a course, a unit, a read, a request, a package "
+        "or a proposal, its id.",
     )
     on_behalf_of = forms.CharField(
         label="On whose behalf",
