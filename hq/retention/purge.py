@@ -46,7 +46,7 @@ def run(proposal_pk: int, *, run_by: str, step: Callable[[str], None] = lambda w
     Raises Refused where the signatures or the authority do not hold, Busy beside another purge, OSError or
     DatabaseError where it cannot go on: then `recover` and another run finish it.
     """
-    with _alone():
+    with alone():
         _recover()
         proposal = Proposal.objects.get(pk=proposal_pk)
         proposals.check_still_good(proposal)
@@ -73,7 +73,7 @@ def run(proposal_pk: int, *, run_by: str, step: Callable[[str], None] = lambda w
 
 def recover() -> list[str]:
     """Finish or undo what a purge that was cut off has left; says what it did. Raises Busy."""
-    with _alone():
+    with alone():
         return _recover()
 
 
@@ -193,8 +193,10 @@ def _close(batch: Batch, state: str) -> None:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """One purge at a time: on this machine by a file's lock, among several by the database's."""
+def alone() -> Iterator[None]:
+    """One purge at a time, and none beside a backup: on this machine by a file's lock, among several by the
+    database's. Raises Busy.
+    """
     path = Path(settings.MEDIA_ROOT) / ".purge-lock"
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -202,7 +204,7 @@ def _alone() -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise Busy("another purge is running") from error
+            raise Busy("another purge or a backup is running") from error
         if connection.vendor != "postgresql":
             yield
             return
@@ -210,7 +212,7 @@ def _alone() -> Iterator[None]:
             cursor.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK_ID])
             row = cursor.fetchone()
             if not row or not row[0]:
-                raise Busy("another purge is running")
+                raise Busy("another purge or a backup is running")
             try:
                 yield
             finally:
