@@ -2,7 +2,8 @@
 
 Owns the order: files first, then one transaction with reads, hits, pictures, losses, access records,
 statuses, quarantine, the ledger of numbers and one Transfer. Checks that need no database are
-`hq.records.messages`', the broker is `hq.records.subscriber`'s, a unit's card `hq.records.medium`'s.
+`hq.records.messages`', the broker is `hq.records.subscriber`'s, a unit's card `hq.records.medium`'s; who may
+admit what was quarantined is `hq.records.admission`'s.
 
 What is the same is known by its id: a read by its id and revision. The same id and revision with another
 content, or another unit's id, is a conflict and goes into quarantine. A record that the database refuses does
@@ -14,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
@@ -28,6 +29,7 @@ from hq.records.ledger import Standing
 from hq.records.messages import Received
 from hq.records.models import (
     AccessReceived,
+    Admission,
     Fragment,
     Hit,
     Loss,
@@ -125,18 +127,44 @@ class Intake:
             taken.add(self.take([item], source))
         return taken
 
-    def _commit(self, batch: Sequence[Received], source: Source) -> Taken:
+    def admit(self, batch: Sequence[Received], admission: Admission, source: Source) -> Taken:
+        """Take quarantined messages that were not tried yet, with the checks of `take`.
+
+        What is taken now has its payload where it belongs; what still cannot be stays, with its reason.
+        Raises as `take` does, and Changed if somebody else has tried one of them.
+        """
+        try:
+            return self._commit(batch, source, admission)
+        except (DataError, IntegrityError, ValueError, TypeError, OverflowError) as error:
+            if len(batch) == 1:
+                return self._commit([_unkeepable(batch[0], error)], source, admission)
+        taken = Taken()
+        for item in batch:
+            taken.add(self.admit([item], admission, source))
+        return taken
+
+    def payload_of(self, row: Quarantined) -> bytes:
+        """What came, of a message in quarantine. Raises OSError where its file cannot be read."""
+        return self._files.read(row.file.name) if row.file else bytes(row.payload)
+
+    def _commit(self, batch: Sequence[Received], source: Source, admission: Admission | None = None) -> Taken:
         at = self._now()
         enrolled = _enrolled({item.unit for item in batch})
+        if admission is not None and admission.unit_id not in enrolled:
+            raise Changed("the unit is no longer enrolled")
         batch = [_admitted(item, enrolled) for item in batch]
-        work = _Batch(batch, at, enrolled, self._write_files(batch, at))
+        names = self._write_files(batch, at, keep_bad=admission is None)
         with transaction.atomic():
+            held = {} if admission is None else _untried(batch)
+            work = _Batch(batch, at, enrolled, names, held)
             work.write()
+            emptied = _mark_tried(held, admission, work.refused, at) if admission is not None else []
             work.taken.standings = ledger.note(_numbers(batch), at)
             Transfer.objects.create(**_transfer(batch, work.taken, source, at))
+        self._files.delete(emptied)
         return work.taken
 
-    def _write_files(self, batch: Sequence[Received], at: datetime) -> dict[str, str]:
+    def _write_files(self, batch: Sequence[Received], at: datetime, keep_bad: bool) -> dict[str, str]:
         """Write the files that the batch needs; storage names by picture hash or quarantine digest."""
         headers = [item.message.record for item in batch if item.message is not None]
         pictures = [header for header in headers if isinstance(header, records.PictureHeader)]
@@ -153,8 +181,8 @@ class Intake:
                 if key not in here:
                     names[_file_key(key)] = picture_name(*key, at)
                     files[names[_file_key(key)]] = item.message.data
-            elif item.reason and len(item.payload) > LARGE:
-                digest = _quarantine_digest(item)
+            elif keep_bad and item.reason and len(item.payload) > LARGE:
+                digest = quarantine_digest(item)
                 names[digest] = quarantine_name(digest, at)
                 files[names[digest]] = item.payload
         saved = self._files.write(files) if files else {}
@@ -180,12 +208,18 @@ class _Batch:
     """One batch on its way into the database: looks up what is known, sorts what is new, writes it."""
 
     def __init__(
-        self, items: Sequence[Received], at: datetime, enrolled: dict[str, str], names: dict[str, str]
+        self,
+        items: Sequence[Received],
+        at: datetime,
+        enrolled: dict[str, str],
+        names: dict[str, str],
+        held: Mapping[str, Quarantined],
     ) -> None:
         self._items = items
         self._at = at
         self._enrolled = enrolled
         self._names = names
+        self._held = held
         self._reads = _Known[Read]()
         self._hits = _Known[Hit]()
         self._pictures: dict[UUID, dict[PictureKey, Picture]] = {}
@@ -196,6 +230,7 @@ class _Batch:
         self._accesses: dict[UUID, AccessReceived] = {}
         self._statuses: dict[str, tuple[records.Status, bool]] = {}
         self._bad: list[Received] = []
+        self.refused: dict[str, str] = {}
         self.taken = Taken()
 
     def write(self) -> None:
@@ -251,29 +286,29 @@ class _Batch:
             case records.ChunkRequest():
                 self.taken.requests.append((item.unit, record))
                 return True
-        envelope = item.envelope
+        envelope, at = item.envelope, item.came_at or self._at
         assert envelope is not None
         match record:
             case records.Read():
-                return self._read(record, envelope)
+                return self._read(record, envelope, at)
             case records.Hit():
-                return self._hit(record, envelope)
+                return self._hit(record, envelope, at)
             case records.PictureHeader():
-                return self._picture(record, envelope.unit)
+                return self._picture(record, envelope.unit, at)
             case records.Loss():
-                return self._loss(record, envelope)
+                return self._loss(record, envelope, at)
             case records.AccessRecord():
-                return self._access(record, envelope)
+                return self._access(record, envelope, at)
         raise Conflict(f"{item.name}: is not for HQ")
 
     # Reads and hits, which have revisions
 
-    def _read(self, record: records.Read, envelope: records.Envelope) -> bool:
-        row = rows.read_row(record, envelope, self._enrolled[envelope.unit], self._at)
+    def _read(self, record: records.Read, envelope: records.Envelope, at: datetime) -> bool:
+        row = rows.read_row(record, envelope, self._enrolled[envelope.unit], at)
         before = self._reads.rows.get(row.id)
         if before is not None and before.unit_id != row.unit_id:
             raise Conflict("record.read_id: is the id of another unit's read")
-        place = self._place("read", row.id, row.revision, row.digest, before, record)
+        place = self._place("read", row.id, row.revision, row.digest, before, record, at)
         if place != "newest":
             return place == "older"
         if before is not None:
@@ -286,8 +321,8 @@ class _Batch:
         self._name_pictures(row.id, record.pictures)
         return True
 
-    def _hit(self, record: records.Hit, envelope: records.Envelope) -> bool:
-        row = rows.hit_row(record, envelope, self._at)
+    def _hit(self, record: records.Hit, envelope: records.Envelope, at: datetime) -> bool:
+        row = rows.hit_row(record, envelope, at)
         before = self._hits.rows.get(row.id)
         if before is not None and before.unit_id != row.unit_id:
             raise Conflict("record.hit_id: is the id of another unit's hit")
@@ -296,7 +331,7 @@ class _Batch:
             raise Conflict("record.read_id: is the id of another unit's read")
         if before is not None and before.read_id != row.read_id:
             raise Conflict("record.read_id: the hit came before with another read")
-        place = self._place("hit", row.id, row.read_revision, row.digest, before, record)
+        place = self._place("hit", row.id, row.read_revision, row.digest, before, record, at)
         if place != "newest":
             return place == "older"
         if before is not None:
@@ -307,7 +342,14 @@ class _Batch:
         return True
 
     def _place(
-        self, kind: str, key: UUID, revision: int, digest: str, before: Read | Hit | None, record: object
+        self,
+        kind: str,
+        key: UUID,
+        revision: int,
+        digest: str,
+        before: Read | Hit | None,
+        record: object,
+        at: datetime,
     ) -> str:
         """Whether a revision is the "newest", an "older" one that was missing, or "known".
 
@@ -329,7 +371,7 @@ class _Batch:
         )
         if older is None:
             self._revisions[kind, key, revision] = Revision(
-                kind=kind, record=key, revision=revision, received_at=self._at, digest=digest, body=body
+                kind=kind, record=key, revision=revision, received_at=at, digest=digest, body=body
             )
             return "older"
         if older.digest != digest:
@@ -365,7 +407,7 @@ class _Batch:
             row.size, row.width, row.height, row.current = ref.size, ref.width, ref.height, True
             self._touch(key, row)
 
-    def _picture(self, header: records.PictureHeader, unit: str) -> bool:
+    def _picture(self, header: records.PictureHeader, unit: str, at: datetime) -> bool:
         key = _picture_key(header)
         read = self._reads.rows.get(key[0])
         if read is not None and read.unit_id != unit:
@@ -378,7 +420,7 @@ class _Batch:
         if row is None:
             row = Picture(read_id=key[0], kind=key[1], sha256=key[2], size=header.size)
         row.file.name = self._names[_file_key(key)]
-        row.size, row.missing, row.received_at = header.size, False, self._at
+        row.size, row.missing, row.received_at = header.size, False, at
         self._touch(key, row)
         return True
 
@@ -391,8 +433,8 @@ class _Batch:
 
     # What has no revisions
 
-    def _loss(self, record: records.Loss, envelope: records.Envelope) -> bool:
-        row = rows.loss_row(record, envelope, self._at)
+    def _loss(self, record: records.Loss, envelope: records.Envelope, at: datetime) -> bool:
+        row = rows.loss_row(record, envelope, at)
         same = {
             "unit_id": row.unit_id, "store_id": row.store_id, "sequence": row.sequence, "digest": row.digest,
         }  # fmt: skip
@@ -402,8 +444,8 @@ class _Batch:
         self._losses.append(row)
         return True
 
-    def _access(self, record: records.AccessRecord, envelope: records.Envelope) -> bool:
-        row = rows.access_row(record, envelope, self._at)
+    def _access(self, record: records.AccessRecord, envelope: records.Envelope, at: datetime) -> bool:
+        row = rows.access_row(record, envelope, at)
         before = self._accesses.get(row.id)
         if before is None:
             self._accesses[row.id] = row
@@ -455,11 +497,14 @@ class _Batch:
         row.save(force_insert=before is None)
 
     def _write_quarantine(self) -> None:
-        digests = {_quarantine_digest(item): item for item in self._bad}
+        digests = {quarantine_digest(item): item for item in self._bad}
         here = {row.digest: row for row in Quarantined.objects.filter(digest__in=digests)} if digests else {}
         for item in self._bad:
-            digest = _quarantine_digest(item)
+            digest = quarantine_digest(item)
             self.taken.quarantined += 1
+            self.refused[digest] = item.reason
+            if digest in self._held:
+                continue
             if row := here.get(digest):
                 row.times += 1
                 row.last_at = self._at
@@ -538,5 +583,36 @@ def _file_key(key: PictureKey) -> str:
     return "/".join(map(str, key))
 
 
-def _quarantine_digest(item: Received) -> str:
+def _untried(batch: Sequence[Received]) -> dict[str, Quarantined]:
+    """The rows of quarantined messages, locked. Raises Changed if one of them was tried before."""
+    digests = {quarantine_digest(item) for item in batch}
+    held = Quarantined.objects.select_for_update().filter(digest__in=digests, admission=None)
+    rows_by_digest = {row.digest: row for row in held}
+    if rows_by_digest.keys() != digests:
+        raise Changed("a quarantined message was tried by another admission")
+    return rows_by_digest
+
+
+def _mark_tried(
+    held: Mapping[str, Quarantined], admission: Admission, refused: Mapping[str, str], at: datetime
+) -> list[str]:
+    """Write down what became of quarantined messages; returns the files that are no longer needed."""
+    emptied = []
+    for digest, row in held.items():
+        row.admission = admission
+        if digest in refused:
+            row.reason = refused[digest]
+            continue
+        row.admitted_at, row.payload = at, b""
+        if row.file:
+            emptied.append(row.file.name)
+            row.file.name = ""
+    Quarantined.objects.bulk_update(
+        held.values(), ["admission", "reason", "admitted_at", "payload", "file"], batch_size=100
+    )
+    return emptied
+
+
+def quarantine_digest(item: Received) -> str:
+    """By what a message in quarantine is known: SHA-256 of its topic, a NUL and its payload."""
     return hashlib.sha256(item.topic.encode() + b"\0" + item.payload).hexdigest()

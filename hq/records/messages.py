@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from typing import Any, Final
 
 from hq.records.rows import moment
@@ -36,6 +37,7 @@ class Received:
         message: what it says; None where `reason` tells why it cannot be taken.
         reason: one line, "" for a good message.
         retained: the broker had kept it, so that it says nothing about now.
+        came_at: when it came; None for now.
     """
 
     topic: str
@@ -47,6 +49,7 @@ class Received:
     message: Message | None
     reason: str = ""
     retained: bool = False
+    came_at: datetime | None = None
 
     def refused(self, reason: str) -> Received:
         """The same message with a reason why it is not taken; its number still counts as received."""

@@ -11,12 +11,16 @@ committed before its read, and a unit may send before anybody has registered it.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from hq.log.triggers import protect
 
 FILE_NAME_LENGTH = 200
+_PEOPLE = settings.AUTH_USER_MODEL
 
 
 class Unit(models.Model):
@@ -302,11 +306,51 @@ class Gap(models.Model):
         return f"{self.first} to {self.last}"
 
 
+class Admission(models.Model):
+    """Leave to take in what a unit sent before its enrolment was approved; two persons give it (430.2-c).
+
+    It reaches `messages` quarantined messages, those of the unit that had come by `proposed_at`; `sha256` is
+    over their digests in the order of their ids. Each of them is tried once.
+    """
+
+    unit = models.ForeignKey(Unit, models.PROTECT, related_name="admissions")
+    reason = models.CharField(max_length=300)
+    messages = models.BigIntegerField()
+    sha256 = models.CharField(max_length=64)
+    proposed_by = models.ForeignKey(_PEOPLE, models.PROTECT, related_name="+")
+    proposed_at = models.DateTimeField()
+    approved_by = models.ForeignKey(_PEOPLE, models.PROTECT, null=True, related_name="+")
+    approved_at = models.DateTimeField(null=True)
+    declined_by = models.ForeignKey(_PEOPLE, models.PROTECT, null=True, related_name="+")
+    declined_at = models.DateTimeField(null=True)
+    declined_why = models.CharField(max_length=300, blank=True)
+    done_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering: ClassVar = ["-pk"]
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(approved_by=None) | ~Q(approved_by=F("proposed_by")),
+                name="admission_second_person",
+            ),
+            models.CheckConstraint(
+                condition=Q(done_at=None) | Q(approved_at__isnull=False), name="admission_done_is_approved"
+            ),
+            models.UniqueConstraint(
+                fields=("unit",), condition=Q(done_at=None, declined_at=None), name="admission_one_open"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"admission {self.pk}"
+
+
 class Quarantined(models.Model):
-    """A message that was not taken, whole and with its reason; one that comes again is counted.
+    """A message that was not taken, with its reason; one that comes again is counted.
 
     A large payload is in `file`, any other in `payload`. `unit_name` is what its topic said, which need not
-    be a unit. `admitted_at` is set when it was taken after all.
+    be a unit. `admission` is the one that tried it; `admitted_at` is set when it was taken after all, and its
+    payload is then where it belongs and no longer here.
     """
 
     digest = models.CharField(max_length=64, unique=True, help_text="SHA-256 of topic, NUL and payload")
@@ -321,6 +365,7 @@ class Quarantined(models.Model):
     received_at = models.DateTimeField(db_index=True)
     last_at = models.DateTimeField()
     admitted_at = models.DateTimeField(null=True)
+    admission = models.ForeignKey(Admission, models.PROTECT, null=True, related_name="tried")
 
     class Meta:
         verbose_name_plural = "quarantined"
@@ -335,6 +380,7 @@ class Transfer(models.Model):
     class Way(models.TextChoices):
         MQTT = "mqtt", "MQTT"
         MEDIUM = "medium", "card or stick"
+        ADMISSION = "admit", "out of quarantine"
 
     way = models.CharField(max_length=6, choices=Way.choices)
     subscriber = models.CharField(max_length=100, help_text="client id, or the folder that was imported")
@@ -378,5 +424,9 @@ class UnitStatus(models.Model):
 
 # How reads, pictures and hits may change or go is the retention schedule's business (`hq.retention`).
 protect(AccessReceived)
+protect(
+    Admission,
+    allow=("approved_by", "approved_at", "declined_by", "declined_at", "declined_why", "done_at"),
+)
 protect(Loss)
 protect(Transfer)

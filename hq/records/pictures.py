@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -64,6 +64,16 @@ class Files:
         saved = dict(zip(files, self._pool.map(self._save, files, files.values()), strict=True))
         list(self._pool.map(_sync_folder, folders))
         return saved
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file. Raises OSError."""
+        with self._storage.open(name, "rb") as file:
+            return bytes(file.read())
+
+    def delete(self, names: Iterable[str]) -> None:
+        """Delete files that no row names any more; one that is gone is no fault."""
+        for name in names:
+            self._storage.delete(name)
 
     def _save(self, name: str, data: bytes) -> str:
         if not self._local:

@@ -21,7 +21,8 @@ from typing import Any, Final
 from django.db import DatabaseError, connections
 from django.dispatch import Signal
 
-from hq.records import ledger, signals
+from hq.log import chain
+from hq.records import admission, ledger, signals
 from hq.records.intake import Intake, Source, Taken
 from hq.records.ledger import Key, Standing
 from hq.records.messages import Received, read_message
@@ -86,6 +87,7 @@ class Subscriber:
         self._pause_s = _PAUSE_S
         self._paused_until = 0.0
         self._next_tick = 0.0
+        self._admission_fault = ""
         self._link = Link(
             settings,
             name,
@@ -110,6 +112,7 @@ class Subscriber:
                 if link.connected and time.monotonic() >= self._next_tick:
                     self._next_tick = time.monotonic() + _TICK_S
                     self._send(signals.ticked, publish=link.publish)
+                    self._admit()
                 if link.fault != told and "no answer" not in link.fault:
                     told = link.fault
                     if told:
@@ -176,6 +179,17 @@ class Subscriber:
         self._pause_s = min(self._pause_s * 2, _PAUSE_MAX_S)
         # A connection that has failed is not used again.
         connections.close_all()
+
+    def _admit(self) -> None:
+        """Try one batch of what people admitted out of quarantine, at each tick until all of it was tried."""
+        fault = ""
+        try:
+            admission.step(self._intake)
+        except (DatabaseError, OSError, chain.LogUnavailable) as error:
+            fault = f"{type(error).__name__}: {_cause(error)}"
+        if fault and fault != self._admission_fault:
+            logger.error("what was admitted waits in quarantine: %s", fault)
+        self._admission_fault = fault
 
     # Receipts
 

@@ -141,8 +141,16 @@ class Hq:
         with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=20)) as db:
             return db.execute(question, values).fetchall()
 
-    def check(self, *units: SendingUnit) -> None:
-        """HQ has every record of the units once, with its pictures, without a gap and as it was sent."""
+    def change(self, statement: str, *values: object) -> None:
+        """Change HQ's database by hand."""
+        with closing(sqlite3.connect(self.database, timeout=20)) as db, db:
+            db.execute(statement, values)
+
+    def check(self, *units: SendingUnit, quarantined: int = 0) -> None:
+        """HQ has every record of the units once, with its pictures, without a gap and as it was sent.
+
+        So many had lain in quarantine and been admitted.
+        """
         sent = [row for unit in units for row in unit.rows()]
         kinds = {kind: [row for row in sent if row[1] == kind] for kind in Kind}
         for kind, table in (("read", "read"), ("hit", "hit"), ("picture", "picture"), ("loss", "loss")):
@@ -154,12 +162,13 @@ class Hq:
             assert not missing
             data = (self.folder / "pictures" / str(name)).read_bytes()
             assert hashlib.sha256(data).hexdigest() == sha256
-        assert self.ask("SELECT COUNT(*) FROM records_quarantined") == [(0,)]
+        admitted = self.ask("SELECT COUNT(*), COUNT(admitted_at) FROM records_quarantined")
+        assert admitted == [(quarantined, quarantined)]
         assert self.ask("SELECT COUNT(*) FROM records_gap") == [(0,)]
         series = dict(self.ask("SELECT unit_id, contiguous FROM records_series"))
         assert series == {unit.name: len(unit.rows()) for unit in units}
         new = self.ask("SELECT SUM(new), SUM(quarantined) FROM records_transfer")
-        assert new == [(len(sent), 0)], "the transfer log does not add up"
+        assert new == [(len(sent), quarantined)], "the transfer log does not add up"
         assert self.ask("PRAGMA integrity_check") == [("ok",)]
 
 

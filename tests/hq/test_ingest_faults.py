@@ -17,6 +17,7 @@ from tests.disk import tmpfs
 from tests.hq.ingest_sites import Hq, SendingUnit, manage
 
 EXTRA = "max_inflight_messages 1000"
+LATER = "2099-01-01 00:00:00"
 
 
 @pytest.fixture(scope="session")
@@ -160,6 +161,44 @@ def test_several_subscribers_share_the_load_and_one_of_them_may_die(
         for name in names[dies:]:
             assert hq.stop(name) == 0
         hq.check(*units)
+
+
+@pytest.mark.slow
+@pytest.mark.clause("430.2-c")
+@pytest.mark.clause("430.4-b")
+def test_what_came_before_the_enrolment_is_taken_in_by_the_running_subscriber_though_it_is_killed(
+    tmp_path: Path, empty: Path, broker: Broker
+) -> None:
+    """The unit was receipted for what lies in quarantine, and sends none of it again."""
+    with Hq(tmp_path / "hq", empty, broker.port) as hq, SendingUnit(tmp_path / "unit", broker.port) as unit:
+        hq.change("UPDATE records_unit SET state = 'proposed'")
+        hq.start()
+        unit.add(200)
+        hq.wait_for(lambda: unit.waiting() == 0, "everything is receipted")
+        ((count,),) = hq.ask("SELECT COUNT(*) FROM records_quarantined")
+        assert count == len(unit.rows())
+        receipts = len(unit.receipts)
+        hq.change("UPDATE records_unit SET state = 'enrolled'")
+        for name in ("a", "b"):
+            hq.change(
+                "INSERT INTO people_person (password, username, full_name, title, kind, employer, agency, badge,"
+                " email, state, state_reason, state_at, proposed_at, password_once, session_key) VALUES"
+                " ('', ?, 'A. Test', 'tester', 'member', '', 'Test PD', '', '', 'active', '', ?, ?, 0, '')",
+                *(name, LATER, LATER),
+            )
+        hq.change(
+            "INSERT INTO records_admission (unit_id, reason, messages, sha256, proposed_by_id, proposed_at,"
+            " approved_by_id, approved_at, declined_why) VALUES ('unit-1', 'test', ?, '', 1, ?, 2, ?, '')",
+            *(count, LATER, LATER),
+        )
+        tried = "SELECT COUNT(*) FROM records_quarantined WHERE admission_id IS NOT NULL"
+        hq.wait_for(lambda: hq.ask(tried) != [(0,)], "the first batch")
+        hq.kill()
+        hq.start()
+        hq.wait_for(lambda: hq.ask("SELECT done_at FROM records_admission") != [(None,)], "all were tried")
+        assert hq.stop() == 0
+        hq.check(unit, quarantined=count)
+        assert len(unit.receipts) <= receipts + 3, "receipts told again at each connection, nothing else"
 
 
 def test_a_subscriber_that_may_not_connect_says_so_in_a_line(tmp_path: Path, empty: Path) -> None:
