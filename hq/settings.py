@@ -30,6 +30,9 @@ SECRET_KEY = os.environ.get("PLATEWARDEN_HQ_SECRET_KEY") or (
 SECRET_KEY_FALLBACKS = [k for k in os.environ.get("PLATEWARDEN_HQ_SECRET_KEY_OLD", "").split(",") if k]
 ALLOWED_HOSTS = [h for h in os.environ.get("PLATEWARDEN_HQ_HOSTS", "localhost,127.0.0.1").split(",") if h]
 
+# Who vouches for disks whose encryption HQ cannot see, since when, how; each start logs it.
+DISK_STATEMENT = os.environ.get("PLATEWARDEN_HQ_DISK_STATEMENT", "")
+
 # Where the running version's source is to be had (AGPL, section 13); empty: this server hands it out itself.
 SOURCE = os.environ.get("PLATEWARDEN_HQ_SOURCE", "")
 

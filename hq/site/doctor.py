@@ -19,10 +19,12 @@ from hq import APPS
 from hq.log import triggers
 from hq.log.models import SignedHead
 from hq.people.models import Role, holders
-from hq.site import clock, keys
+from hq.site import clock, disks, keys
 from hq.site.models import Settings
 
 DEMO_MARK = "(demo)"
+# "yes" vouches for nothing: a name, a day and a way are longer.
+_LEAST_STATEMENT = 20
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,12 @@ def findings() -> list[Finding]:
         return [Finding(True, "database", f"cannot be opened: {error}", "see DATABASE_URL")]
     if waiting:
         return [Finding(True, "database", f"{len(waiting)} migrations wait", "platewarden-hq migrate")]
-    found = [*_site(), *_people(), *_log()]
+    found = [
+        *_site(),
+        *disk_findings(Path(settings.DATA), database_elsewhere=connection.vendor != "sqlite"),
+        *_people(),
+        *_log(),
+    ]
     for name in APPS:
         ask = getattr(apps.get_app_config(name), "doctor", None)
         found.extend(ask() if ask else ())
@@ -82,6 +89,35 @@ def _site() -> Iterator[Finding]:
         )
     for path in keys.exposed():
         yield Finding(True, "430.5-0", f"others can read {path}", f"chmod 600 {path}; make a new key")
+
+
+def disk_findings(folder: Path, *, database_elsewhere: bool) -> Iterator[Finding]:
+    """What is wrong about the encryption of the disks, where it cannot be seen and nobody has vouched for it.
+
+    A disk that is seen to be in clear stays a warning even then: its own controller may encrypt it.
+    """
+    vouched = len(settings.DISK_STATEMENT.strip()) >= _LEAST_STATEMENT
+    found = disks.state(folder)
+    if found.kept is not disks.Kept.ENCRYPTED and not (vouched and found.kept is disks.Kept.UNKNOWN):
+        yield Finding(
+            not vouched,
+            "430.5-0",
+            f"disk encryption of {folder}: {found.kept.value} ({found.why})",
+            _remedy(vouched, "move it to an encrypted disk"),
+        )
+    if database_elsewhere and not vouched:
+        yield Finding(
+            True,
+            "430.5-0",
+            "disk encryption of the PostgreSQL server: cannot tell from here",
+            _remedy(vouched, "encrypt its disk"),
+        )
+
+
+def _remedy(vouched: bool, otherwise: str) -> str:
+    if vouched:
+        return "a statement vouches for it; see that it is true"
+    return f"{otherwise}, or say in PLATEWARDEN_HQ_DISK_STATEMENT who vouches for it, since when and how"
 
 
 def _people() -> Iterator[Finding]:

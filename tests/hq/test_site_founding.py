@@ -30,6 +30,7 @@ def _site(settings: Any, tmp_path: Path) -> None:
     settings.DATA = tmp_path
     settings.SECRET_KEY_MISSING = False
     settings.SECRET_KEY = "k" * 50
+    settings.DISK_STATEMENT = "A. Roe, 2026-01-05: the host encrypts its volumes"
 
 
 def _founded(tmp_path: Path) -> list[founding.Founder]:

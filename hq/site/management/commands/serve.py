@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import sys
 from argparse import ArgumentParser
+from pathlib import Path
 from typing import Any
 
 import uvicorn
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
+from hq.log import chain
+from hq.log.chain import LogUnavailable
 from hq.retention import purge
-from hq.site import doctor
+from hq.site import disks, doctor
 
 
 class Command(BaseCommand):
@@ -36,6 +40,11 @@ class Command(BaseCommand):
             self.stderr.write(f"refused by {finding.rule}: {finding.what}; {finding.remedy}")
         if errors:
             sys.exit(3)
+        try:
+            _record_start()
+        except LogUnavailable as error:
+            self.stderr.write(f"refused by 430.5(a): {error}")
+            sys.exit(3)
         with contextlib.suppress(purge.Busy):
             for line in purge.recover():
                 self.stdout.write(line)
@@ -53,3 +62,16 @@ class Command(BaseCommand):
             # Open hit boards would hold up the end of the server for as long as their streams last.
             timeout_graceful_shutdown=3,
         )
+
+
+def _record_start() -> None:
+    """Each start is in the access log, with what is known of the disk and who vouches for it (AU-2)."""
+    found = disks.state(Path(settings.DATA))
+    vouched = f"; stated: {settings.DISK_STATEMENT}" if settings.DISK_STATEMENT else ""
+    chain.append(
+        kind="system",
+        person=None,
+        username=f"account {getpass.getuser()}",
+        action="system.serve",
+        note=f"disk: {found.kept.value}, {found.why}{vouched}",
+    )
