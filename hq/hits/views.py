@@ -22,10 +22,11 @@ from hq.hits.models import Visual
 from hq.hits.review import Review
 from hq.hits.sight import Sight
 from hq.people.decorators import PageRequest, page
-from hq.people.policy import check, may
+from hq.people.policy import Standing, check, may
 from hq.people.sessions import LOCK
 from hq.records.models import Hit, Read
 from hq.search import pictures
+from hq.search.finding import reach_of
 from hq.site import clock
 
 STAMP = 1.08
@@ -229,6 +230,8 @@ def _of_read(request: PageRequest, read: Read) -> Review | None:
         return one
     access = request.access
     check(request.person, "reads.view", purpose=access.purpose, case=access.case)
+    # A read beyond the own shift is not told from one that is not there, as in a search.
+    get_object_or_404(Read.objects.filter(reach_of(Standing(request.person), "reads.view").q()), pk=read.pk)
     return None
 
 
