@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate
+from django.urls import reverse
+
+if TYPE_CHECKING:
+    from hq.people.models import Person
+    from hq.people.policy import Standing
 
 
 class LogConfig(AppConfig):
@@ -15,9 +20,23 @@ class LogConfig(AppConfig):
         ("Your access log", "log:own", "log.own"),
         ("Access log", "log:department", "log.department"),
         ("Log chain", "log:chain", "log.chain"),
+        ("Old log rows", "log:removals", "destruction.view"),
     ]
 
-    def ready(self) -> None:
-        from hq.log import triggers
+    def waiting(self, person: Person, standing: Standing) -> list[tuple[str, str, int]]:
+        """What waits for this person: label, address, count."""
+        from hq.log.models import Removal
+        from hq.people.policy import may
 
+        def signs(row: Removal) -> bool:
+            action = "destruction.approve" if row.approved_by_id is None else "destruction.cosign"
+            return may(person, action, obj=row, standing=standing)
+
+        proposed = Removal.objects.filter(state=Removal.State.PROPOSED)
+        return [("removals of log rows to sign", reverse("log:removals"), sum(map(signs, proposed)))]
+
+    def ready(self) -> None:
+        from hq.log import floor, triggers
+
+        floor.guard()
         post_migrate.connect(triggers.after_migrate, sender=self, dispatch_uid="hq.log.triggers")

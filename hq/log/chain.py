@@ -2,7 +2,7 @@
 
 Each row's hash is SHA-256 over its canonical JSON, which holds the hash of the row before it. Whoever
 changes, removes or inserts a row must rewrite every later one, and the signed heads (`hq.log.heads`) no
-longer fit.
+longer fit. Old rows may be removed (`hq.log.removal`); a signed anchor then stands for them in the chain.
 Does not decide who may do what (`hq.people.policy`), nor what a page logs (`hq.people.decorators`).
 """
 
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import DatabaseError, connection, transaction
 from django.http import HttpRequest
 
-from hq.log.models import AccessRecord, ChainHead
+from hq.log.models import AccessRecord, ChainHead, Removed
 from hq.site import clock
 
 if TYPE_CHECKING:
@@ -105,21 +105,32 @@ def append(
 
 
 def verify(first: int = 1) -> Fault | None:
-    """The first fault of the chain from row `first` on, or None if it is whole. Reads every row once."""
-    expected, previous = first, FIRST
-    if first > 1:
-        before = AccessRecord.objects.filter(sequence=first - 1).first()
-        if before is None:
-            return Fault(first - 1, "row is missing")
-        previous = before.hash
-    for row in AccessRecord.objects.filter(sequence__gte=first).order_by("sequence").iterator(2000):
-        if row.sequence != expected:
-            return Fault(expected, "row is missing")
-        if row.previous != previous:
-            return Fault(row.sequence, "row does not follow the one before it")
-        if row.hash != digest(row):
-            return Fault(row.sequence, "row was changed")
-        expected, previous = expected + 1, row.hash
+    """The first fault of the chain from row `first` on, or None if it is whole. Reads every row once.
+
+    Rows that were removed are stood for by their anchors, whose signatures `hq.log.heads` verifies.
+    """
+    try:
+        expected, previous = _start(first)
+        gaps = Removed.objects.filter(first__gte=expected).order_by("first").iterator(2000)
+        gap = next(gaps, None)
+        for row in AccessRecord.objects.filter(sequence__gte=expected).order_by("sequence").iterator(2000):
+            while gap is not None and gap.first == expected:
+                expected, previous = _over(gap, previous)
+                gap = next(gaps, None)
+            if row.sequence != expected:
+                return Fault(expected, "row is missing")
+            if row.previous != previous:
+                return Fault(row.sequence, "row does not follow the one before it")
+            if row.hash != digest(row):
+                return Fault(row.sequence, "row was changed")
+            expected, previous = expected + 1, row.hash
+        while gap is not None and gap.first == expected:
+            expected, previous = _over(gap, previous)
+            gap = next(gaps, None)
+        if gap is not None:
+            return Fault(gap.first, "an anchor stands for rows that are here or were never")
+    except _Broken as broken:
+        return broken.fault
     held = head()
     if (held.sequence, held.hash) != (expected - 1, previous):
         return Fault(min(held.sequence, expected), "the head names another last row")
@@ -133,7 +144,12 @@ def head() -> ChainHead:
 
 def digest(row: AccessRecord) -> str:
     """SHA-256 of the row's canonical JSON (sorted keys, no spaces, UTF-8), in hexadecimal."""
-    body = {
+    return digest_of(plain(row))
+
+
+def plain(row: AccessRecord) -> dict[str, Any]:
+    """What a row's hash is made of, as it stands in copies of the log."""
+    return {
         "sequence": row.sequence,
         "at": stamp(row.at),
         "person": row.person_id,
@@ -143,14 +159,47 @@ def digest(row: AccessRecord) -> str:
         "previous": row.previous,
         **{name: getattr(row, name) for name in _TEXTS},
     }
-    text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def digest_of(body: Mapping[str, Any]) -> str:
+    """The hash of what `plain` gave."""
+    return hashlib.sha256(canonical(body).encode()).hexdigest()
+
+
+def canonical(body: Mapping[str, Any]) -> str:
+    """JSON with sorted keys and no blanks: the same text from everybody who writes it."""
+    return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def stamp(at: datetime) -> str:
     """Time to hundredths of a second, UTC, with its offset (CJIS AU-8)."""
     utc = at.astimezone(UTC)
     return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 10_000:02d}+00:00"
+
+
+class _Broken(Exception):
+    def __init__(self, sequence: int, what: str) -> None:
+        super().__init__(what)
+        self.fault = Fault(sequence, what)
+
+
+def _start(first: int) -> tuple[int, str]:
+    """The first row to verify and the hash before it; a removed row is verified with its whole range."""
+    if gap := Removed.objects.filter(first__lt=first, last__gte=first).first():
+        return gap.first, gap.previous
+    if first == 1:
+        return 1, FIRST
+    before = AccessRecord.objects.filter(sequence=first - 1).first()
+    anchor = before or Removed.objects.filter(last=first - 1).first()
+    if anchor is None:
+        raise _Broken(first - 1, "row is missing")
+    return first, anchor.hash
+
+
+def _over(gap: Removed, previous: str) -> tuple[int, str]:
+    if gap.previous != previous:
+        raise _Broken(gap.first, "the removed rows do not follow the one before them")
+    return gap.last + 1, gap.hash
 
 
 def _link(row: AccessRecord) -> AccessRecord:

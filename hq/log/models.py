@@ -1,7 +1,7 @@
 """Records of the access log: append-only, hash-chained.
 
 Owns the rows and nothing else: `hq.log.chain` writes and verifies them, `hq.log.triggers` keeps them from
-change.
+change, `hq.log.floor` says which may go one day.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.db.models import F, Q
 
 from hq.log.triggers import protect
+from hq.site import clock
 
 
 class AccessRecord(models.Model):
@@ -80,6 +82,97 @@ class SignedHead(models.Model):
         return f"{self.sequence} {self.hash}"
 
 
-protect(AccessRecord)
+class Removal(models.Model):
+    """A proposed removal of old rows, as a destruction of reads is: by three persons, under an authority.
+
+    Its ranges can only shrink: what was kept when it was proposed stays, what is held since stays too.
+    """
+
+    class State(models.TextChoices):
+        PROPOSED = "proposed", "proposed"
+        COSIGNED = "cosigned", "co-signed"
+        DONE = "done", "done"
+        REFUSED = "refused", "refused"
+
+    schedule = models.ForeignKey("retention.Schedule", models.PROTECT, related_name="log_removals")
+    authority = models.ForeignKey("retention.Authority", models.PROTECT, related_name="log_removals")
+    state = models.CharField(max_length=8, choices=State.choices, default=State.PROPOSED)
+    before = models.DateTimeField("rows written before")
+    ranges = models.JSONField("first and last row of each range", default=list)
+    rows = models.BigIntegerField()
+    kept = models.BigIntegerField("older rows that are kept")
+    proposed_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    proposed_at = models.DateTimeField(default=clock.now)
+    approved_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    approved_at = models.DateTimeField(null=True)
+    cosigned_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    cosigned_at = models.DateTimeField(null=True)
+    statement = models.CharField("what the custodian signs", max_length=300, blank=True)
+    refused_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    refused_at = models.DateTimeField(null=True)
+    refused_why = models.CharField(max_length=300, blank=True)
+    done_at = models.DateTimeField(null=True)
+    run_by = models.CharField(max_length=64, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["-pk"]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                name="log_removal_is_signed_twice",
+                condition=~Q(state__in=["cosigned", "done"])
+                | Q(approved_by__isnull=False, cosigned_by__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="log_removal_signers_are_three_persons",
+                condition=(Q(approved_by__isnull=True) | ~Q(approved_by=F("proposed_by")))
+                & (
+                    Q(cosigned_by__isnull=True)
+                    | (~Q(cosigned_by=F("proposed_by")) & ~Q(cosigned_by=F("approved_by")))
+                ),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"removal {self.pk}: {self.rows} rows of the access log"
+
+
+class Removed(models.Model):
+    """Stands in the chain for removed rows: the hash before the first of them and the last one's, signed."""
+
+    removal = models.ForeignKey(Removal, models.PROTECT, related_name="anchors")
+    first = models.BigIntegerField(unique=True)
+    last = models.BigIntegerField(unique=True)
+    previous = models.CharField(max_length=64)
+    hash = models.CharField(max_length=64)
+    at = models.DateTimeField(default=clock.now)
+    signature = models.TextField()
+
+    class Meta:
+        ordering: ClassVar = ["first"]
+        constraints: ClassVar = [
+            models.CheckConstraint(name="log_removed_range_is_whole", condition=Q(last__gte=F("first")))
+        ]
+
+    def __str__(self) -> str:
+        return f"rows {self.first} to {self.last}"
+
+
 protect(SignedHead)
 protect(ChainHead, allow=("sequence", "hash"))
+protect(Removed)
+protect(
+    Removal,
+    allow=(
+        "state",
+        "approved_by",
+        "approved_at",
+        "cosigned_by",
+        "cosigned_at",
+        "statement",
+        "refused_by",
+        "refused_at",
+        "refused_why",
+        "done_at",
+        "run_by",
+    ),
+)

@@ -37,7 +37,7 @@ def when(read: str) -> dict[str, str]:
 def _may_go(vendor: str, read: str) -> str:
     return f"""EXISTS (SELECT 1 FROM records_read r WHERE r.id = {read}
     AND {_LATER[vendor]} >= {_days(vendor)}
-    AND NOT EXISTS (SELECT 1 FROM retention_hold h WHERE h.released_at IS NULL AND {_held()})
+    AND NOT EXISTS (SELECT 1 FROM retention_hold h WHERE h.released_at IS NULL AND {reaches()})
     AND EXISTS (SELECT 1 FROM retention_batchitem i
         JOIN retention_batch b ON b.id = i.batch_id
         JOIN retention_proposal p ON p.id = b.proposal_id
@@ -57,8 +57,8 @@ def _days(vendor: str) -> str:
     return f"COALESCE({own}, {common}, {FLOOR_DAYS})"
 
 
-def _held() -> str:
-    """Whether hold h reaches read r; the same as `Hold.scope.q()`."""
+def reaches() -> str:
+    """SQL: whether hold h reaches read r; the same as `Hold.scope.q()`."""
     return """(
         EXISTS (SELECT 1 FROM retention_heldread n WHERE n.hold_id = h.id AND n.read_id = r.id)
         OR (h.by_scope

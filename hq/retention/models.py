@@ -28,7 +28,10 @@ RECORD_CATEGORIES = {
     "audit_papers": 730,
     "unit_records": 730,
 }
-"""Categories of records other than reads, with the least days that they are kept. HQ deletes none of them."""
+"""Categories of records other than reads, with the least days that they are kept.
+
+HQ deletes none of them but rows of the access log (`hq.log.removal`).
+"""
 
 
 def signed(name: str) -> tuple[models.ForeignKey, models.DateTimeField]:  # type: ignore[type-arg]

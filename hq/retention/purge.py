@@ -50,7 +50,7 @@ def run(proposal_pk: int, *, run_by: str, step: Callable[[str], None] = lambda w
         _recover()
         proposal = Proposal.objects.get(pk=proposal_pk)
         proposals.check_still_good(proposal)
-        _overwrite_deleted()
+        overwrite_deleted()
         while ids := list(
             selection.of_proposal(proposal).order_by("id").values_list("id", flat=True)[:BATCH]
         ):
@@ -67,7 +67,7 @@ def run(proposal_pk: int, *, run_by: str, step: Callable[[str], None] = lambda w
                 elements={"certificate": certificate.number, "schedule": str(proposal.schedule)},
                 result_count=certificate.reads,
             )
-        _forget_log()
+        forget_log()
         return certificate
 
 
@@ -221,13 +221,14 @@ def alone() -> Iterator[None]:
         os.close(handle)
 
 
-def _overwrite_deleted() -> None:
+def overwrite_deleted() -> None:
+    """From here on SQLite overwrites what it deletes."""
     if connection.vendor == "sqlite":
         with connection.cursor() as cursor:
             cursor.execute("PRAGMA secure_delete=ON")
 
 
-def _forget_log() -> None:
+def forget_log() -> None:
     """The write-ahead log still holds the pages as they were."""
     if connection.vendor == "sqlite" and not connection.in_atomic_block:
         with connection.cursor() as cursor:

@@ -46,6 +46,7 @@ GROUPS: Final = (
             "evidence:packages",
             "releases:requests",
             "releases:partners",
+            "log:removals",
         ),
     ),
     ("People", ("people:accounts", "people:training", "search:shifts")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,10 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from hq.log import chain, heads
+from hq.log import chain, heads, removal
+from hq.log.models import Removal
+from hq.people.policy import Refused
+from hq.retention import purge
 from hq.site.keys import KeyExposed
 
 
@@ -28,9 +32,13 @@ class Command(BaseCommand):
             "--out", type=Path, default=Path(settings.DATA) / "log-heads", help="folder of the signed heads"
         )
 
+        what.add_parser("remove", help="remove the old rows that co-signed removals name")
+
     def handle(self, *args: Any, **options: Any) -> None:
         if options["what"] == "verify":
             self._verify(options["first"])
+        elif options["what"] == "remove":
+            self._remove()
         elif options["sign"]:
             self._sign(options["out"])
         else:
@@ -49,3 +57,12 @@ class Command(BaseCommand):
         except (OSError, KeyExposed) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"{export.text}\n{export.signature}")
+
+    def _remove(self) -> None:
+        signed = Removal.objects.filter(state=Removal.State.COSIGNED).order_by("pk")
+        try:
+            for pk in list(signed.values_list("pk", flat=True)):
+                gone = removal.run(pk, run_by=f"account {getpass.getuser()}")
+                self.stdout.write(f"removal {pk}: {gone} rows removed, their anchors are in the chain")
+        except (Refused, removal.NotRemoved, purge.Busy, KeyExposed, chain.LogUnavailable, OSError) as error:
+            raise CommandError(str(error)) from error

@@ -1,0 +1,239 @@
+"""Removes old rows of the access log, as its schedule says, and keeps the chain provable.
+
+Proposed by the administrator, approved by the Commander, co-signed by the custodian, under a live authority
+to destroy (Government Code 34090), carried out by `platewarden-hq log remove`. Each range of rows leaves a
+signed anchor: the hash before its first row and that of its last. What keeps a row is in `hq.log.floor`,
+which the database asks too.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+
+from django.db import connection, transaction
+from django.db.models import Min
+
+from hq.log import chain, heads
+from hq.log.floor import FLOOR_DAYS, keeps
+from hq.log.models import AccessRecord, Removal, Removed
+from hq.people.models import Person
+from hq.people.policy import Refused, check
+from hq.retention import purge, schedules
+from hq.retention.models import Authority, Schedule
+from hq.site import clock
+
+CATEGORY = "access_log"
+CLAUSE = "CJIS AU-11"
+BATCH = 5000
+STATEMENT = (
+    "I have compared this removal with the records schedule, the holds and the breach register, and consent."
+)
+
+Range = tuple[int, int]
+
+
+class NotRemoved(Exception):
+    """The database let fewer rows go than the removal names; nothing of the batch is gone."""
+
+
+@transaction.atomic
+def propose(person: Person, authority: Authority) -> Removal:
+    """Propose to remove what the log's schedule makes due and nothing keeps. Raises Refused."""
+    check(person, "destruction.propose")
+    schedule = schedules.in_force(CATEGORY)
+    if schedule is None:
+        raise Refused(
+            CLAUSE,
+            "no retention schedule of the access log is in force",
+            "the Commander and the custodian of records",
+        )
+    _check_authority(authority)
+    if Removal.objects.filter(state__in=[Removal.State.PROPOSED, Removal.State.COSIGNED]).exists():
+        raise Refused("430.2.1(f)", "a removal is open already", "its signers, who decide it first")
+    before = _due_before(schedule)
+    last = _last_before(before)
+    ranges = list(_without(_here(1, last), _kept(1, last)))
+    rows = sum(end - start + 1 for start, end in ranges)
+    if not rows:
+        raise Refused(CLAUSE, f"no row is older than {_days(schedule)} days and kept by nothing", "nobody")
+    return Removal.objects.create(
+        schedule=schedule,
+        authority=authority,
+        before=before,
+        ranges=ranges,
+        rows=rows,
+        kept=AccessRecord.objects.filter(sequence__lte=last).count() - rows,
+        proposed_by=person,
+        proposed_at=clock.now(),
+    )
+
+
+@transaction.atomic
+def approve(person: Person, pk: int) -> Removal:
+    """The Commander's signature. Raises Refused."""
+    removal = _proposed(pk)
+    check(person, "destruction.approve", obj=removal)
+    removal.approved_by, removal.approved_at = person, clock.now()
+    removal.save(update_fields=["approved_by", "approved_at"])
+    return removal
+
+
+@transaction.atomic
+def cosign(person: Person, pk: int) -> Removal:
+    """The custodian's signature, after the Commander's; from then on it may be run. Raises Refused."""
+    removal = _proposed(pk)
+    if removal.approved_by is None:
+        raise Refused("GC-34090.6", "the Commander has not approved this removal yet", "the Commander")
+    check(person, "destruction.cosign", obj=removal)
+    _check_authority(removal.authority)
+    removal.cosigned_by, removal.cosigned_at = person, clock.now()
+    removal.statement, removal.state = STATEMENT, Removal.State.COSIGNED
+    removal.save(update_fields=["cosigned_by", "cosigned_at", "statement", "state"])
+    return removal
+
+
+@transaction.atomic
+def refuse(person: Person, pk: int, why: str) -> Removal:
+    """Either signer may refuse it. Raises Refused."""
+    removal = _proposed(pk)
+    try:
+        check(person, "destruction.approve", obj=removal)
+    except Refused:
+        check(person, "destruction.cosign", obj=removal)
+    removal.refused_by, removal.refused_at, removal.refused_why = person, clock.now(), why[:300]
+    removal.state = Removal.State.REFUSED
+    removal.save(update_fields=["refused_by", "refused_at", "refused_why", "state"])
+    return removal
+
+
+def run(pk: int, *, run_by: str) -> int:
+    """Carry out a co-signed removal; the number of rows that went. Cut off, another run goes on where it was.
+
+    Raises Refused, NotRemoved, purge.Busy beside a purge or backup, KeyExposed, LogUnavailable, OSError.
+    """
+    with purge.alone():
+        removal = Removal.objects.select_related("authority", "schedule").get(pk=pk)
+        if removal.state != Removal.State.COSIGNED:
+            raise Refused("430.2.1(f)", f"removal {pk} is not co-signed", "the custodian of records")
+        _check_authority(removal.authority)
+        if removal.schedule.state != Schedule.State.IN_FORCE:
+            raise Refused(CLAUSE, f"{removal.schedule} is no longer in force", "whoever makes a new removal")
+        if removal.before > _due_before(removal.schedule):
+            raise Refused(CLAUSE, f"removal {pk} names rows that are not due", "nobody")
+        purge.overwrite_deleted()
+        for part in _batches(removal.ranges):
+            _remove(removal, part)
+        with transaction.atomic():
+            gone = sum(one.last - one.first + 1 for one in removal.anchors.all())
+            removal.state, removal.done_at, removal.run_by = Removal.State.DONE, clock.now(), run_by
+            removal.save(update_fields=["state", "done_at", "run_by"])
+            chain.append(
+                kind="retention",
+                person=None,
+                username=run_by,
+                action="destruction.run",
+                purpose="retention",
+                case=str(pk),
+                elements={"removal": pk, "schedule": str(removal.schedule), "before": removal.before},
+                result_count=gone,
+                note="rows of the access log",
+            )
+        purge.forget_log()
+        return gone
+
+
+@transaction.atomic
+def _remove(removal: Removal, part: Range) -> None:
+    """Put the anchors of what may go in its place, then let the rows go."""
+    for first, last in _without(_here(*part), _kept(*part)):
+        previous = AccessRecord.objects.get(sequence=first).previous
+        total, at = AccessRecord.objects.get(sequence=last).hash, clock.now()
+        text = heads.anchor_text(first, last, previous, total, chain.stamp(at))
+        Removed.objects.create(
+            removal=removal,
+            first=first,
+            last=last,
+            previous=previous,
+            hash=total,
+            at=at,
+            signature=heads.sign_text(text),
+        )
+        rows = AccessRecord.objects.filter(sequence__gte=first, sequence__lte=last)
+        gone = rows._raw_delete(rows.db)
+        if gone != last - first + 1:
+            raise NotRemoved(f"rows {first} to {last}: {gone} went")
+
+
+def _due_before(schedule: Schedule) -> datetime:
+    return clock.now() - timedelta(days=_days(schedule))
+
+
+def _days(schedule: Schedule) -> int:
+    return max(FLOOR_DAYS, schedule.days)
+
+
+def _last_before(before: datetime) -> int:
+    """The last row of the log's beginning that is old enough; never its very last row."""
+    younger = AccessRecord.objects.filter(at__gte=before).aggregate(first=Min("sequence"))["first"]
+    return int(younger or chain.head().sequence) - 1
+
+
+def _kept(first: int, last: int) -> list[int]:
+    """The rows from `first` to `last` that something keeps, in their order."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT o.sequence FROM log_accessrecord o WHERE o.sequence BETWEEN %s AND %s "
+            f"AND {keeps(connection.vendor, 'o').replace('%', '%%')} ORDER BY o.sequence",
+            [first, last],
+        )
+        return [int(row[0]) for row in cursor.fetchall()]
+
+
+def _here(first: int, last: int) -> list[Range]:
+    """The ranges of rows from `first` to `last` that were not removed before."""
+    found, start = [], first
+    for gap in Removed.objects.filter(last__gte=first, first__lte=last).order_by("first"):
+        if gap.first > start:
+            found.append((start, gap.first - 1))
+        start = max(start, gap.last + 1)
+    return [*found, (start, last)] if start <= last else found
+
+
+def _without(ranges: Iterable[Range], kept: Iterable[int]) -> Iterator[Range]:
+    """The ranges but for the rows in `kept`, which are in order, as the ranges are."""
+    left = deque(kept)
+    for first, last in ranges:
+        start = first
+        while left and left[0] <= last:
+            row = left.popleft()
+            if row > start:
+                yield start, row - 1
+            start = max(start, row + 1)
+        if start <= last:
+            yield start, last
+
+
+def _batches(ranges: Iterable[Range]) -> Iterator[Range]:
+    for first, last in ranges:
+        for start in range(first, last + 1, BATCH):
+            yield start, min(start + BATCH - 1, last)
+
+
+def _check_authority(authority: Authority) -> None:
+    if authority.kind != Authority.Kind.DESTRUCTION or not authority.live():
+        raise Refused(
+            "GC-34090.6",
+            f"the authority {authority.title!r} does not allow a destruction today",
+            "the legislative body, with the agency attorney's written consent",
+        )
+
+
+def _proposed(pk: int) -> Removal:
+    removal = Removal.objects.select_for_update().get(pk=pk)
+    if removal.state != Removal.State.PROPOSED:
+        raise Refused(
+            "430.2.1(f)", f"removal {pk} is {removal.get_state_display()}", "whoever makes a new one"
+        )
+    return removal
