@@ -49,7 +49,7 @@ def keeps(vendor: str, row: str) -> str:
 def _references() -> list[tuple[str, str]]:
     """Table and column of everything that points to a row, as an audit's sample does."""
     return sorted(
-        (field.related_model._meta.db_table, field.field.column)
+        (field.related_model._meta.db_table, str(field.field.column))
         for field in AccessRecord._meta.get_fields(include_hidden=True)
         if isinstance(field, ForeignObjectRel)
     )

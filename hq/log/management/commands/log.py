@@ -7,10 +7,11 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
+import minisign
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from hq.log import chain, heads, removal
+from hq.log import chain, copies, heads, removal
 from hq.log.models import Removal
 from hq.people.policy import Refused
 from hq.retention import purge
@@ -18,7 +19,7 @@ from hq.site.keys import KeyExposed
 
 
 class Command(BaseCommand):
-    help = "The access log: `log verify` checks the chain, `log head --sign` exports its signed head."
+    help = "The access log: verify it, sign its head, copy it to another machine, remove old rows as signed."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         what = parser.add_subparsers(dest="what", required=True)
@@ -32,11 +33,28 @@ class Command(BaseCommand):
             "--out", type=Path, default=Path(settings.DATA) / "log-heads", help="folder of the signed heads"
         )
 
+        copy = what.add_parser(
+            "copy", help="add what is new to a copy in a folder that goes to another machine"
+        )
+        copy.add_argument("folder", type=Path)
+        proof = what.add_parser("verify-copy", help="verify such a folder, and the database against it")
+        proof.add_argument("folder", type=Path)
+        proof.add_argument(
+            "--alone", action="store_true", help="the folder only, as on a machine without the database"
+        )
+        proof.add_argument(
+            "--key", type=Path, action="append", metavar="PUB",
+            help="HQ's public log key as kept elsewhere (default: keys/log*.pub of the data folder)",
+        )  # fmt: skip
         what.add_parser("remove", help="remove the old rows that co-signed removals name")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["what"] == "verify":
             self._verify(options["first"])
+        elif options["what"] == "copy":
+            self._copy(options["folder"])
+        elif options["what"] == "verify-copy":
+            self._verify_copy(options["folder"], options["key"], options["alone"])
         elif options["what"] == "remove":
             self._remove()
         elif options["sign"]:
@@ -66,3 +84,27 @@ class Command(BaseCommand):
                 self.stdout.write(f"removal {pk}: {gone} rows removed, their anchors are in the chain")
         except (Refused, removal.NotRemoved, purge.Busy, KeyExposed, chain.LogUnavailable, OSError) as error:
             raise CommandError(str(error)) from error
+
+    def _copy(self, folder: Path) -> None:
+        try:
+            added = copies.add(folder)
+        except (copies.CopyBroken, copies.Busy, KeyExposed, OSError) as error:
+            raise CommandError(str(error)) from error
+        if added.files:
+            self.stdout.write(f"rows {added.first} to {added.last} added in {added.files} files")
+        else:
+            self.stdout.write("nothing is new")
+
+    def _verify_copy(self, folder: Path, keys: list[Path] | None, alone: bool) -> None:
+        try:
+            known = [minisign.PublicKey.from_file(path) for path in keys] if keys else heads.public_keys()
+            if not known:
+                raise CommandError("no public key of the log is here: name it by --key", returncode=2)
+            held = copies.verify(folder, known)
+            fault = None if alone else copies.compare(folder)
+        except (copies.CopyBroken, minisign.Error, OSError) as error:
+            raise CommandError(str(error)) from error
+        if fault is not None:
+            raise CommandError(f"row {fault.sequence}: {fault.what}")
+        compared = "standing alone" if alone else "and the database tells them the same"
+        self.stdout.write(f"rows {held.first} to {held.last} in {held.files} files are whole, {compared}")
