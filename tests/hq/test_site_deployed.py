@@ -1,0 +1,99 @@
+"""What a production site is: Django's own deployment check, the commands and units that the docs name."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.checks import run_checks
+from django.test import Client
+
+from hq import cli
+
+ROOT = Path(__file__).resolve().parents[2]
+RUNNING = (ROOT / "docs" / "hq-running.md").read_text()
+
+
+@pytest.fixture
+def production(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Every setting as a production start reads it from its environment."""
+    for name in [n for n in os.environ if n.startswith("PLATEWARDEN_HQ")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PLATEWARDEN_HQ_SECRET_KEY", secrets.token_urlsafe(50))
+    monkeypatch.setenv("PLATEWARDEN_HQ_HOSTS", "hq.example.gov")
+    module = importlib.import_module("hq.settings")
+    held = importlib.reload(module)
+    for name in dir(held):
+        if name.isupper() and name not in ("DATABASES", "DATA", "MEDIA_ROOT", "ALLOWED_HOSTS"):
+            setattr(settings, name, getattr(held, name))
+    settings.ALLOWED_HOSTS = held.ALLOWED_HOSTS
+    yield settings
+    monkeypatch.undo()
+    importlib.reload(module)
+
+
+@pytest.mark.clause("430.5-0")
+@pytest.mark.clause("CJIS SC-8")
+def test_djangos_deployment_check_has_nothing_to_say(production: Any) -> None:
+    found = run_checks(include_deployment_checks=True)
+    assert [check for check in found if not check.is_silenced()] == []
+    assert production.SILENCED_SYSTEM_CHECKS == ["axes.W006"]
+
+
+@pytest.mark.clause("CJIS SC-8")
+@pytest.mark.django_db
+def test_production_answers_nothing_on_plain_http_but_the_way_to_tls(production: Any) -> None:
+    plain = Client().get("/people/login/", headers={"host": "hq.example.gov"})
+    assert plain.status_code == 301
+    assert plain.headers["Location"] == "https://hq.example.gov/people/login/"
+    tls = Client().get("/people/login/", headers={"host": "hq.example.gov"}, secure=True)
+    assert tls.status_code == 200
+    assert tls.headers["Strict-Transport-Security"].startswith("max-age=31536000")
+    assert tls.cookies["csrftoken"]["secure"]
+    assert Client().get("/people/login/", headers={"host": "evil.example"}, secure=True).status_code == 400
+
+
+@pytest.mark.django_db
+def test_every_page_leads_to_the_source_of_the_running_version(client: Client, settings: Any) -> None:
+    """Also the one before log-in, as whoever uses it over a network must get it (AGPL, section 13)."""
+    shown = client.get("/people/login/").content.decode()
+    assert re.search(r'<a href="/source/">\s*source of this version', shown)
+    settings.SOURCE = "https://code.example.gov/platewarden/v1"
+    assert 'href="https://code.example.gov/platewarden/v1"' in client.get("/people/login/").content.decode()
+
+
+def test_every_command_in_the_docs_is_one_of_hqs() -> None:
+    named = set(re.findall(r"platewarden-hq ([a-z][a-z-]+)", RUNNING))
+    assert {"backup", "restore", "serve", "subscribe", "upkeep", "log", "doctor"} <= named
+    assert {name.replace("-", "_") for name in named} <= set(cli.commands())
+
+
+def test_every_unit_in_the_docs_runs_a_command_and_is_confined() -> None:
+    units = re.findall(r"```ini\n# /etc/systemd/system/(\S+\.service)\n(.*?)```", RUNNING, re.DOTALL)
+    assert {name for name, _ in units} >= {"platewarden-hq@.service", "platewarden-hq-serve.service"}
+    for name, text in units:
+        command = re.search(
+            r"^ExecStart=/opt/platewarden/\.venv/bin/platewarden-hq (\S+)$", text, re.MULTILINE
+        )
+        assert command is not None, name
+        assert command[1] in ("%i", *cli.commands()), name
+        for line in ("User=platewarden-hq", "NoNewPrivileges=yes", "ProtectSystem=strict", "UMask=0077"):
+            assert line in text, name
+
+
+@pytest.mark.clause("430.7-b")
+def test_no_proxy_in_the_docs_writes_addresses_down() -> None:
+    """An address may hold plate text, and HQ's own access record is the one that counts."""
+    nginx = re.search(r"```nginx\n(.*?)```", RUNNING, re.DOTALL)
+    caddy = re.search(r"```caddy\n(.*?)```", RUNNING, re.DOTALL)
+    assert nginx is not None
+    assert "access_log off;" in nginx[1]
+    assert "proxy_buffering off;" in nginx[1]
+    assert caddy is not None
+    assert not re.search(r"^\s*log\b", caddy[1], re.MULTILINE)
