@@ -19,19 +19,21 @@ CLAUSES = Path(__file__).with_name("clauses.toml")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--policy", type=Path, help="run the tests that name a clause, write the table here")
+    parser.addoption("--clauses", type=Path, default=CLAUSES, help="the list of clauses")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     path = config.getoption("--policy")
     if path:
-        config.pluginmanager.register(Table(path))
+        config.pluginmanager.register(Table(path, config.getoption("--clauses")))
 
 
 class Table:
     """Gathers the clauses of each test and how it ended."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clauses: Path) -> None:
         self._path = path
+        self._known = clauses
         self._clauses: dict[str, set[str]] = {}
         self._ended: dict[str, str] = {}
 
@@ -57,7 +59,7 @@ class Table:
         for nodeid, clauses in self._clauses.items():
             for clause in clauses:
                 tests[clause].append(nodeid)
-        known = tomllib.loads(CLAUSES.read_text())["clause"]
+        known = tomllib.loads(self._known.read_text())["clause"]
         lines = ["| clause | kind | about | tests | result |", "|---|---|---|---|---|"]
         counts = {"met": 0, "in part": 0, "not met": 0}
         for clause in known:

@@ -17,7 +17,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from hq import APPS
 from hq.log import triggers
-from hq.log.models import SignedHead
+from hq.log.models import AccessRecord, SignedHead
 from hq.people.models import Role, holders
 from hq.site import clock, disks, keys
 from hq.site.models import Settings
@@ -25,6 +25,7 @@ from hq.site.models import Settings
 DEMO_MARK = "(demo)"
 # "yes" vouches for nothing: a name, a day and a way are longer.
 _LEAST_STATEMENT = 20
+_DAY = timedelta(hours=25)
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,12 @@ def _log() -> Iterator[Finding]:
             True, "CJIS AU-9", f"the trigger {name} is missing or changed", "platewarden-hq migrate"
         )
     newest = SignedHead.objects.first()
-    if newest is None or clock.now() - newest.at > timedelta(hours=25):
+    if newest is None or clock.now() - newest.at > _DAY:
         yield Finding(
-            False, "CJIS AU-9", "no head of the log was signed today", "platewarden-hq log head --sign"
+            False,
+            "CJIS AU-9",
+            "no head of the log was signed today",
+            "platewarden-hq log copy FOLDER, or log head --sign",
         )
+    if not AccessRecord.objects.filter(action="backups.make", at__gt=clock.now() - _DAY).exists():
+        yield Finding(False, "CC-51a", "no backup was made today", "platewarden-hq backup, from a timer")

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from hq.log import chain, heads
 from hq.log.models import AccessRecord
 from hq.retention import purge
-from hq.site import backup, databases, restore
+from hq.site import backup, databases, doctor, restore
 
 ROOT = Path(__file__).resolve().parents[2]
 RESTORED = "hq_restored"
@@ -279,6 +279,19 @@ def test_no_backup_is_made_that_the_log_does_not_tell_of(
     with pytest.raises(CommandError, match="no backup was made: the access log cannot be written"):
         call_command("backup", str(tmp_path / "hq.tar"))
     assert not list(tmp_path.glob("hq.tar*"))
+
+
+@pytest.mark.django_db
+@pytest.mark.clause("CC-51a")
+def test_day_without_a_backup_is_told(tmp_path: Path, clock: Any) -> None:
+    def told() -> bool:
+        return any("no backup" in finding.what for finding in doctor.findings())
+
+    assert told()
+    chain.append(kind="backup", person=None, action="backups.make")
+    assert not told()
+    clock.advance(hours=26)
+    assert told()
 
 
 @pytest.mark.django_db
