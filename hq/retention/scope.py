@@ -12,8 +12,10 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from django.apps import apps
+from django.conf import settings
 from django.db.models import CharField, Lookup, Q
 
 from plates.errors import TextError
@@ -153,14 +155,18 @@ class Scope:
         if self.unit:
             found["unit"] = self.unit
         if self.since:
-            found["from"] = self.since.isoformat(sep=" ", timespec="seconds")
+            found["from"] = _local(self.since)
         if self.until:
-            found["before"] = self.until.isoformat(sep=" ", timespec="seconds")
+            found["before"] = _local(self.until)
         if self.area:
             found["area (south, west, north, east)"] = ", ".join(f"{side:g}" for side in self.area)
         if self.reads:
             found["reads"] = f"{len(self.reads)} named by id"
         return found
+
+
+def _local(at: datetime) -> str:
+    return at.astimezone(ZoneInfo(settings.TIME_ZONE)).isoformat(sep=" ", timespec="seconds")
 
 
 def like_of(plate: str, lookalikes: bool) -> str:

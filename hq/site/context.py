@@ -36,17 +36,20 @@ GROUPS: Final = (
             "lists:partials",
         ),
     ),
-    ("Units and lists", ("units:board", "units:deployments", "lists:index", "hits:misreads")),
+    (
+        "Units and lists",
+        ("units:board", "records:quarantine", "units:deployments", "lists:index", "hits:misreads"),
+    ),
     (
         "Records",
         (
             "retention:calendar",
             "retention:holds",
             "retention:proposals",
+            "log:removals",
             "evidence:packages",
             "releases:requests",
             "releases:partners",
-            "log:removals",
         ),
     ),
     ("People", ("people:accounts", "people:training", "search:shifts")),
@@ -61,8 +64,8 @@ GROUPS: Final = (
             "public:policy",
         ),
     ),
-    ("Set-up", ("site:settings", "lists:rules", "api:tokens", "api:feeds")),
-    ("Your own", ("log:own", "api:own")),
+    ("Set-up", ("site:settings", "lists:rules", "mail:outbox", "api:tokens", "api:feeds")),
+    ("Your own", ("log:own", "mail:own", "api:own")),
 )
 """Headings of the menu with the addresses under them; lines without a heading are always in sight."""
 _SHORT: Final = 14
@@ -122,10 +125,12 @@ def _menu(request: HttpRequest, person: Person, standing: Standing) -> list[Grou
         heading, at = place.get(address, ("Other", 0))
         groups[heading].lines.append(Line(label, path, request.path == path, at))
     shown = [group for group in groups.values() if group.lines]
+    lines = [line for group in shown for line in group.lines if request.path.startswith(line.path)]
+    near = max(lines, key=lambda line: len(line.path), default=None)
     short = sum(len(group.lines) for group in shown) <= _SHORT
     for group in shown:
         group.lines.sort(key=lambda line: line.at)
-        group.open = short or not group.heading or any(line.here for line in group.lines)
+        group.open = short or not group.heading or any(line is near for line in group.lines)
     return shown
 
 

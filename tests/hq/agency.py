@@ -462,6 +462,7 @@ class _Agency:
         from django.core.files.base import ContentFile
 
         from hq.evidence import packages
+        from hq.log.models import Removal
         from hq.retention import holds, proposals, schedules
         from hq.retention.models import Authority
         from hq.retention.scope import Scope
@@ -499,6 +500,19 @@ class _Agency:
             kept.read(f"1AAA00{n}", days=400 + n, at=self.now)
         first = proposals.propose(admin, schedule, authority)
         proposals.approve(commander, first.pk)
+        log = schedules.propose(
+            admin, category="access_log", days=730, basis="Records retention schedule, item 4", reason="Size"
+        )
+        self.ids["removal"] = Removal.objects.create(
+            schedule=log,
+            authority=authority,
+            before=self.now - timedelta(days=730),
+            ranges=[[1, 4]],
+            rows=4,
+            kept=0,
+            proposed_by=admin,
+            proposed_at=self.now,
+        ).pk
         longer = schedules.propose(
             admin,
             category="alpr",

@@ -55,6 +55,8 @@ EXAMPLES: dict[str, str] = {
     "lists:preview": "upload",
     "lists:version": "version",
     "lists:run": "run",
+    "lists:propose_standing": "source",
+    "log:removal": "removal",
     "retention:hold": "hold",
     "retention:proposal": "proposal",
     "evidence:package": "package",
@@ -265,15 +267,15 @@ def axe_faults(page: Page) -> list[str]:
 
 
 def too_wide(page: Page) -> list[str]:
-    """The page itself must not scroll sideways; a table in its own frame may."""
+    """What makes the page itself scroll sideways, which on paper is cut off; a table in its own frame may."""
     return page.evaluate(
         """() => {
           const width = document.documentElement.clientWidth;
           if (document.documentElement.scrollWidth <= width + 1) return [];
-          return [...document.querySelectorAll("body *")]
-            .filter((one) => one.getBoundingClientRect().right > width + 1 && !one.closest(".scroll"))
-            .slice(0, 5)
-            .map((one) => `over ${width}: ${one.tagName} ${one.className} ${one.textContent.slice(0, 30)}`);
+          const over = [...document.querySelectorAll("body *")]
+            .filter((one) => one.getBoundingClientRect().right > width + 1)
+            .map((one) => `${one.tagName} ${one.className} ${one.textContent.trim().slice(0, 40)}`);
+          return [`${document.documentElement.scrollWidth} pixels wide: ${over.slice(-3).join("; ")}`];
         }"""
     )
 

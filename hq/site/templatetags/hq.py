@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
@@ -9,9 +11,11 @@ from django import template
 from django.conf import settings
 from django.utils.html import format_html
 
+from hq.people.policy import RIGHTS
 from hq.site import clock
 
 register = template.Library()
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+[+-]\d\d:\d\d")
 
 
 @register.filter
@@ -51,9 +55,37 @@ def day(on: date | None) -> str:
 
 
 @register.filter
+def percent(share: float) -> str:
+    """A share of one as a percentage, with no more digits than tell it apart from nothing."""
+    return f"{share * 100:.3g} %"
+
+
+@register.filter
 def words(code: str) -> str:
     """A code of ours as words."""
     return str(code).replace("_", " ")
+
+
+@register.filter
+def plainly(value: object) -> str:
+    """A value of an access record in words: no brackets, times as the agency reads them."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{words(str(key))} {plainly(item)}" for key, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(plainly(item) for item in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str) and _MOMENT.fullmatch(value):
+        here = datetime.fromisoformat(value).astimezone(ZoneInfo(settings.TIME_ZONE))
+        return here.isoformat(sep=" ", timespec="seconds")
+    return "" if value is None else str(value)
+
+
+@register.filter
+def deed(action: str) -> str:
+    """An action of rights.toml as its row of the table of rights; any other as words."""
+    right = RIGHTS.get(action)
+    return right.row if right else words(action.replace(".", " "))
 
 
 @register.simple_tag

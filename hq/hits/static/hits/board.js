@@ -90,7 +90,7 @@
     on = !on;
     if (on) audio.resume().then(() => sound("other"));
     soundButton.setAttribute("aria-pressed", String(on));
-    soundButton.textContent = on ? "Sound is ON (press S)" : "Sound is OFF (press S)";
+    document.getElementById("sound-words").textContent = on ? "Sound is ON" : "Sound is OFF";
   }
   function sound(kind) {
     if (!on || !audio) return;
