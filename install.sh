@@ -20,12 +20,12 @@ say() { printf 'install: %s\n' "$*"; }
 fail() { printf 'install: %s\n' "$*" >&2; exit 1; }
 
 # What each job needs from Debian. strace, openssl and minisign serve tests that look at the disk, at TLS and
-# at a signature as an outsider would.
+# at a signature as an outsider would, chromium those that look at HQ's pages.
 packages_for() {
   case "$1" in
     venv) echo python3 python3-venv ;;
     run) echo python3 python3-venv mosquitto ;;
-    test) echo python3 python3-venv mosquitto mosquitto-clients strace openssl minisign ;;
+    test) echo python3 python3-venv mosquitto mosquitto-clients strace openssl minisign chromium ;;
     train) echo python3 python3-venv fonts-roadgeek fonts-opendin fonts-dejavu-core ;;
     unit) echo python3 python3-venv ca-certificates ;;
     *) usage >&2; exit 2 ;;
