@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from django import template
@@ -58,6 +58,17 @@ def day(on: date | None) -> str:
 def percent(share: float) -> str:
     """A share of one as a percentage, with no more digits than tell it apart from nothing."""
     return f"{share * 100:.3g} %"
+
+
+@register.filter
+def lasting(span: timedelta) -> str:
+    """How long something is or lasted: minutes below an hour, hours and minutes below two days, then days."""
+    minutes = round(span.total_seconds() / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60:02d} min"
+    return f"{minutes // (24 * 60)} days"
 
 
 @register.filter

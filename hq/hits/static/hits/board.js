@@ -10,7 +10,7 @@
   const soundButton = document.getElementById("sound");
   const title = document.title;
   const DEAF_MS = 15000, AGAIN_MS = 6000;
-  let source = null, heard = 0, busy = false, again = false, lost = "";
+  let source = null, heard = 0, busy = false, again = false, lost = "", seen = "";
   let known = new Set(alarms().map((row) => row.dataset.id));
 
   function alarms() { return [...document.querySelectorAll(".hit[data-alarm]")]; }
@@ -67,7 +67,11 @@
       if (shown) image.replaceWith(shown);
     }
     old.replaceWith(document.adoptNode(made));
-    if (focused) document.getElementById(focused)?.focus();
+    if (seen && !document.getElementById(seen)?.dataset.alarm) {
+      /* On to the next alarm: the row that was acknowledged moves down among the others. */
+      seen = "";
+      document.querySelector(".hit.first")?.focus();
+    } else if (focused) document.getElementById(focused)?.focus();
     tick();
     tell();
   }
@@ -125,9 +129,8 @@
       const answer = await fetch(form.action, { method: "POST", body: new FormData(form) });
       if (!answer.ok) { location.reload(); return; }
     } catch { lost = "HQ cannot be reached"; show(); return; }
-    /* On to the next alarm: the row itself moves down among the others. */
+    seen = form.closest(".hit").id;
     await refresh();
-    document.querySelector(".hit.first")?.focus();
   }
   function full() {
     if (document.fullscreenElement) document.exitFullscreen();
