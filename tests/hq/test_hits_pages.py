@@ -420,7 +420,7 @@ def test_misread_report_counts_what_people_looked_at_and_holds_no_plate(
     page = shown(client_for(people("technician")), "/hits/misreads/")
     cells = re.findall(r'<td class="number">([^<]*)</td>', page)
     assert cells == ["4", "3", "2", "67 %"]
-    assert '<span class="mono">I</span> read as <span class="mono">1</span>: 1 times' in page
+    assert '<span class="mono">I</span> read as <span class="mono">1</span>: 1 time<' in page
     for text in (PLATE, "8TST456", "BTST456", "ITST111"):
         assert text not in page
     assert "before the first" in shown(
