@@ -19,6 +19,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.crypto import constant_time_compare
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.safestring import mark_safe
 from django.views.decorators.http import require_http_methods, require_POST
@@ -33,6 +34,8 @@ from hq.site import clock
 
 # A password once shown is worth ten minutes: then the second factor is too late.
 _PENDING_S = 600
+# What `hq.people.sessions` says of a session that it ended.
+_ENDED = ("the account was used to log in elsewhere", "an hour without use", "logged out")
 
 
 class LoginForm(forms.Form):
@@ -69,6 +72,30 @@ class PasswordForm(forms.Form):
     )
 
 
+class OwnPasswordForm(SetPasswordForm):  # type: ignore[type-arg]
+    """A new password, for who shows the one in force: an open session alone must not take an account over."""
+
+    current = forms.CharField(
+        label="Password in force",
+        max_length=256,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+    )
+    field_order = ("current",)
+
+    def __init__(self, request: PageRequest, data: Any) -> None:
+        super().__init__(request.person, data)
+        self._request = request
+        if request.person.password_once:  # it was shown a moment ago, at the log-in that leads here
+            del self.fields["current"]
+
+    def clean_current(self) -> str:
+        """A wrong one counts as a failed attempt to log in (AC-7)."""
+        person, given = self._request.person, str(self.cleaned_data["current"])
+        if authenticate(self._request, username=person.username, password=given) != person:
+            raise forms.ValidationError("This is not your password.")
+        return given
+
+
 @public_page
 @require_http_methods(["GET", "POST"])
 def banner(request: HttpRequest) -> HttpResponseBase:
@@ -77,11 +104,11 @@ def banner(request: HttpRequest) -> HttpResponseBase:
         request.session["banner"] = clock.now().timestamp()
         return redirect(request.get_full_path())
     if "banner" not in request.session:
-        return render(request, "people/banner.html", {"ended": request.GET.get("ended", "")})
+        return render(request, "people/banner.html", {"ended": _ended(request)})
     form = LoginForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         return _logged(request, _password, form)
-    return render(request, "people/login.html", {"form": form, "ended": request.GET.get("ended", "")})
+    return render(request, "people/login.html", {"form": form, "ended": _ended(request)})
 
 
 @public_page
@@ -130,7 +157,7 @@ def log_out(request: HttpRequest) -> HttpResponseBase:
 @page("self.profile", kind="password")
 def own_password(request: PageRequest) -> HttpResponseBase:
     """Change the own password; needed at the first log-in."""
-    form = SetPasswordForm(request.person, request.POST or None)
+    form = OwnPasswordForm(request, request.POST or None)
     if request.method == "POST" and form.is_valid():
         accounts.set_password(request.person, form.cleaned_data["new_password1"])
         login(request, request.person, backend="django.contrib.auth.backends.ModelBackend")
@@ -178,11 +205,18 @@ def _password(request: HttpRequest, form: LoginForm) -> HttpResponseBase:
         _attempt(request, name, "refused", f"{refused.clause}: {refused.why}", person)
         return refusal(request, refused)
     _attempt(request, name, "done", "password shown, lawful use acknowledged", person)
-    request.session["pending"] = [person.pk, clock.now().timestamp()]
+    # Under a new key: whoever planted the old one must not stand at the second factor.
+    request.session.cycle_key()
+    request.session["pending"] = [person.pk, clock.now().timestamp(), person.get_session_auth_hash()]
     return redirect(f"{reverse('people:second_factor')}?{request.META.get('QUERY_STRING', '')}")
 
 
 def _code(request: HttpRequest, form: CodeForm, person: Person, device: Authenticator) -> HttpResponseBase:
+    # Of many sessions in which the password was shown before the lock, none may go on guessing.
+    if AxesProxyHandler.is_locked(request, {"username": person.username}):
+        _attempt(request, person.username, "refused", "account is locked after failed attempts", person)
+        request.session.flush()
+        return locked_out(request)
     code = "".join(form.cleaned_data["code"].split())
     try:
         with transaction.atomic():
@@ -248,12 +282,15 @@ def _attempt(request: HttpRequest, name: str, outcome: str, note: str, person: P
 
 
 def _pending(request: HttpRequest) -> Person | None:
-    """Who showed a password in this session within ten minutes."""
+    """Who showed a password in this session within ten minutes, if it is still theirs."""
     held = request.session.get("pending")
     if not held or clock.now().timestamp() - held[1] > _PENDING_S:
         return None
     person = Person.objects.filter(pk=held[0]).first()
-    return person if person is not None and person.is_active else None
+    if person is None or not person.is_active:
+        return None
+    # An administrator who sets a stolen password back also ends what was begun with it.
+    return person if constant_time_compare(person.get_session_auth_hash(), held[2]) else None
 
 
 def _device(person: Person) -> Authenticator:
@@ -274,6 +311,12 @@ def _enrolment(device: Authenticator) -> dict[str, object]:
     from base64 import b32encode
 
     return {"enrol": True, "qr": mark_safe(code), "secret": b32encode(device.bin_key).decode()}
+
+
+def _ended(request: HttpRequest) -> str:
+    """Why the last session ended; a link cannot put other words on this page."""
+    told = request.GET.get("ended", "")
+    return told if told in _ENDED else ""
 
 
 def _next(request: HttpRequest) -> str:
