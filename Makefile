@@ -65,9 +65,10 @@ bench-hq: $(VENV)/.ready ## HQ's intake and searches: make bench-hq ARGS='--rows
 street: $(VENV)/.ready ## the measuring street: 1,000 rendered passages, read and counted
 	$(BIN)/platewarden bench street $(ARGS)
 
-train: $(TRAIN_VENV)/.ready ## train both models anew: make train DATA=DIR (without DATA on synthetic plates)
+train: $(TRAIN_VENV)/.ready ## train the models anew: make train DATA=DIR (without DATA on synthetic plates)
 	@./install.sh --packages train
 	$(TRAIN) -m train.locator $(if $(DATA),--data $(DATA)) $(if $(MINUTES),--minutes $(MINUTES)) --out models $(ARGS)
+	$(TRAIN) -m train.corners $(if $(DATA),--data $(DATA)) $(if $(MINUTES),--minutes $(MINUTES)) --out models $(ARGS)
 	$(TRAIN) -m train.ocr $(if $(DATA),--data $(DATA)) $(if $(MINUTES),--minutes $(MINUTES)) --out models $(ARGS)
 
 evaluate: $(VENV)/.ready ## the model card's tables: make evaluate DATA=DIR (or DIR=DIR for a folder of your own)

@@ -68,6 +68,59 @@ def resize_for(image: Picture, size: tuple[int, int]) -> tuple[Picture, float, t
     return fitted, scale, offset
 
 
+def crop_box(
+    image: Picture, box: tuple[float, float, float, float], margin: float, size: tuple[int, int]
+) -> Picture:
+    """Cut the upright `box` (x, y, w, h) and `margin` times its sides around it, fitted to `size`.
+
+    Faster than `crop_quad`. What lies outside of `image` is black.
+
+    Returns:
+        uint8 (height, width, 3), RGB; size is (height, width).
+
+    Raises:
+        ImageError: `image` is no picture, or the box has no area.
+    """
+    check_picture(image)
+    x, y, w, h = box
+    if not (w > 0 and h > 0):
+        raise ImageError(f"a box has a width and a height, not {w:g} and {h:g}")
+    height, width = size
+    left, top, across, down = x - margin * w, y - margin * h, (1 + 2 * margin) * w, (1 + 2 * margin) * h
+    # The part of the target that shows the image, in whole pixels, and what of the image it shows.
+    ends = [
+        (
+            max(0, math.ceil(-left / across * width)),
+            min(width, int((image.shape[1] - left) / across * width)),
+        ),
+        (max(0, math.ceil(-top / down * height)), min(height, int((image.shape[0] - top) / down * height))),
+    ]
+    out = np.zeros((height, width, 3), np.uint8)
+    (x0, x1), (y0, y1) = ends
+    if x1 <= x0 or y1 <= y0:
+        return out
+    edges = (
+        left + x0 * across / width,
+        top + y0 * down / height,
+        left + x1 * across / width,
+        top + y1 * down / height,
+    )
+    low_x, low_y = max(int(edges[0]), 0), max(int(edges[1]), 0)
+    high_x = min(math.ceil(edges[2]), image.shape[1])
+    high_y = min(math.ceil(edges[3]), image.shape[0])
+    part = Image.fromarray(np.ascontiguousarray(image[low_y:high_y, low_x:high_x]))
+    inner = (
+        max(edges[0] - low_x, 0.0),
+        max(edges[1] - low_y, 0.0),
+        min(edges[2] - low_x, float(part.width)),
+        min(edges[3] - low_y, float(part.height)),
+    )
+    out[y0:y1, x0:x1] = np.asarray(
+        part.resize((x1 - x0, y1 - y0), Image.Resampling.BILINEAR, box=inner, reducing_gap=1.0)
+    )
+    return out
+
+
 def crop_quad(
     image: Picture, corners: Sequence[Point], margin: float, size: tuple[int, int], grey: bool
 ) -> Picture:

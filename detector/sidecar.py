@@ -3,7 +3,7 @@
 Owns the sidecar's keys, their types and ranges, and the check of the model file's hash. It does
 not open the model; `detector.runtime` does and compares the tensors' shapes with what is said here.
 
-    kind = "locator"                  # or "ocr"
+    kind = "locator"                  # or "corners", or "ocr"
     version = "2026.11.24"
     sha256 = "<64 hex digits of the .tflite>"
 
@@ -24,6 +24,12 @@ not open the model; `detector.runtime` does and compares the tensors' shapes wit
     threshold = 0.35
     nms_iou = 0.4
 
+    [corners]                         # only in a corners model's
+    context = 0.5
+    candidate = 0.1
+    threshold = 0.4
+    nms_iou = 0.4
+
     [ocr]                             # only in an OCR's
     alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
     margin = 0.06
@@ -42,7 +48,7 @@ from typing import Any
 
 from detector.errors import ModelError
 
-KINDS = ("locator", "ocr")
+KINDS = ("locator", "corners", "ocr")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +92,23 @@ class LocatorSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class CornersSpec:
+    """How a second look at the locator's places becomes plates.
+
+    Attributes:
+        context: what the window shows around a place, as a share of its width and height on each side.
+        candidate: the least score, 0..1, of a place of the locator that is looked at.
+        threshold: the least score, 0..1, of a plate that is kept.
+        nms_iou: of two plates that overlap more than this (intersection over union) the better stays.
+    """
+
+    context: float
+    candidate: float
+    threshold: float
+    nms_iou: float
+
+
+@dataclass(frozen=True, slots=True)
 class OcrSpec:
     """How an OCR's output becomes text.
 
@@ -104,7 +127,7 @@ class OcrSpec:
 
 @dataclass(frozen=True, slots=True)
 class Sidecar:
-    """One model's sidecar. `locator` is set where kind is "locator", `ocr` where it is "ocr"."""
+    """One model's sidecar. Of `locator`, `corners` and `ocr` the one is set that `kind` names."""
 
     path: Path
     kind: str
@@ -113,6 +136,7 @@ class Sidecar:
     input: InputSpec
     outputs: tuple[OutputSpec, ...]
     locator: LocatorSpec | None = None
+    corners: CornersSpec | None = None
     ocr: OcrSpec | None = None
 
 
@@ -169,11 +193,20 @@ def _parse(path: Path, data: Mapping[str, Any]) -> Sidecar:
         table.wrong("channels", "2 is neither 1 (grey) nor 3 (RGB)")
     table.close()
     outputs = tuple(_output(table) for table in root.tables("outputs"))
-    locator = ocr = None
+    locator = corners = ocr = None
     if kind == "locator":
         table = root.table("locator")
         locator = LocatorSpec(
             stride=table.integer("stride", 1, 64),
+            threshold=table.number("threshold", 0.0, 1.0),
+            nms_iou=table.number("nms_iou", 0.0, 1.0),
+        )
+        table.close()
+    elif kind == "corners":
+        table = root.table("corners")
+        corners = CornersSpec(
+            context=table.number("context", 0.0, 2.0),
+            candidate=table.number("candidate", 0.0, 1.0),
             threshold=table.number("threshold", 0.0, 1.0),
             nms_iou=table.number("nms_iou", 0.0, 1.0),
         )
@@ -193,7 +226,7 @@ def _parse(path: Path, data: Mapping[str, Any]) -> Sidecar:
     root.close()
     if root.mistakes:
         raise ModelError(f"{path}: " + "; ".join(root.mistakes))
-    return Sidecar(path, kind, version, sha256, spec, outputs, locator, ocr)
+    return Sidecar(path, kind, version, sha256, spec, outputs, locator, corners, ocr)
 
 
 def _output(table: _Table) -> OutputSpec:

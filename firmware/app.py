@@ -117,7 +117,7 @@ def serve(
 ) -> None:
     """Run the unit over an open reader and hardware; the rest as `run`."""
     vitals, reads = Vitals(), 0
-    model_hashes = _hashes(reader)
+    model_hashes = tuple(model.sha256 for model in reader.models_info())
     min_confidence = settings.detector.min_confidence
     if min_confidence is None:
         min_confidence = reader.min_confidence
@@ -181,11 +181,6 @@ def serve(
         loop.run(parts, tasks.stop, lambda: vitals.frames >= ending.frames or (ending.once and reads > 0))
         _drain(store, tasks, ending.wait_s)
         notifier.stopping()
-
-
-def _hashes(reader: UnitReader) -> tuple[str, str]:
-    locator, ocr = (model.sha256 for model in reader.models_info())
-    return locator, ocr
 
 
 def _greet(settings: Settings, software: str, store: Store) -> None:

@@ -58,7 +58,7 @@ class DetectorSettings:
     """Section [detector].
 
     Attributes:
-        models: folder of locator.tflite, ocr.tflite and their sidecars.
+        models: folder of locator.tflite, corners.tflite, ocr.tflite and their sidecars.
         threads: of each model.
         min_confidence: below it a look makes no read by itself, 0..1; None is the OCR sidecar's.
     """

@@ -34,7 +34,7 @@ class Scribe:
         self,
         settings: Settings,
         *,
-        model_hashes: tuple[str, str],
+        model_hashes: tuple[str, ...],
         software: str,
         min_confidence: float,
         fix: Callable[[], Fix | None],
@@ -42,7 +42,7 @@ class Scribe:
         """
         Args:
             settings: the effective configuration.
-            model_hashes: SHA-256 of the locator and of the OCR.
+            model_hashes: SHA-256 of the models, in the order of their use.
             software: version of Platewarden.
             min_confidence: below it (0..1) a read is flagged.
             fix: the newest position of the GPS, None where there is none.

@@ -149,3 +149,9 @@ def first_tables(db: Database) -> None:
     outbox.create_tables(db.conn)
     for statement in (*_TABLES, *_TRIGGERS):
         db.conn.execute(statement)
+
+
+@migrations()
+def corners_model(db: Database) -> None:
+    """The model that looks again at the locator's places; NULL where a read was made without one."""
+    db.conn.execute("ALTER TABLE reads ADD COLUMN corners_sha256 TEXT")

@@ -65,7 +65,8 @@ def read_row(read: Read) -> dict[str, Any]:
         "agreeing": read.agreeing,
         "parked": read.parked,
         "locator_sha256": read.model_hashes[0],
-        "ocr_sha256": read.model_hashes[1],
+        "corners_sha256": read.model_hashes[1] if len(read.model_hashes) == 3 else None,
+        "ocr_sha256": read.model_hashes[-1],
         "config_hash": read.config_hash,
         "software": read.software,
         "demo": read.demo,
@@ -101,7 +102,11 @@ def row_read(row: Row, pictures: Iterable[PictureRef]) -> Read:
         agreeing=row["agreeing"],
         parked=bool(row["parked"]),
         pictures=in_order(pictures),
-        model_hashes=(row["locator_sha256"], row["ocr_sha256"]),
+        model_hashes=tuple(
+            row[column]
+            for column in ("locator_sha256", "corners_sha256", "ocr_sha256")
+            if row[column] is not None
+        ),
         config_hash=row["config_hash"],
         software=row["software"],
         demo=bool(row["demo"]),

@@ -70,7 +70,7 @@ class Sources:
     hot_list: Callable[[], ListState]
     link: Callable[[], PublisherStatus]
     report: Callable[[Status], None]
-    model_hashes: tuple[str, str]
+    model_hashes: tuple[str, ...]
     software: str
 
 

@@ -122,7 +122,8 @@ class Read:
         agreeing: looks that read exactly `plate`.
         parked: the vehicle stood still for longer than a passage.
         pictures: plate and scene, as far as they could be kept.
-        model_hashes: SHA-256 of the locator and of the OCR.
+        model_hashes: SHA-256 of the models, in the order of their use: locator, corners, OCR; two where
+            no model looked for corners.
         config_hash: SHA-256 of the effective configuration.
         software: version of Platewarden.
         demo: made by a site that is marked as a demonstration.
@@ -147,7 +148,7 @@ class Read:
     agreeing: Count
     parked: bool
     pictures: tuple[PictureRef, ...]
-    model_hashes: tuple[Sha256, Sha256]
+    model_hashes: Annotated[tuple[Sha256, ...], Most(8)]
     config_hash: Sha256
     software: Line
     demo: bool

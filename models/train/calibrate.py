@@ -3,7 +3,7 @@
     PYTHONPATH=.:models python -m train.calibrate --data DIR --folds F --models models
 
 Owns the fit of `detector.ocr.features` by logistic regression, on the photographs of one group of folds, read
-by the pair of models that never saw them (F holds it, see `train.folds.GROUPS`). A text is right where it is
+by the models that never saw them (F holds it, see `train.folds.GROUPS`). A text is right where it is
 that of a plate that its box overlaps; a text on no plate is wrong. The weights go into every OCR's sidecar in
 --models and in F, so that all other folds show what the fit is worth. It needs neither torch nor TensorFlow.
 """
@@ -20,11 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.image import open_image
-from detector.locate import Locator
 from detector.ocr import Ocr, calibrated, features
-from detector.reader import OCR
+from detector.reader import OCR, Reader
 from detector.sidecar import sidecar_path
-from train.evaluate import MATCHED, Photo, iou, load_scenes
+from train.evaluate import MATCHED, Photo, group_reader, iou, load_scenes
 from train.export import dump_toml
 from train.folds import GROUPS
 
@@ -34,11 +33,11 @@ FITTED = GROUPS[1]
 Floats = NDArray[np.float64]
 
 
-def observed(photos: list[Photo], locator: Locator, ocr: Ocr) -> Iterator[tuple[tuple[float, ...], bool]]:
+def observed(photos: list[Photo], reader: Reader, ocr: Ocr) -> Iterator[tuple[tuple[float, ...], bool]]:
     """The features of every text that is read in `photos`, and whether it is right."""
     for photo in photos:
         image = open_image(photo.file)
-        for detection in locator.locate(image):
+        for detection in reader.locate(image):
             found = ocr.spellings(image, detection)
             if found[0][0]:
                 on = [plate.text for plate in photo.plates if iou(detection.box, plate.box) >= MATCHED]
@@ -63,12 +62,12 @@ def main(args: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="train.calibrate", description="Fit the confidence.")
     parser.add_argument("--data", type=Path, required=True, help="folder with scenes.jsonl")
     parser.add_argument("--folds", type=Path, required=True, help="folder of the groups' models")
-    parser.add_argument("--models", type=Path, default=Path("models"), help="folder of the two models")
+    parser.add_argument("--models", type=Path, default=Path("models"), help="folder of the models")
     given = parser.parse_args(args)
     held = "".join(map(str, FITTED))
-    pair = Locator(given.folds / f"locator-{held}.tflite"), Ocr(given.folds / f"ocr-{held}.tflite")
+    models = group_reader(given.folds, held), Ocr(given.folds / f"ocr-{held}.tflite")
     photos = [p for p in load_scenes(given.data) if p.fold in FITTED and p.plates]
-    seen = list(observed([p for p in photos if all(plate.text for plate in p.plates)], *pair))
+    seen = list(observed([p for p in photos if all(plate.text for plate in p.plates)], *models))
     weights = fit(np.array([row for row, _ in seen]), np.array([right for _, right in seen], np.float64))
     for path in (sidecar_path(given.models / OCR), *sorted(given.folds.glob("ocr-*.toml"))):
         document = tomllib.loads(path.read_text())

@@ -28,11 +28,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from detector.corners import Corners
 from detector.errors import DetectorError
 from detector.image import crop_quad, open_image
 from detector.locate import Locator
 from detector.ocr import Ocr
-from detector.reader import LOCATOR, OCR, Reader
+from detector.reader import Reader
 from detector.types import PlateText
 from train.folds import FOLDS, GROUPS, VALIDATION, fold_of, two_lines
 
@@ -278,7 +279,7 @@ def main(args: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="train.evaluate", description="Score the models.")
     parser.add_argument("pictures", type=Path, nargs="?", help="a folder in OpenALPR's layout")
     parser.add_argument("--data", type=Path, help="folder with scenes.jsonl")
-    parser.add_argument("--models", type=Path, default=Path("models"), help="folder of the two models")
+    parser.add_argument("--models", type=Path, default=Path("models"), help="folder of the models")
     parser.add_argument("--folds", type=Path, help="folder of the other groups' models (train.folds.GROUPS)")
     parser.add_argument("--limit", type=int, help="so many photographs at most")
     parser.add_argument(
@@ -307,11 +308,20 @@ def main(args: list[str] | None = None) -> int:
     return 0
 
 
+def group_reader(folds: Path, held: str) -> Reader:
+    """The models in `folds` that never saw the folds `held`."""
+    return Reader(
+        Locator(folds / f"locator-{held}.tflite"),
+        Corners(folds / f"corners-{held}.tflite"),
+        Ocr(folds / f"ocr-{held}.tflite"),
+    )
+
+
 def _reader(models: Path, folds: Path | None, fold: int) -> Reader:
     if folds is None or fold == VALIDATION:
-        return Reader(Locator(models / LOCATOR), Ocr(models / OCR))
+        return Reader.open(models)
     held = "".join(map(str, next(group for group in GROUPS if fold in group)))
-    return Reader(Locator(folds / f"locator-{held}.tflite"), Ocr(folds / f"ocr-{held}.tflite"))
+    return group_reader(folds, held)
 
 
 if __name__ == "__main__":

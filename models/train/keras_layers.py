@@ -44,6 +44,17 @@ def _fold(
     return weight * factor[:, None, None, None], moved
 
 
+def dense(x: Any, layer: nn.Linear, rows: slice) -> Any:
+    """The given `rows` of a linear layer's outputs."""
+    import keras
+
+    weight, bias = layer.weight.detach().numpy()[rows], layer.bias.detach().numpy()[rows]
+    made = keras.layers.Dense(weight.shape[0])
+    y = made(x)
+    made.set_weights([weight.T, bias])
+    return y
+
+
 def relu6(x: Any) -> Any:
     import keras
 

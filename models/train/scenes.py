@@ -109,7 +109,7 @@ class Cutter:
             picture, boxes = self._replated(picture, boxes)
         moved, placed = _place(picture, boxes, squashed, self._rng)
         box, positive, ignored = targets(placed)
-        return Cut(_light(moved, self._rng), box, positive, ignored)
+        return Cut(light(moved, self._rng), box, positive, ignored)
 
     def _replated(self, picture: Picture, boxes: Floats) -> tuple[Picture, Floats]:
         """`picture` with others over most of its plates, lit and leaning as they might, and their boxes."""
@@ -130,12 +130,35 @@ class Cutter:
         return picture, moved
 
 
+def framed(plate: Picture, rng: np.random.Generator) -> tuple[Picture, tuple[float, float]]:
+    """`plate` in a dealer's frame, and the share of the picture's width and height that is plate.
+
+    The frame hides a little of the plate and reaches beyond it.
+    """
+    h, w = plate.shape[:2]
+    wide = int(rng.uniform(0.015, 0.05) * w) + 1
+    tall = int(rng.uniform(0.6, 2.2) * wide)
+    colour = rng.integers(0, 256) * np.ones(3) if rng.random() < 0.8 else rng.integers(0, 256, 3)
+    outer = np.empty((h + 2 * tall, w + 2 * wide, 3), np.uint8)
+    outer[:] = colour.astype(np.uint8)
+    hidden = int(rng.uniform(0, 0.6) * wide)
+    outer[tall + hidden : tall + h - hidden, wide + hidden : wide + w - hidden] = plate[
+        hidden : h - hidden, hidden : w - hidden
+    ]
+    return outer, (w / outer.shape[1], h / outer.shape[0])
+
+
 def paste(
-    picture: Picture, plate: Picture, box: tuple[float, float, float, float], rng: np.random.Generator
+    picture: Picture,
+    plate: Picture,
+    box: tuple[float, float, float, float],
+    rng: np.random.Generator,
+    inner: tuple[float, float] | None = None,
 ) -> Floats:
     """Draw `plate` over the plate at `box` (x, y, w, h) of `picture`; its corners, float32 (4, 2).
 
-    It has the brightness that the place had, about, and is as blurred as its new size and the air make it.
+    Where only the `inner` share of its width and height is plate, the corners are those of that part. It has
+    the brightness that the place had, about, and is as blurred as its new size and the air make it.
     """
     x, y, w, h = box
     corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]], np.float32) / 2 * rng.uniform(0.97, 1.1)
@@ -164,8 +187,9 @@ def paste(
     source = np.array([[0, 0], [wide, 0], [wide, tall], [0, tall]], np.float32)
     low = np.maximum(np.floor(quad.min(axis=0)).astype(int) - 1, 0)
     high = np.minimum(np.ceil(quad.max(axis=0)).astype(int) + 1, [picture.shape[1], picture.shape[0]])
+    shown_quad = quad if inner is None else _inner(quad, inner)
     if (high - low < 2).any():
-        return quad
+        return shown_quad
     size = (int(high[0] - low[0]), int(high[1] - low[1]))
     warp = cv2.getPerspectiveTransform(source, quad - low.astype(np.float32))
     shown = cv2.warpPerspective(np.clip(lit, 0, 255), warp, size, flags=cv2.INTER_LINEAR)
@@ -174,7 +198,16 @@ def paste(
     ]
     part = picture[low[1] : high[1], low[0] : high[0]]
     part[:] = (part * (1 - cover) + shown * cover).astype(np.uint8)
-    return quad
+    return shown_quad
+
+
+def _inner(quad: Floats, share: tuple[float, float]) -> Floats:
+    """The corners of the middle part, `share` of width and height, of a nearly parallel quadrangle."""
+    across = (np.array([-1, 1, 1, -1]) * share[0] + 1) / 2
+    down = (np.array([-1, -1, 1, 1]) * share[1] + 1) / 2
+    a, b = across[:, None], down[:, None]
+    part = (1 - a) * (1 - b) * quad[0] + a * (1 - b) * quad[1] + a * b * quad[2] + (1 - a) * b * quad[3]
+    return part.astype(np.float32)
 
 
 def _decode(file: Path) -> Picture:
@@ -266,7 +299,8 @@ def _place(
     return moved.astype(np.uint8), placed
 
 
-def _light(picture: Picture, rng: np.random.Generator) -> Picture:
+def light(picture: Picture, rng: np.random.Generator) -> Picture:
+    """`picture`, uint8 (h, w, 3), in other light, as seen by a poorer camera, or both."""
     x = picture.astype(np.float32)
     if rng.random() < 0.5:
         x = x * rng.uniform(0.6, 1.35) + rng.uniform(-25, 25)
@@ -283,10 +317,10 @@ def _light(picture: Picture, rng: np.random.Generator) -> Picture:
     elif kind < 0.2:
         x = cv2.blur(x, (int(rng.choice([3, 5, 7])), 1))
     if rng.random() < 0.25:
-        x = x + rng.standard_normal((SIDE, SIDE, 1), np.float32) * rng.uniform(2, 14)
+        x = x + rng.standard_normal((*x.shape[:2], 1), np.float32) * rng.uniform(2, 14)
     out = np.clip(x, 0, 255).astype(np.uint8)
     if rng.random() < 0.06:  # single pixels lost, as poor sensors and some web pictures have
-        out[rng.random((SIDE, SIDE)) < rng.uniform(0.01, 0.08)] = 255 if rng.random() < 0.5 else 0
+        out[rng.random(x.shape[:2]) < rng.uniform(0.01, 0.08)] = 255 if rng.random() < 0.5 else 0
     if rng.random() < 0.15:
         packed = cv2.imencode(".jpg", out, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(30, 90))])[1]
         out = cv2.imdecode(packed, cv2.IMREAD_COLOR).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Both committed models on drawn streets: located, read, flagged."""
+"""The committed models on drawn streets: located, read, flagged."""
 
 from __future__ import annotations
 
@@ -78,13 +78,13 @@ def test_low_confidence_is_flagged_not_hidden(reader: Reader) -> None:
 
 
 def test_models_are_told_by_kind_version_and_hash(reader: Reader) -> None:
-    locator, ocr = reader.models_info()
-    assert (locator.name, ocr.name) == ("locator", "ocr")
-    assert len(locator.sha256) == len(ocr.sha256) == 64
+    models = reader.models_info()
+    assert [model.name for model in models] == ["locator", "corners", "ocr"]
+    assert {len(model.sha256) for model in models} == {64}
 
 
 def test_models_in_each_other_s_place_are_refused(models: Path, tmp_path: Path) -> None:
-    for source, target in (("ocr", "locator"), ("locator", "ocr")):
+    for source, target in (("ocr", "locator"), ("corners", "corners"), ("locator", "ocr")):
         for suffix in (".tflite", ".toml"):
             shutil.copy(models / f"{source}{suffix}", tmp_path / f"{target}{suffix}")
     with pytest.raises(ModelError, match="no plate locator"):

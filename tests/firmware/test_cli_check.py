@@ -52,7 +52,14 @@ def test_each_model_that_is_missing_is_told(tmp_path: Path) -> None:
 def test_a_model_that_is_not_the_one_of_its_sidecar_is_told(tmp_path: Path) -> None:
     models = ROOT / "models"
     (tmp_path / "models").mkdir()
-    for name in ("locator.tflite", "locator.toml", "ocr.tflite", "ocr.toml"):
+    for name in (
+        "locator.tflite",
+        "locator.toml",
+        "corners.tflite",
+        "corners.toml",
+        "ocr.tflite",
+        "ocr.toml",
+    ):
         (tmp_path / "models" / name).write_bytes((models / name).read_bytes())
     found = settings(tmp_path)
     digest = hashlib.sha256((models / "ocr.tflite").read_bytes()).hexdigest()

@@ -171,7 +171,9 @@ def test_a_camera_that_fails_hangs_and_comes_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["locator.tflite", "ocr.tflite", "locator.toml", "ocr.toml"])
+@pytest.mark.parametrize(
+    "name", ["locator.tflite", "corners.tflite", "ocr.tflite", "locator.toml", "corners.toml", "ocr.toml"]
+)
 def test_a_corrupt_model_is_one_line_and_an_exit_code(tmp_path: Path, name: str, road: Road) -> None:
     models = tmp_path / "models"
     models.mkdir()

@@ -1,4 +1,4 @@
-"""Both trainings learn, go on from where they stopped, and write models that the unit opens."""
+"""The trainings learn, go on from where they stopped, and write models that the unit opens."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ import cv2
 import torch
 from numpy.typing import NDArray
 
+import train.corners as corners
 import train.locator as locator
 import train.ocr as ocr
 from detector.reader import Reader
+from train.corners_net import CornersNet
 from train.folds import fold_of
 from train.locator_net import LocatorNet
 from train.ocr_augment import gaps_between, regrouped
 from train.ocr_net import OcrNet
 from train.scenes import Cutter
+from train.windows import Windows
 
 pytestmark = pytest.mark.train
 
@@ -69,6 +72,23 @@ def test_the_locator_learns_one_batch() -> None:
         losses.append(loss.item())
         overlaps.append(overlap)
     assert losses[-1] < 0.8 * losses[0]
+    assert overlaps[-1] > overlaps[0] + 0.1
+
+
+def test_the_second_look_learns_one_batch() -> None:
+    windows = Windows([], [], 0).batch(24)
+    x = torch.from_numpy(np.stack([window.picture for window in windows])).permute(0, 3, 1, 2).float() / 255
+    net = CornersNet().train()
+    optimiser = torch.optim.AdamW(net.parameters(), 1e-3)
+    losses, overlaps = [], []
+    for _ in range(30):
+        loss, overlap = corners.loss_of(net(x), windows, 0.5)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+        overlaps.append(overlap)
+    assert losses[-1] < 0.6 * losses[0]
     assert overlaps[-1] > overlaps[0] + 0.1
 
 
@@ -163,13 +183,26 @@ def test_the_locator_goes_on_from_its_checkpoint(tmp_path: Path, monkeypatch: py
     assert torch.load(checkpoint)["step"] > kept["step"] + 1000
 
 
+def test_the_second_look_goes_on_from_its_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corners, "BATCH", 4)
+    checkpoint = tmp_path / "fold0.pt"
+    first = corners.train(Windows([], [], 0), checkpoint, 0.01)
+    kept = torch.load(checkpoint)
+    again = corners.train(Windows([], [], 0), checkpoint, 0.01)
+    assert all(torch.equal(v, again.state_dict()[k]) for k, v in first.state_dict().items())
+    torch.save({**kept, "step": kept["step"] + 1000}, checkpoint)
+    corners.train(Windows([], [], 0), checkpoint, kept["el"] / 60 + 0.01)
+    assert torch.load(checkpoint)["step"] > kept["step"] + 1000
+
+
 def test_training_without_data_writes_models_that_the_unit_opens(tmp_path: Path) -> None:
     pytest.importorskip("tensorflow")
     out = ["--minutes", "0.05", "--out", str(tmp_path / "models")]
     assert locator.main([*out, "--runs", str(tmp_path / "locator")]) == 0
+    assert corners.main([*out, "--runs", str(tmp_path / "corners")]) == 0
     assert ocr.main([*out, "--runs", str(tmp_path / "ocr")]) == 0
     reader = Reader.open(tmp_path / "models")
-    assert [info.name for info in reader.models_info()] == ["locator", "ocr"]
+    assert [info.name for info in reader.models_info()] == ["locator", "corners", "ocr"]
     image = np.zeros((384, 640, 3), np.uint8)
     for detection in reader.locate(image):
         assert 0 <= reader.read(image, detection).confidence <= 1
