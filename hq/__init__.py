@@ -19,4 +19,5 @@ APPS = (
     "units",
     "public",
     "api",
+    "mail",
 )

@@ -134,6 +134,17 @@ SECURE_REFERRER_POLICY = "same-origin"
 SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEMO
 SECURE_HSTS_SECONDS = 0 if DEMO else 365 * 24 * 3600
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not DEMO
+# The agency's mail server (docs/hq-mail.md); without PLATEWARDEN_HQ_SMTP_HOST nothing is mailed.
+EMAIL_HOST = os.environ.get("PLATEWARDEN_HQ_SMTP_HOST", "")
+_SMTP_TLS = os.environ.get("PLATEWARDEN_HQ_SMTP_TLS", "starttls")
+EMAIL_USE_TLS, EMAIL_USE_SSL = _SMTP_TLS == "starttls", _SMTP_TLS == "tls"
+EMAIL_PORT = int(
+    os.environ.get("PLATEWARDEN_HQ_SMTP_PORT", {"starttls": "587", "tls": "465"}.get(_SMTP_TLS, "25"))
+)
+EMAIL_HOST_USER = os.environ.get("PLATEWARDEN_HQ_SMTP_USERNAME", "")
+SMTP_PASSWORD_FILE = os.environ.get("PLATEWARDEN_HQ_SMTP_PASSWORD_FILE", "")
+DEFAULT_FROM_EMAIL = os.environ.get("PLATEWARDEN_HQ_SMTP_FROM", "")
+EMAIL_TIMEOUT = 20
 CSRF_FAILURE_VIEW = "hq.site.errors.csrf_failure"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 ROOT_URLCONF = "hq.urls"

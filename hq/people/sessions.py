@@ -23,6 +23,7 @@ from hq.site import clock
 
 LOCK = timedelta(minutes=30)
 END = timedelta(hours=1)
+ELSEWHERE = "the account was used to log in elsewhere"
 _WRITE_EVERY = timedelta(seconds=20)
 
 
@@ -38,7 +39,7 @@ class SessionRules:
             return self.get_response(request)
         match = _match(request)
         if person.session_key != request.session.session_key:
-            return end(request, "the account was used to log in elsewhere")
+            return end(request, ELSEWHERE)
         idle = clock.now().timestamp() - float(request.session.get("seen", 0))
         if idle >= END.total_seconds():
             return end(request, "an hour without use")

@@ -1,0 +1,34 @@
+"""Mail what people must know."""
+
+from __future__ import annotations
+
+import smtplib
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from hq.mail import outbox
+
+
+class Command(BaseCommand):
+    help = "Mail new alarms to whoever must act, and what waits in the outbox; every ten minutes, by a timer."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--digest", action="store_true", help="today's digests too, as upkeep does")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if not outbox.configured():
+            raise CommandError("PLATEWARDEN_HQ_SMTP_HOST is not set: no mail can be sent", returncode=3)
+        try:
+            done = outbox.run(digest=options["digest"])
+        except outbox.Busy as busy:
+            self.stdout.write(str(busy))
+            return
+        except (smtplib.SMTPException, OSError) as error:
+            raise CommandError(
+                f"the access log cannot be written, and nobody can be told: {error}"
+            ) from error
+        self.stdout.write(f"{done.queued} mails made, {done.sent} sent, {done.waiting} waiting")
+        if done.trouble:
+            raise CommandError(done.trouble)

@@ -1,0 +1,248 @@
+"""The outbox: what a run makes, what the server took, what is tried again and when it is given up.
+
+A mail is written here in the transaction that notes what it tells, and sent after that: cut off between the
+two it goes out with the next run, perhaps twice, never not at all.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import smtplib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from email.utils import parseaddr
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+from django.conf import settings
+from django.core.mail import EmailMessage, get_connection
+from django.core.mail.backends.base import BaseEmailBackend
+from django.db import transaction
+
+from hq.log import chain
+from hq.mail import alarms, wording
+from hq.mail.models import Mail, NoDigest
+from hq.people.models import Person
+from hq.site import clock
+
+GIVE_UP: Final = timedelta(days=7)
+FIRST_WAIT: Final = timedelta(minutes=5)
+LONGEST_WAIT: Final = timedelta(hours=6)
+KEEP: Final = timedelta(days=90)
+STATES = Mail.State
+_FAILURES: Final = (smtplib.SMTPException, OSError)
+
+
+class Busy(Exception):
+    """Another run is under way."""
+
+
+@dataclass
+class Report:
+    """What a run did, in mails."""
+
+    queued: int = 0
+    sent: int = 0
+    failed: int = 0
+    waiting: int = 0
+    trouble: str = ""
+
+
+def configured() -> bool:
+    """Whether the agency's server is named."""
+    return bool(settings.EMAIL_HOST)
+
+
+def run(*, digest: bool) -> Report:
+    """Make what is new, send what is due; of a run that could not do all, `trouble` says why. Raises Busy.
+
+    While the access log is down only that is told; raises smtplib.SMTPException or OSError if it cannot be.
+    """
+    with _alone():
+        report = Report()
+        if not alarms.log_works():
+            _cry()
+            report.trouble = alarms.LOG_DOWN.text
+            return report
+        with transaction.atomic():
+            made = [*_alarm_mails(), *(_digests() if digest else ())]
+            _note(made)
+        report.queued = len(made)
+        _send_due(report)
+        _tidy()
+        report.waiting = Mail.objects.filter(state=STATES.WAITING).count()
+        return report
+
+
+def discard(mail: Mail) -> None:
+    """Take an undelivered mail out of sight; the caller writes the access record."""
+    mail.state, mail.ended_at, mail.body = STATES.DISCARDED, clock.now(), ""
+    mail.save(update_fields=["state", "ended_at", "body"])
+
+
+def undelivered() -> list[Mail]:
+    """What the server has not taken: given up, or tried in vain at least once."""
+    rows = Mail.objects.filter(state__in=(STATES.WAITING, STATES.FAILED)).exclude(error="")
+    return list(rows.select_related("person"))
+
+
+def unsent(age: timedelta) -> int:
+    """How many mails nobody has tried to send for so long."""
+    return Mail.objects.filter(state=STATES.WAITING, attempts=0, made_at__lt=clock.now() - age).count()
+
+
+def _alarm_mails() -> list[Mail]:
+    told: dict[int, tuple[Person, list[alarms.Standing]]] = {}
+    for one in alarms.news(alarms.standing()):
+        for person in one.recipients():
+            if person.email:
+                told.setdefault(person.pk, (person, []))[1].append(one)
+    return [_queue(Mail.Kind.ALARM, person, *wording.alarms(person, news)) for person, news in told.values()]
+
+
+def _digests() -> Iterator[Mail]:
+    stands = alarms.standing()
+    wants_none = set(NoDigest.objects.values_list("person_id", flat=True))
+    today = clock.today()
+    done = set(Mail.objects.filter(kind=Mail.Kind.DIGEST, day=today).values_list("person_id", flat=True))
+    for person in Person.objects.filter(state=Person.State.ACTIVE).exclude(email=""):
+        if person.pk in wants_none or person.pk in done or not person.is_active:
+            continue
+        if told := wording.digest(person, stands):
+            yield _queue(Mail.Kind.DIGEST, person, *told, day=today)
+
+
+def _queue(kind: str, person: Person, subject: str, body: str, **fields: object) -> Mail:
+    return Mail.objects.create(
+        kind=kind,
+        person=person,
+        address=person.email,
+        subject=subject,
+        body=body,
+        message_id=_message_id(),
+        **fields,
+    )
+
+
+def _note(made: Sequence[Mail]) -> None:
+    """One access record for all that a run made: to whom, what kind."""
+    if made:
+        chain.append(
+            kind="mail",
+            person=None,
+            action="mail.queue",
+            elements={
+                "kinds": sorted({m.kind for m in made}),
+                "to": sorted({m.person.username for m in made}),
+            },
+            result_count=len(made),
+        )
+
+
+def _send_due(report: Report) -> None:
+    due = Mail.objects.filter(state=STATES.WAITING, next_at__lte=clock.now()).select_related("person")
+    mails = list(due.order_by("next_at", "id"))
+    if not mails:
+        return
+    try:
+        server = connection()
+        server.open()
+    except _FAILURES as error:
+        report.trouble = f"the mail server cannot be reached: {_said(error)}"
+        for mail in mails:
+            _try_later(mail, report.trouble, report)
+        return
+    try:
+        for mail in mails:
+            _send(mail, server, report)
+    finally:
+        server.close()
+
+
+def _send(mail: Mail, server: BaseEmailBackend, report: Report) -> None:
+    if not mail.person.is_active:
+        discard(mail)
+        return
+    try:
+        server.send_messages([_message(mail.subject, mail.body, mail.address, mail.message_id)])
+    except _FAILURES as error:
+        report.trouble = f"{mail.address}: {_said(error)}"
+        _try_later(mail, _said(error), report)
+        return
+    mail.state, mail.ended_at, mail.body, mail.error = STATES.SENT, clock.now(), "", ""
+    mail.attempts += 1
+    mail.save(update_fields=["state", "ended_at", "body", "error", "attempts"])
+    report.sent += 1
+
+
+def _try_later(mail: Mail, why: str, report: Report) -> None:
+    mail.attempts += 1
+    mail.error = why[:300]
+    mail.next_at = clock.now() + min(FIRST_WAIT * 2 ** min(mail.attempts - 1, 10), LONGEST_WAIT)
+    report.failed += 1
+    with transaction.atomic():
+        if clock.now() - mail.made_at >= GIVE_UP:
+            mail.state, mail.ended_at = STATES.FAILED, clock.now()
+            chain.append(
+                kind="mail",
+                person=mail.person,
+                action="mail.give_up",
+                outcome="failed",
+                ids=[mail.pk],
+                note=why,
+            )
+        mail.save(update_fields=["attempts", "error", "next_at", "state", "ended_at"])
+
+
+def _tidy() -> None:
+    ended = (STATES.SENT, STATES.DISCARDED)
+    Mail.objects.filter(state__in=ended, ended_at__lt=clock.now() - KEEP).delete()
+
+
+def _cry() -> None:
+    """Tell that the log is down: at every run, as a database that takes no row remembers nothing either."""
+    one = alarms.Standing("log", alarms.LOG_DOWN)
+    server = connection()
+    server.open()
+    try:
+        for person in one.recipients():
+            if person.email:
+                subject, body = wording.alarms(person, [one])
+                server.send_messages([_message(subject, body, person.email, _message_id())])
+    finally:
+        server.close()
+
+
+def connection() -> BaseEmailBackend:
+    """To the agency's server; its password is read anew, so that a changed one needs no restart."""
+    file = settings.SMTP_PASSWORD_FILE
+    password = Path(file).read_text().partition("\n")[0].strip() if file else ""
+    backend: BaseEmailBackend = get_connection(password=password)
+    return backend
+
+
+def _message(subject: str, body: str, address: str, message_id: str) -> EmailMessage:
+    headers = {"Message-ID": message_id, "Auto-Submitted": "auto-generated", "Precedence": "list"}
+    return EmailMessage(subject, body, settings.DEFAULT_FROM_EMAIL, [address], headers=headers)
+
+
+def _message_id() -> str:
+    domain = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2]
+    return f"<{uuid4()}@{domain}>"
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".replace("\n", " ")[:300]
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    with (Path(settings.DATA) / "mail.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise Busy("another run of mail is under way") from error
+        yield

@@ -1,0 +1,463 @@
+"""Mails of HQ, sent to a real SMTP server: who gets which, once, and never a plate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import DatabaseError, transaction
+from django.test import Client
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from hq.log import chain
+from hq.log.models import AccessRecord
+from hq.mail import alarms, outbox, withheld, wording
+from hq.mail.alarms import Standing
+from hq.mail.models import Mail, NoDigest, Raised
+from hq.people.models import Appointment, Completion, Course, Grant, Person
+from hq.retention.alarms import Alarm
+from hq.site import doctor
+from hq.site.clock import today
+from tests.hq import kept
+from tests.hq.smtp_sink import Sink, serving
+
+pytestmark = pytest.mark.django_db
+People = Callable[..., Person]
+
+
+@pytest.fixture
+def sink(settings: Any, tmp_path: Path) -> Iterator[Sink]:
+    with serving() as sink:
+        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+        settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", sink.port
+        settings.EMAIL_USE_TLS = settings.EMAIL_USE_SSL = False
+        settings.DEFAULT_FROM_EMAIL = "HQ <hq@police.example>"
+        settings.DATA = tmp_path
+        yield sink
+
+
+@pytest.fixture
+def raised(monkeypatch: pytest.MonkeyPatch) -> list[Standing]:
+    """The alarms that stand, as a test sets them."""
+    held: list[Standing] = []
+    monkeypatch.setattr(alarms, "standing", lambda: list(held))
+    return held
+
+
+def _unit_alarm(text: str = "unit gate-1: not heard since 2026-06-03 12:00 UTC") -> Standing:
+    return Standing("units", Alarm("430.4-a", text))
+
+
+def _mail(**options: bool) -> str:
+    said = StringIO()
+    call_command("mail", stdout=said, **options)
+    return said.getvalue()
+
+
+def _text(mail: Any) -> str:
+    return str(mail.get_content())
+
+
+@pytest.mark.clause("430.2.1(c)")
+@pytest.mark.clause("430.4-a")
+def test_alarm_reaches_who_must_act_once_until_it_clears(
+    people: People, sink: Sink, raised: list[Standing], clock: Any
+) -> None:
+    people("administrator", email="admin@police.example")
+    people("technician", email="tech@police.example")
+    people("officer", email="officer@police.example")
+    raised.append(_unit_alarm())
+    assert "2 mails made, 2 sent, 0 waiting" in _mail()
+    assert {m["To"] for m in sink.mails} == {"admin@police.example", "tech@police.example"}
+    assert "430.4-a: unit gate-1: not heard since" in _text(sink.mails[0])
+    # A count that grows is the same alarm; another unit is another.
+    raised[0] = _unit_alarm("unit gate-1: not heard since 2026-06-03 13:30 UTC")
+    assert _mail().startswith("0 mails made")
+    raised.append(_unit_alarm("unit gate-2: not heard since 2026-06-03 13:30 UTC"))
+    assert _mail().startswith("2 mails made")
+    assert "gate-1" not in _text(sink.mails[-1])
+    # Cleared and back again is news.
+    standing, raised[:] = list(raised), []
+    assert _mail().startswith("0 mails made")
+    clock.advance(hours=1)
+    raised[:] = standing
+    assert _mail().startswith("2 mails made")
+    assert AccessRecord.objects.filter(action="mail.queue").count() == 3
+    assert chain.verify() is None
+
+
+@pytest.mark.parametrize(
+    ("source", "clause", "role"),
+    [
+        ("units", "430.4-a", "technician"),
+        ("units", "430.2-c", "commander"),
+        ("audits", "430.5(c)", "auditor"),
+        ("audits", "430.5-z", "custodian"),
+        ("retention", "430.4-d", "custodian"),
+        ("releases", "430.8(b)", "records_clerk"),
+        ("public", "430.2.1(g)", "administrator"),
+    ],
+)
+def test_alarm_goes_to_the_role_that_must_act(
+    people: People, sink: Sink, raised: list[Standing], source: str, clause: str, role: str
+) -> None:
+    for number, each in enumerate(("commander", "administrator", "custodian", "auditor", "officer", role)):
+        people(each, email=f"{each}{number}@police.example")
+    raised.append(Standing(source, Alarm(clause, "something is late")))
+    _mail()
+    reached = {str(m["To"]) for m in sink.mails}
+    assert any(address.startswith(role) for address in reached)
+    assert not any(address.startswith("officer") for address in reached)
+
+
+def test_alarm_for_a_role_that_nobody_holds_goes_to_the_commander(
+    people: People, sink: Sink, raised: list[Standing]
+) -> None:
+    people("commander", email="chief@police.example")
+    raised.append(_unit_alarm())
+    _mail()
+    assert len(sink.to("chief@police.example")) == 1
+
+
+def test_alarms_of_every_app_are_asked_for(people: People, sink: Sink) -> None:
+    """The real ones of an empty agency: no audit plan, an unpublished policy."""
+    people("auditor", email="auditor@police.example")
+    people("administrator", email="admin@police.example")
+    _mail()
+    assert "no audit plan is in force" in _text(sink.to("auditor@police.example")[0])
+    assert "the policy has not been published" in _text(sink.to("admin@police.example")[0])
+    assert {row.source for row in Raised.objects.all()} >= {"audits", "public"}
+
+
+@pytest.mark.clause("430.3-0")
+def test_account_used_in_two_places_is_told_to_the_administrator(people: People, client_for: Any) -> None:
+    person = people("officer")
+    first, second = client_for(person), client_for(person)
+    assert second.get("/").status_code == 200
+    first.get("/")
+    told = [one.alarm.text for one in alarms.standing() if one.alarm.clause == "430.3-0"]
+    assert told == [f"the account {person.username} was used to log in while it was in use elsewhere"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("3 reads of alpr are late", "14 reads of alpr are late", True),
+        ("unit car-7: hot list is 26 h old", "unit car-7: hot list is 27 h old", True),
+        ("unit 7: camera dark", "unit 8: camera dark", False),
+        ("breach 7 has no containment recorded", "breach 8 has no containment recorded", False),
+        ("the audit is overdue since 2026-06-01", "the audit is overdue since 2026-07-01", True),
+        ("unit car-7: camera dark", "unit car-8: camera dark", False),
+    ],
+)
+def test_alarm_is_the_same_while_only_a_count_or_a_day_changes(one: str, other: str, same: bool) -> None:
+    assert (_unit_alarm(one).key == _unit_alarm(other).key) is same
+
+
+@pytest.mark.clause("430.2.1(b)")
+@pytest.mark.clause("430.2-e")
+def test_digest_tells_what_waits_and_what_ends_within_30_and_7_days(
+    people: People, sink: Sink, raised: list[Standing], clock: Any
+) -> None:
+    commander = people("commander", email="chief@police.example")
+    sergeant = people("training_sergeant", email="sergeant@police.example")
+    officer = people("officer", email="officer@police.example", full_name="Jo Marsh")
+    people("officer", state="proposed")
+    day = clock.at.date()
+    for who, days in ((officer, 6), (sergeant, 200), (commander, 31)):
+        Completion.objects.create(
+            person=who, course=Course.objects.get(), completed_on=day, trainer="T", document="d",
+            expires_on=day + timedelta(days=days),
+        )  # fmt: skip
+    given = {"starts_on": day, "document": "d", "approved_at": clock.at}
+    Appointment.objects.create(person=officer, role="investigator", ends_on=day + timedelta(days=29), **given)
+    Grant.objects.create(person=officer, code="ncic", ends_on=day + timedelta(days=31), **given)
+    _mail(digest=True)
+    (mail,) = sink.to("officer@police.example")
+    soon, later = _text(mail).split("Ends within 30 days:")
+    assert f"{day + timedelta(days=6)}  your training ALPR use 1 (430.3(d))" in soon
+    assert "your appointment Investigator (430.2-e)" in later
+    assert "NCIC" not in _text(mail)
+    assert "Jo Marsh: training ALPR use 1" in _text(sink.to("sergeant@police.example")[0])
+    chief = _text(sink.to("chief@police.example")[0])
+    assert "1  accounts to approve" in chief
+    assert "Jo Marsh: appointment Investigator" in chief
+    assert "your training" not in chief
+
+
+@pytest.mark.clause("430.4-d")
+def test_custodian_is_told_of_holds_to_review(people: People, sink: Sink, raised: Any, clock: Any) -> None:
+    from hq.retention.models import Hold
+
+    administrator = people("administrator", email="admin@police.example")
+    Hold.objects.create(
+        kind="civil_evidence", case="26-1", requester="T. Attorney", reason="claim", placed_by=administrator,
+        review_on=clock.at.date() + timedelta(days=5), plate="8XYZ987", unit=kept.unit(),
+    )  # fmt: skip
+    people("custodian", email="custodian@police.example")
+    _mail(digest=True)
+    told = [_text(mail) for mail in sink.mails]
+    assert any("review of hold" in text for text in told)
+    assert not any("8XYZ987" in text or "26-1" in text for text in told)
+
+
+def test_digest_comes_once_a_day_and_not_to_whom_it_has_nothing_to_tell(
+    people: People, sink: Sink, raised: list[Standing], clock: Any
+) -> None:
+    people("commander", email="chief@police.example")
+    people("officer", email="officer@police.example")
+    people("officer", state="proposed")
+    for _ in range(2):
+        _mail(digest=True)
+    assert [m["To"] for m in sink.mails] == ["chief@police.example"]
+    clock.advance(days=1)
+    _mail(digest=True)
+    assert len(sink.mails) == 2
+
+
+def test_digest_can_be_switched_off_and_alarms_not(
+    people: People, sink: Sink, raised: list[Standing], client_for: Any
+) -> None:
+    chief = people("commander", email="chief@police.example")
+    people("officer", state="proposed")
+    client = client_for(chief)
+    assert b"Send me the daily digest" in client.get("/mail/own/").content
+    client.post("/mail/own/", {})
+    raised.append(Standing("units", Alarm("430.2-c", "unit gate-1: unapproved change: model")))
+    _mail(digest=True)
+    assert ["alarm" in str(m["Subject"]) for m in sink.mails] == [True]
+    client.post("/mail/own/", {"digest": "on"})
+    assert not NoDigest.objects.exists()
+    _mail(digest=True)
+    assert "digest" in _text(sink.mails[-1])
+
+
+@pytest.mark.clause("430.2.1(c)")
+def test_upkeep_mails_the_digests(people: People, sink: Sink, raised: list[Standing], settings: Any) -> None:
+    settings.SECRET_KEY_MISSING = False
+    people("commander", email="chief@police.example")
+    people("officer", state="proposed")
+    call_command("upkeep", stdout=StringIO())
+    assert "Daily digest" in _text(sink.mails[0])
+
+
+def test_mail_waits_for_a_server_that_is_down_and_is_sent_once(
+    people: People, sink: Sink, raised: list[Standing], settings: Any, clock: Any, client_for: Any
+) -> None:
+    administrator = people("administrator", email="admin@police.example")
+    raised.append(_unit_alarm())
+    settings.EMAIL_PORT = 9  # nobody listens there
+    with pytest.raises(CommandError, match="cannot be reached"):
+        _mail()
+    assert any("undelivered" in f.what for f in doctor.findings())
+    page = client_for(administrator).get("/mail/").content
+    assert b"admin@police.example" in page
+    assert b"cannot be reached" in page
+    settings.EMAIL_PORT = sink.port
+    assert "0 sent, 1 waiting" in _mail()  # not before its time
+    clock.advance(minutes=6)
+    assert "1 sent, 0 waiting" in _mail()
+    assert "0 sent" in _mail()
+    assert len(sink.mails) == 1
+    assert Mail.objects.get().body == ""
+    assert not any("undelivered" in f.what for f in doctor.findings())
+
+
+def test_mailbox_that_refuses_holds_up_nobody_and_is_given_up_after_a_week(
+    people: People, sink: Sink, raised: list[Standing], clock: Any, client_for: Any
+) -> None:
+    administrator = people("administrator", email="admin@police.example")
+    people("technician", email="gone@police.example")
+    sink.refuse = {"gone@police.example"}
+    raised.append(_unit_alarm())
+    for _ in range(40):
+        try:
+            _mail()
+        except CommandError as error:
+            assert "no such mailbox" in str(error)
+        clock.advance(hours=6)
+    assert [m["To"] for m in sink.mails] == ["admin@police.example"]
+    mail = Mail.objects.get(state="failed")
+    assert mail.attempts < 40
+    assert AccessRecord.objects.get(action="mail.give_up").person == mail.person
+    assert any("undelivered" in f.what for f in doctor.findings())
+    client_for(administrator).post(f"/mail/{mail.pk}/discard/")
+    assert not any("undelivered" in f.what for f in doctor.findings())
+    assert client_for(administrator).post(f"/mail/{mail.pk}/discard/").status_code == 403
+
+
+@pytest.mark.clause("CJIS SC-8")
+def test_mail_does_not_leave_unencrypted_where_the_server_offers_no_tls(
+    people: People, sink: Sink, raised: list[Standing], settings: Any
+) -> None:
+    settings.EMAIL_USE_TLS = True
+    people("administrator", email="admin@police.example")
+    raised.append(_unit_alarm())
+    with pytest.raises(CommandError):
+        _mail()
+    assert sink.raw == []
+    assert Mail.objects.get().state == "waiting"
+
+
+@pytest.mark.clause("CJIS AU-5")
+def test_log_that_cannot_be_written_is_told_at_once(
+    people: People, sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for role in ("auditor", "administrator", "commander", "officer"):
+        people(role, email=f"{role}@police.example")
+
+    def broken(*_: object, **__: object) -> None:
+        raise DatabaseError("disk is full")
+
+    assert alarms.log_works()
+    assert not AccessRecord.objects.exists()
+    monkeypatch.setattr(AccessRecord, "save", broken)
+    with pytest.raises(CommandError, match="access log cannot be written"):
+        _mail()
+    assert {m["To"] for m in sink.mails} == {
+        f"{role}@police.example" for role in ("auditor", "administrator", "commander")
+    }
+    assert "CJIS AU-5" in _text(sink.mails[0])
+
+
+def test_no_mail_to_an_account_that_is_shut(
+    people: People, sink: Sink, raised: list[Standing], settings: Any, clock: Any
+) -> None:
+    from hq.people import accounts
+
+    person = people("administrator", email="admin@police.example")
+    raised.append(_unit_alarm())
+    settings.EMAIL_PORT = 9
+    with pytest.raises(CommandError):
+        _mail()
+    accounts.suspend(person, "left")
+    settings.EMAIL_PORT = sink.port
+    clock.advance(hours=1)
+    _mail()
+    assert sink.mails == []
+    assert Mail.objects.get().state == "discarded"
+
+
+def test_command_says_what_is_not_set_up(settings: Any) -> None:
+    settings.EMAIL_HOST = ""
+    with pytest.raises(CommandError, match="PLATEWARDEN_HQ_SMTP_HOST"):
+        _mail()
+    assert any("no mail server is named" in f.what for f in doctor.findings())
+
+
+def test_doctor_names_whom_no_alarm_reaches(people: People, sink: Sink) -> None:
+    people("commander", full_name="Mute Commander")
+    people("auditor", email="auditor@police.example", full_name="Reached Auditor")
+    (found,) = [f.what for f in doctor.findings() if f.what.startswith("no mail reaches")]
+    assert "Mute Commander" in found
+    assert "Reached Auditor" not in found
+
+
+def test_two_runs_at_once_do_not_mail_twice(people: People, sink: Sink, raised: list[Standing]) -> None:
+    people("administrator", email="admin@police.example")
+    raised.append(_unit_alarm())
+    with outbox._alone():
+        assert "under way" in _mail()
+    assert sink.mails == []
+
+
+def test_mail_is_one_that_robots_do_not_answer(people: People, sink: Sink, raised: list[Standing]) -> None:
+    people("administrator", email="admin@police.example", full_name="Åsa\tWorth")
+    raised.append(_unit_alarm())
+    _mail()
+    (mail,) = sink.mails
+    assert mail["Auto-Submitted"] == "auto-generated"
+    assert str(mail["Message-ID"]).endswith("@police.example>")
+    assert mail["From"] == "HQ <hq@police.example>"
+    assert "http" not in _text(mail)
+
+
+_PLATES = st.from_regex(r"[1-9][A-Z]{2,3}[0-9]{2,3}", fullmatch=True)
+_SPACED = st.sampled_from(["{0}", "{0} ", "x {1} {2}", "{1}-{2}", "{1} - {2}", "see_{0}.", "no{0}x", "({0})"])
+
+
+@pytest.mark.clause("430.7-b")
+@hypothesis_settings(
+    max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
+@given(plates=st.lists(_PLATES, min_size=4, max_size=4, unique=True), form=_SPACED, lower=st.booleans())
+def test_no_plate_of_the_database_is_in_any_mail(
+    people: People, sink: Sink, raised: list[Standing], plates: list[str], form: str, lower: bool
+) -> None:
+    """Not even one that somebody typed into a name, a title, a course or whatever an alarm quotes."""
+    with transaction.atomic():
+        _fill(people, plates, lambda plate: _typed(form, plate, lower))
+        raised[:] = [
+            Standing("units", Alarm("430.2-c", f"unit gate-1: fault near {_typed(form, plate, lower)}"))
+            for plate in plates
+        ]
+        _mail(digest=True)
+        transaction.set_rollback(True)
+    assert len(sink.mails) == 2
+    for mail in sink.mails:
+        words = "".join(char for char in f"{mail['Subject']}{_text(mail)}" if char.isalnum()).upper()
+        assert not [plate for plate in plates if plate in words], words
+    sink.mails.clear()
+
+
+def _typed(form: str, plate: str, lower: bool) -> str:
+    text = form.format(plate, plate[:4], plate[4:])
+    return text.lower() if lower else text
+
+
+def _fill(people: People, plates: list[str], typed: Callable[[str], str]) -> None:
+    """Reads and a hit with these plates, and the same plates in names, titles and a course."""
+    read, other, named, listed = plates
+    for plate in (read, other, named):
+        hit = kept.a_hit(kept.read(plate))
+    type(hit).objects.filter(pk=hit.pk).update(entry_plate=listed)
+    course = Course.objects.create(
+        code="alpr", version="1", title=f"Stops of {typed(other)}", document="test", required_from=today()
+    )
+    chief = people(
+        "commander",
+        email="chief@police.example",
+        full_name=f"Jo {typed(read)}",
+        title=typed(listed),
+        trained=False,
+    )
+    Completion.objects.create(
+        person=chief, course=course, completed_on=today(), expires_on=today(), trainer="Test Trainer"
+    )
+    people("officer", full_name=f"Sam {typed(named)}", state="proposed")
+
+
+@given(text=st.text(max_size=60))
+@hypothesis_settings(max_examples=50, deadline=None)
+def test_text_without_a_plate_is_left_alone(text: str) -> None:
+    assert withheld.withhold([text]) == [text]
+
+
+def test_pattern_of_a_partial_plate_is_withheld_too(people: People) -> None:
+    from hq.lists.models import PartialPlate
+
+    fields = {f.name for f in PartialPlate._meta.local_concrete_fields}
+    assert "pattern" in fields
+    kept.read("7ABC123")
+    assert withheld.withhold(["saw 7abc 123 today", "7-ABC-123", "unit 7"]) == [
+        "saw [withheld] today",
+        "[withheld]",
+        "unit 7",
+    ]
+
+
+def test_outbox_is_closed_to_those_without_the_right(
+    people: People, client_for: Callable[..., Client]
+) -> None:
+    client = client_for(people("officer"))
+    assert client.get("/mail/").status_code == 403
+    assert client.post("/mail/1/discard/").status_code == 403
+    assert client.get("/mail/own/").status_code == 200
+    assert wording.digest(people("officer"), []) is None
