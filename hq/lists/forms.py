@@ -10,6 +10,7 @@ from django import forms
 from hq.lists import classes, manual, partials
 from hq.lists.models import CLASSES, HotList, HotListSource, ListGroup, Rules
 from hq.lists.versions import classes_on
+from hq.people import cases
 from hq.people.policy import Standing
 from hq.site import clock
 from plates.parsers import FIELDS
@@ -93,7 +94,7 @@ class StatedForm(forms.Form):
     """Purpose and case of what is entered: they go into the access log and onto the entry."""
 
     purpose = forms.ChoiceField()
-    case = forms.CharField(label="Case or incident number", max_length=64)
+    case = forms.CharField(label="Case or incident number", max_length=64, validators=[cases.validate])
 
     def __init__(self, standing: Standing, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

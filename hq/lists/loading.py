@@ -19,6 +19,7 @@ from typing import Final
 
 from django.conf import settings
 
+from hq.lists import standing
 from hq.lists.errors import ListRefused
 from hq.lists.models import HotList, HotListSource, HotListVersion, Upload
 from hq.lists.sift import Layout, Tally, sift
@@ -185,7 +186,7 @@ def _load(hot_list: HotList, by: Person, uploads: list[Upload]) -> HotListVersio
             SourceFile(upload.source, upload.file_name, handle)
             for upload, handle in zip(uploads, handles, strict=True)
         ]
-        version = import_files(hot_list, files, by=by)
+        version = standing.put_in_force(import_files(hot_list, files, by=by))
     except (HotListFormatError, ListRefused, OSError) as error:
         fault = error.strerror or "cannot be read" if isinstance(error, OSError) else str(error)
         logger.error("list %s: the load was refused", hot_list)

@@ -16,6 +16,7 @@ from hq.lists.errors import ListRefused
 from hq.lists.models import ListGroup, ManualEntry, PartialPlate, Rules
 from hq.lists.versions import classes_on
 from hq.log import chain
+from hq.people import cases
 from hq.people.models import Person
 from hq.site import clock
 from plates.errors import TextError
@@ -108,8 +109,8 @@ def check_class(name: str) -> None:
 
 def check_entered(reason: str, case_number: str, expiry: date, most_days: int) -> None:
     """Raise ListRefused unless reason, case and an expiry within `most_days` are given (rec 20, 48)."""
-    if not case_number.strip():
-        raise ListRefused("430.5(b)", "an entry needs the number of its case or incident")
+    if why := cases.number_fault(case_number):
+        raise ListRefused("430.5(b)", f"an entry needs the number of its case or incident: {why}")
     if not reason.strip():
         raise ListRefused("430.2-a", "an entry needs its reason, in words that an officer understands")
     today = clock.today()

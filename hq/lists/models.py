@@ -87,6 +87,21 @@ class ListGroup(models.Model):
         return self.name
 
 
+class Member(models.Model):
+    """Which group's list a unit may ask for; in no group it gets none, as a piece holds listed plates."""
+
+    unit = models.OneToOneField(Unit, models.PROTECT, primary_key=True, related_name="list_member")
+    group = models.ForeignKey(ListGroup, models.PROTECT, related_name="members")
+    put_by = models.ForeignKey(_PEOPLE, models.PROTECT, null=True, related_name="+")
+    put_at = models.DateTimeField()
+
+    class Meta:
+        ordering: ClassVar = ["unit"]
+
+    def __str__(self) -> str:
+        return f"{self.unit_id} in {self.group.name}"
+
+
 class HotList(models.Model):
     """One list that is loaded again and again from the same sources.
 
@@ -159,6 +174,50 @@ class HotListSource(models.Model):
         )
 
 
+class StandingApproval(models.Model):
+    """The Commander's leave, given beforehand, for the daily load of one source within bounds (430.2-d).
+
+    `terms` are the layout, group, classes and days that it was given for. `most_change` is in percent of the
+    source's entries in force: what is added, changed and removed together.
+    """
+
+    source = models.ForeignKey(HotListSource, models.PROTECT, related_name="standing")
+    terms = models.JSONField()
+    most_entries = models.PositiveIntegerField(validators=[MinValueValidator(1)])
+    most_change = models.PositiveSmallIntegerField(validators=[MinValueValidator(1), MaxValueValidator(100)])
+    ends_on = models.DateField()
+    reason = models.CharField(max_length=200)
+    proposed_by = models.ForeignKey(_PEOPLE, models.PROTECT, related_name="+")
+    proposed_at = models.DateTimeField()
+    approved_by = models.ForeignKey(_PEOPLE, models.PROTECT, null=True, blank=True, related_name="+")
+    approved_at = models.DateTimeField(null=True, blank=True)
+    ended_by = models.ForeignKey(_PEOPLE, models.PROTECT, null=True, blank=True, related_name="+")
+    ended_at = models.DateTimeField(null=True, blank=True)
+    ended_why = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["-pk"]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(approved_by=None) | ~Q(approved_by=F("proposed_by")),
+                name="lists_standing_second_person",
+            ),
+            models.UniqueConstraint(
+                fields=["source"],
+                condition=Q(approved_at__isnull=False, ended_at=None),
+                name="lists_one_standing_in_force",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"standing approval {self.pk}"
+
+    @property
+    def imported_by(self) -> models.Model:
+        """Who may not approve it, by the name that the table of rights has for them."""
+        return self.proposed_by
+
+
 class HotListVersion(models.Model):
     """One load of a list: from which files, what it changes, who prepared it and who approved it.
 
@@ -187,6 +246,7 @@ class HotListVersion(models.Model):
     prepared_at = models.DateTimeField()
     approved_by = models.ForeignKey(_PEOPLE, models.PROTECT, null=True, related_name="+")
     approved_at = models.DateTimeField(null=True)
+    standing = models.ManyToManyField(StandingApproval, related_name="versions")
     published_at = models.DateTimeField(null=True)
     ended_by = models.ForeignKey(_PEOPLE, models.PROTECT, null=True, related_name="+")
     ended_at = models.DateTimeField(null=True)
@@ -495,5 +555,6 @@ class Upload(models.Model):
 
 protect(Rules, allow=("approved_by", "approved_at"))
 protect(Publication)
+protect(StandingApproval, allow=("approved_by", "approved_at", "ended_by", "ended_at", "ended_why"))
 protect(ManualEntry, allow=("withdrawn_by", "withdrawn_at", "withdrawn_why"))
 protect(PartialPlate, allow=("withdrawn_by", "withdrawn_at", "withdrawn_why"))

@@ -13,13 +13,16 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import closing
+from datetime import timedelta
 from typing import Final
 
 from django.db import close_old_connections
 from nacl.signing import SigningKey
 
 from hq.lists import publish
-from hq.lists.models import ListGroup, Publication, UnitListState
+from hq.lists.models import ListGroup, Member, Publication, UnitListState
+from hq.log import chain
+from hq.log.models import AccessRecord
 from hq.records.models import Unit
 from hq.site import clock
 from mqtt import hotlists, messages, topics
@@ -37,6 +40,9 @@ LOOK_S: Final = 1.0
 PIECE_EXPIRY_S: Final = 600
 MOST_PIECES: Final = 64
 """In one answer; units ask for 16 at a time."""
+
+REFUSED_AGAIN: Final = timedelta(hours=1)
+"""A refusal of the same unit is logged again after this."""
 
 _IDLE_S: Final = 0.5
 
@@ -163,12 +169,16 @@ def note_status(unit_id: str, status: Status) -> None:
 
 
 def note_request(unit_id: str, request: ChunkRequest) -> Publication | None:
-    """The publication that an enrolled unit asks pieces of; None for another's, or for another unit.
+    """The publication that an enrolled unit of its group asks pieces of; None where it gets none.
 
-    A piece holds every listed plate, so a unit that is not enrolled gets none (430.2-c).
+    A piece holds every listed plate, so a unit that is not enrolled gets none (430.2-c), nor does one of
+    another group or of no group (430.3(e)). Both are refused and logged.
     """
     if not _enrolled(unit_id):
-        logger.warning("unit %s asks for a hot list and is not enrolled", unit_id)
+        _refuse(unit_id, request, "430.2-c: the unit is not enrolled")
+        return None
+    if not Member.objects.filter(unit=unit_id, group__name=request.list_id).exists():
+        _refuse(unit_id, request, "430.3(e): the unit is not of this list's group")
         return None
     found = Publication.objects.filter(group__name=request.list_id, version=request.version).first()
     if found is None:
@@ -177,6 +187,29 @@ def note_request(unit_id: str, request: ChunkRequest) -> Publication | None:
         unit_id=unit_id, defaults={"group_id": found.group_id, "asked_at": clock.now()}
     )
     return found
+
+
+def _refuse(unit_id: str, request: ChunkRequest, why: str) -> None:
+    """Log a refusal, once an hour for a unit: one that asks all the time must not fill the log."""
+    logger.warning("unit %s asks for a hot list: %s", unit_id, why)
+    said = AccessRecord.objects.filter(
+        kind="lists",
+        action="lists.pieces",
+        username=unit_id,
+        at__gte=clock.now() - REFUSED_AGAIN,
+        note=why,
+    )
+    if not said.exists():
+        chain.append(
+            kind="lists",
+            person=None,
+            username=unit_id,
+            action="lists.pieces",
+            elements={"unit": unit_id, "list": request.list_id, "version": request.version},
+            ids=[request.list_id],
+            outcome="refused",
+            note=why,
+        )
 
 
 def _enrolled(unit_id: str) -> bool:

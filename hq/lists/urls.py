@@ -2,13 +2,18 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from hq.lists import entry_views, views
+from hq.lists import entry_views, standing_views, views
 
 app_name = "lists"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", views.index, name="index"),
     path("new/", views.edit, name="new"),
     path("groups/new/", views.new_group, name="new_group"),
+    path("groups/members/", standing_views.member, name="member"),
+    path("standing/", standing_views.approvals, name="approvals"),
+    path("standing/new/<int:pk>/", standing_views.propose, name="propose_standing"),
+    path("standing/<int:pk>/approve/", standing_views.approve, name="approve_standing"),
+    path("standing/<int:pk>/end/", standing_views.end, name="end_standing"),
     path("<int:pk>/", views.detail, name="list"),
     path("<int:pk>/edit/", views.edit, name="edit"),
     path("<int:pk>/sources/new/", views.source, name="new_source"),

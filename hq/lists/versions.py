@@ -94,20 +94,28 @@ def approve(version: HotListVersion, *, by: Person) -> HotListVersion:
         held = HotListVersion.objects.select_for_update(of=("self",)).get(pk=version.pk)
         if held.state != "draft":
             raise ListRefused("430.2-d", f"{held} is {held.state}, not a draft")
-        if held.prepared_by_id == by.pk:
-            raise ListRefused(
-                "430.2-d", "a second person approves a list: not the one who prepared it", "the Commander"
-            )
-        former = in_force(held.hot_list)
-        if former is not None and former.pk != held.former_id:
-            raise ListRefused("430.2-d", f"{former} came into force meanwhile; load this one again")
-        now = clock.now()
-        if former is not None:
-            _end(former, "superseded", by, now, f"by version {held.number}")
-        held.state, held.approved_by, held.approved_at = "approved", by, now
-        held.save(update_fields=["state", "approved_by", "approved_at"])
+        put_in_force(held, by)
         _log(held, by, "lists.approve")
     return held
+
+
+def put_in_force(held: HotListVersion, by: Person) -> None:
+    """Make a locked draft the version that counts; who decides that, and the log, are the caller's.
+
+    Raises ListRefused if `by` prepared it, or a newer one is in force.
+    """
+    if held.prepared_by_id == by.pk:
+        raise ListRefused(
+            "430.2-d", "a second person approves a list: not the one who prepared it", "the Commander"
+        )
+    former = in_force(held.hot_list)
+    if former is not None and former.pk != held.former_id:
+        raise ListRefused("430.2-d", f"{former} came into force meanwhile; load this one again")
+    now = clock.now()
+    if former is not None:
+        _end(former, "superseded", by, now, f"by version {held.number}")
+    held.state, held.approved_by, held.approved_at = "approved", by, now
+    held.save(update_fields=["state", "approved_by", "approved_at"])
 
 
 def withdraw(version: HotListVersion, *, by: Person, why: str) -> HotListVersion:

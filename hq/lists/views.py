@@ -15,7 +15,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
-from hq.lists import ageing, loading, masking, retro, versions
+from hq.lists import ageing, groups, loading, masking, retro, standing, versions
 from hq.lists.errors import ListRefused
 from hq.lists.forms import GroupForm, ListForm, MappingForm, RulesForm, SourceForm, UploadForm, WhyForm
 from hq.lists.models import HotList, HotListEntry, HotListSource, HotListVersion, ListGroup, Rules, Upload
@@ -45,6 +45,8 @@ def index(request: PageRequest) -> HttpResponseBase:
         "drafts": HotListVersion.objects.filter(state="draft").select_related("hot_list", "prepared_by"),
         "groups": ListGroup.objects.annotate(count=Count("lists")),
         "units": ageing.units(),
+        "without": groups.without(),
+        "standing": [one for one in HotListSource.objects.all() if standing.current(one)],
         "ending": ageing.ending(),
         "classes": [(name.value, rule, name.value in on) for name, rule in CLASS_RULES.items()],
         "may_import": may(request.person, "lists.import"),

@@ -18,7 +18,7 @@ from django.db import connections
 from nacl.public import PrivateKey
 
 from firmware.hotlist import HotList as UnitList
-from hq.lists import ageing, loading, manual, partials, publish, versions
+from hq.lists import ageing, groups, loading, manual, partials, publish, versions
 from hq.lists.models import (
     HotList,
     HotListSource,
@@ -120,8 +120,8 @@ def publisher(port: int) -> Iterator[None]:
 def test_a_unit_takes_a_published_list_into_force_and_then_only_what_changed(
     tmp_path: Path, source: HotListSource, people: tuple[Person, Person]
 ) -> None:
-    Registered.objects.create(unit_id="pole-1", state="enrolled")
     group, file = source.hot_list.group, tmp_path / "unit" / "hotlist.sqlite"
+    groups.put(Registered.objects.create(unit_id="pole-1", state="enrolled"), group, by=people[0])
     version = in_force(source, ROWS, people)
     with Broker(tmp_path / "broker") as broker, publisher(broker.port):
         wait_for(lambda: publish.current(group))
@@ -170,19 +170,34 @@ def test_a_unit_takes_a_published_list_into_force_and_then_only_what_changed(
 
 
 @pytest.mark.clause("430.2-c")
-def test_a_unit_that_is_not_enrolled_gets_no_piece(
+@pytest.mark.clause("430.3(e)")
+def test_a_unit_that_is_not_enrolled_or_of_another_group_gets_no_piece(
     tmp_path: Path, source: HotListSource, people: tuple[Person, Person]
 ) -> None:
     in_force(source, ROWS[:10], people)
     made = publish.publish_due(source.hot_list.group, publish.signing_key())
     assert made is not None
-    Registered.objects.create(unit_id="pole-1", state="enrolled")
-    Registered.objects.create(unit_id="stolen-trailer", state="revoked")
+    detectives = ListGroup.objects.create(name="detectives")
+    for name, state, group in (
+        ("pole-1", "enrolled", source.hot_list.group),
+        ("stolen-trailer", "revoked", source.hot_list.group),
+        ("of-another-group", "enrolled", detectives),
+    ):
+        groups.put(Registered.objects.create(unit_id=name, state=state), group, by=people[0])
+    Registered.objects.create(unit_id="of-no-group", state="enrolled")
     with Broker(tmp_path / "broker") as broker, publisher(broker.port):
         assert retained(broker.port) == made.version
         assert asked(broker.port, "pole-1", made) == 1
         assert asked(broker.port, "stolen-trailer", made) == 0
-        assert asked(broker.port, "never-heard-of", made) == 0
+        for name in ("never-heard-of", "of-another-group", "of-no-group"):
+            assert asked(broker.port, name, made) == 0
+    refused = AccessRecord.objects.filter(action="lists.pieces", outcome="refused")
+    assert {(row.username, row.note[:8]) for row in refused} == {
+        ("stolen-trailer", "430.2-c:"),
+        ("never-heard-of", "430.2-c:"),
+        ("of-another-group", "430.3(e)"),
+        ("of-no-group", "430.3(e)"),
+    }
     assert not UnitListState.objects.exclude(pk="pole-1").exists()
 
 
