@@ -19,7 +19,7 @@ from hq.api.openapi import DOCUMENT
 from hq.lists import masking
 from hq.people.decorators import public_page
 from hq.records.models import Hit, Read
-from hq.search import finding
+from hq.search import canvass, finding
 from hq.search.asked import SCAN, Asked, AskedError, Box, Circle, plate_text
 from hq.search.finding import Reach, reach_of
 from hq.site import clock
@@ -53,6 +53,7 @@ def reads(call: Call) -> dict[str, Any]:
             area=_area(call.query),
         )
         asked.check()
+        canvass.check_deployment(asked, call.person, call.case)
     except AskedError as error:
         raise BadRequest(f"{error.field}: {error}") from None
     limit, page, asof = _paging(call.query)

@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 
+from hq.people import cases
 from hq.retention.forms import MomentField, ScopeForm
 from hq.retention.models import Hold
 from hq.site import clock
@@ -14,7 +15,7 @@ from hq.site import clock
 class RequestForm(ScopeForm):
     """A package to ask for."""
 
-    case = forms.CharField(label="Case number", max_length=64)
+    case = forms.CharField(label="Case number", max_length=64, validators=[cases.validate])
     reason = forms.CharField(label="What it is evidence of", max_length=500, widget=forms.Textarea)
     hold = forms.ModelChoiceField(
         Hold.objects.filter(released_at__isnull=True),

@@ -12,7 +12,7 @@ from django.db import transaction
 
 from hq.evidence import bag, collect
 from hq.evidence.models import Made, Package
-from hq.people import purposes
+from hq.people import cases, purposes
 from hq.people.models import Person
 from hq.people.policy import Refused, check
 from hq.retention.models import Hold
@@ -36,8 +36,8 @@ def request(
 ) -> Package:
     """Ask for a package. Raises Refused without the right or a case number, ScopeError."""
     check(person, "evidence.request", purpose=purpose, case=case)
-    if not case.strip():
-        raise Refused("430.4-e", "an evidence package needs a case number", "nobody: enter it on this page")
+    if why := cases.number_fault(case):
+        raise Refused("430.4-e", f"an evidence package needs a case number: {why}", "nobody: enter it")
     scope.check()
     package = Package(
         case=case.strip(),

@@ -16,7 +16,7 @@ from django.db.models import Q, QuerySet
 
 from hq.evidence import bag, collect, packages
 from hq.hits import corrections
-from hq.people import purposes
+from hq.people import cases, purposes
 from hq.people.models import Person
 from hq.people.policy import Refused, check
 from hq.releases import partners
@@ -58,8 +58,8 @@ def register(
     other = kind == ReleaseRequest.Kind.OTHER
     if not other:
         partners.check_may_receive(partner)
-        if not case.strip():
-            raise Refused("430.8(a)3", "the purpose needs its case number", "the requesting agency")
+        if why := cases.number_fault(case, own=False):
+            raise Refused("430.8(a)3", f"the purpose needs its case number: {why}", "the requesting agency")
         (scope or Scope()).check()
     document.seek(0)
     digest = hashlib.sha256(document.read()).hexdigest()

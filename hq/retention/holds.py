@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
+from hq.people import cases
 from hq.people.models import Person
 from hq.people.policy import Refused, check
 from hq.records.models import Read
@@ -34,6 +35,8 @@ def place(
 ) -> Hold:
     """Place a hold; it works at once. Raises Refused, ScopeError, ValidationError."""
     check(person, "holds.place", purpose=purpose, case=case)
+    if why := cases.number_fault(case, own=False):
+        raise Refused("430.4-d", f"a hold needs the number of its case: {why}", "nobody: enter it")
     scope.check()
     if review_on <= clock.today():
         raise ScopeError("review date: must lie ahead")

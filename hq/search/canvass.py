@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from hq.people.models import Person
 from hq.records.models import Read
+from hq.search.asked import Asked, AskedError
+from hq.units import deployments
 from plates.lookalike import fold
 
 MOST: Final = 5_000
@@ -72,6 +75,22 @@ class Seen:
             self.stays[-1].reads += 1
         else:
             self.stays.append(Stay(read.at, read.at))
+
+
+def check_deployment(asked: Asked, person: Person, case: str) -> None:
+    """Raise AskedError for a deployment that is none, that the person may not see, or is another incident's.
+
+    Beside a plate a deployment only narrows a search; without one it lays open all that was read there, which
+    takes the number of its incident.
+    """
+    if not asked.deployment:
+        return
+    held = deployments.visible(person, asked.deployment)
+    if held is None:
+        raise AskedError("deployment", "there is no such deployment, or none that you may see (430.3(c)-1)")
+    if not asked.plate and not deployments.of_incident(held, case):
+        why = "this deployment is another incident's: state that one's number as the case (430.3(c)-1)"
+        raise AskedError("deployment", why)
 
 
 def report(reads: Iterable[Read]) -> list[Seen]:

@@ -21,6 +21,7 @@ from hq.retention.scope import like_of
 from hq.search.asked import Asked, Box, Circle
 from hq.search.models import Shift
 from hq.site import clock
+from hq.units import deployments
 from plates.lookalike import CLASSES, fold
 
 MOST: Final = 10_000
@@ -149,7 +150,7 @@ def _bounds(asked: Asked) -> Q:
     if asked.unit:
         found &= Q(unit=asked.unit)
     if asked.deployment:
-        found &= Q(deployment=asked.deployment)
+        found &= deployments.within(asked.deployment)
     return found
 
 

@@ -11,7 +11,7 @@ from django import forms
 from hq.people.models import Person, Role
 from hq.people.policy import Standing
 from hq.records.models import Unit
-from hq.search import localtime
+from hq.search import canvass, localtime
 from hq.search.asked import Asked, AskedError, Box, Circle, plate_text
 from hq.search.finding import Reach
 from hq.search.models import Shift
@@ -57,6 +57,7 @@ class PurposeFields(forms.Form):
 
     def __init__(self, standing: Standing, reach: Reach, data: Any = None, **kwargs: Any) -> None:
         super().__init__(data, **kwargs)
+        self.person = standing.person
         self.reach = reach
         choices = [(p.code, f"{p.title} ({p.clause})") for p in standing.purposes()]
         self.fields["purpose"].choices = choices  # type: ignore[attr-defined]
@@ -127,11 +128,12 @@ class SearchForm(PurposeFields, WhereFields):
         self.fields["unit"].queryset = units  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any]:
-        data = super().clean()
+        data: dict[str, Any] = super().clean() or {}
         if not self.errors:
             try:
                 self.asked = self._asked(data)
                 self.asked.check()
+                canvass.check_deployment(self.asked, self.person, data["case"])
             except AskedError as error:
                 self.add_error(error.field if error.field in self.fields else None, str(error))
         return data

@@ -32,6 +32,7 @@ from hq.search.forms import MOST_PAGES, CanvassForm, SearchForm, ShiftForm
 from hq.search.models import Shift
 from hq.site import clock
 from hq.site.models import Settings
+from hq.units import deployments
 
 SIZE: Final = 25
 """Reads of a page."""
@@ -151,7 +152,9 @@ def timeline(request: PageRequest, pk: UUID) -> HttpResponseBase:
 @require_safe
 def canvass_form(request: PageRequest) -> HttpResponseBase:
     """Ask for a canvass."""
-    return _ask(request, _blank(request, CanvassForm), "search/canvass_form.html")
+    held = deployments.visible(request.person, request.GET.get("deployment", ""))
+    named = {"deployment": held.code, "case": held.incident} if held else {}
+    return _ask(request, _blank(request, CanvassForm, named), "search/canvass_form.html")
 
 
 @require_POST
@@ -251,8 +254,8 @@ def _shifts(request: PageRequest, filled: ShiftForm) -> HttpResponse:
     return render(request, "search/shifts.html", context)
 
 
-def _blank(request: PageRequest, kind: type[_Form]) -> _Form:
-    """The empty form, with the purpose that is in force."""
+def _blank(request: PageRequest, kind: type[_Form], named: dict[str, str] | None = None) -> _Form:
+    """The empty form, with the purpose that is in force and what is named already."""
     session = request.session
     person, _, agency = str(session.get("on_behalf_of", "")).partition(", ")
     initial = {
@@ -260,7 +263,7 @@ def _blank(request: PageRequest, kind: type[_Form]) -> _Form:
         "case": session.get("case", ""),
         "behalf_person": person[:60],
         "behalf_agency": agency[:60],
-    }
+    } | (named or {})
     standing = Standing(request.person)
     return kind(standing, finding.reach_of(standing), initial=initial)
 

@@ -14,8 +14,9 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
+from hq.people import cases
 from hq.people.models import Person
-from hq.people.policy import Refused, check
+from hq.people.policy import Refused, check, may
 from hq.records.models import Read, Unit
 from hq.site import clock
 from hq.units.models import Deployment, Device
@@ -50,6 +51,8 @@ def open_one(
         raise ValidationError({"units": "Name at least one unit."})
     if strange := [unit for unit in held if unit.state != Unit.State.ENROLLED]:
         raise ValidationError({"units": f"Not enrolled: {', '.join(map(str, strange))}."})
+    if why := cases.number_fault(deployment.incident):
+        raise ValidationError({"incident": why})
     deployment.opened_by = person
     deployment.full_clean()
     deployment.save(force_insert=True)
@@ -79,15 +82,34 @@ def stop(person: Person, pk: int) -> Deployment:
     return held
 
 
+def visible(person: Person, code: str) -> Deployment | None:
+    """The deployment of that code; None where there is none, or none that the person may see."""
+    held = Deployment.objects.filter(code=code).first()
+    return held if held is not None and may(person, "deployments.view") else None
+
+
+def of_incident(deployment: Deployment, number: str) -> bool:
+    """Whether that is the number of the incident that it was opened for."""
+    return deployment.incident.strip().casefold() == number.strip().casefold()
+
+
 def reads(deployment: Deployment) -> QuerySet[Read]:
     """The reads of a deployment: those that carry its code, and its units' while it ran."""
-    within = Q(deployment=deployment.code)
-    if deployment.started_at is not None:
-        during = Q(unit__in=deployment.units.all(), at__gte=deployment.started_at)
-        if deployment.stopped_at is not None:
-            during &= Q(at__lt=deployment.stopped_at)
-        within |= during
-    return Read.objects.filter(within)
+    return Read.objects.filter(within(deployment.code))
+
+
+def within(code: str) -> Q:
+    """Which reads belong to the deployment of a code; of one that HQ does not know, those that carry it."""
+    # Naming the index's own condition lets SQLite use it: it does not see that a code is not "".
+    found = Q(deployment=code) & ~Q(deployment="")
+    held = Deployment.objects.filter(code=code, started_at__isnull=False).first()
+    if held is not None:
+        units = sorted(held.units.values_list("pk", flat=True))
+        during = Q(unit__in=units, at__gte=held.started_at)
+        if held.stopped_at is not None:
+            during &= Q(at__lt=held.stopped_at)
+        found |= during
+    return found
 
 
 def strays(now: datetime | None = None) -> list[Stray]:

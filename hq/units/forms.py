@@ -8,6 +8,7 @@ from typing import Any
 from django import forms
 from django.core.validators import RegexValidator
 
+from hq.people import cases
 from hq.people.forms import day
 from hq.records.models import Unit
 from hq.site import clock
@@ -132,6 +133,7 @@ class DeploymentForm(forms.ModelForm):  # type: ignore[type-arg]
         super().__init__(*args, **kwargs)
         enrolled = Unit.objects.filter(state=Unit.State.ENROLLED)
         self.fields["units"].queryset = enrolled  # type: ignore[attr-defined]
+        self.fields["incident"].validators.append(cases.validate)
 
     def clean_until(self) -> datetime:
         """Later than now."""

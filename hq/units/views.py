@@ -222,6 +222,7 @@ def deployments(request: PageRequest) -> HttpResponseBase:
         "strays": service.strays(),
         "may_open": may(request.person, "deployments.open"),
         "may_start": may(request.person, "deployments.start_stop"),
+        "may_canvass": may(request.person, "deployments.canvass"),
     }
     return render(request, "units/deployments.html", context)
 

@@ -20,12 +20,27 @@ from hq.records.models import Fragment, Hit, Picture, Read, Revision, Unit
 from hq.retention import proposals, schedules
 from hq.retention.models import Authority, Proposal, Schedule
 from hq.site import clock
+from hq.units.models import Deployment
 
 _numbers = itertools.count(1)
 
 
 def unit(name: str = "gate-1", category: str = "alpr") -> Unit:
     return Unit.objects.get_or_create(unit_id=name, defaults={"state": "enrolled", "category": category})[0]
+
+
+def deployment(
+    code: str = "D-7", incident: str = "26-100", on: Sequence[Unit] = (), **fields: Any
+) -> Deployment:
+    """A deployment for an incident, not started."""
+    by, _ = Person.objects.get_or_create(
+        username="opener", defaults={"full_name": "Opener", "title": "Sergeant", "agency": "Test PD"}
+    )
+    values = {"kind": "shooting", "area": "Test Street", "requested_by": "Sergeant", "opened_by": by}
+    until = clock.now() + timedelta(days=1)
+    made = Deployment.objects.create(code=code, incident=incident, until=until, **values | fields)
+    made.units.set(on)
+    return made
 
 
 def read(

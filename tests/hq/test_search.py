@@ -107,6 +107,7 @@ def test_page_says_before_what_the_log_will_say_and_after_what_it_said(investiga
 def test_nothing_is_shown_where_the_log_cannot_be_written(
     investigator: Client, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
+    kept.deployment("D-7")
     row = kept.read("7ABC123", pictures=(), deployment="D-7")
     jpeg_of(row)
     investigator.post("/search/results/", WHY | {"plate": "7ABC123"})
@@ -505,6 +506,7 @@ def test_canvass_lists_each_plate_once_with_its_stays(investigator: Client, cloc
         for minute in minutes:
             kept.read(text, at=clock.at - timedelta(hours=4) + timedelta(minutes=minute), deployment="D-7")
 
+    kept.deployment("D-7")
     seen("7STAY11", 0, 10, 25)
     seen("7BACK11", 0, 5, 90, 100)
     seen("8ABO123", 3)
@@ -525,6 +527,7 @@ def test_canvass_lists_each_plate_once_with_its_stays(investigator: Client, cloc
 def test_canvass_needs_a_place_and_is_whole_or_not_at_all(
     investigator: Client, people: People, client_for: ClientFor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    kept.deployment("D-7")
     for _ in range(4):
         kept.read("7ABC123", deployment="D-7")
     assert investigator.get("/search/canvass/").status_code == 200
@@ -652,3 +655,67 @@ def test_result_pages_want_a_post_of_this_site(people: People, client_for: Clien
     strict = Client(enforce_csrf_checks=True)
     strict.cookies = client.cookies
     assert strict.post("/search/results/", WHY | {"plate": "7ABC123"}).status_code == 403
+
+
+@pytest.mark.clause("430.3(c)-1")
+def test_canvass_is_of_a_deployment_that_is_there_of_the_incident_and_the_persons_to_see(
+    investigator: Client, people: People, client_for: ClientFor
+) -> None:
+    kept.deployment("D-7", incident="26-100")
+    kept.deployment("D-8", incident="26-200")
+    row = kept.read("7ABC123", deployment="D-7")
+    kept.read("7ABC123", deployment="D-8")
+    kept.read("7ABC123", deployment="D-9")  # a code that nobody opened
+
+    def canvassed(code: str, client: Client = investigator) -> str:
+        return client.post("/search/canvass/report/", WHY | {"deployment": code}).content.decode()
+
+    assert "1 plate" in canvassed("D-7")
+    assert last("deployments.canvass").ids == [str(row.pk)]
+    for code, why in (
+        ("D-8", "another incident"),
+        ("D-9", "no such deployment"),
+        ("D", "no such deployment"),
+    ):
+        assert why in canvassed(code)
+        assert last("deployments.canvass").ids == []
+    # The same without a plate as a search; beside a plate the deployment only narrows it.
+    assert (
+        "another incident"
+        in investigator.post("/search/results/", WHY | {"deployment": "D-8"}).content.decode()
+    )
+    investigator.post("/search/results/", WHY | {"deployment": "D-8", "plate": "7ABC123"})
+    assert len(last().ids) == 1
+    # An officer sees no deployments, so names none.
+    officer = client_for(people("Officer", grants=["dept_reads", "wide_search"]))
+    asked = WHY | {"deployment": "D-7", "plate": "7ABC123"}
+    assert "none that you may see" in officer.post("/search/results/", asked).content.decode()
+
+
+@pytest.mark.clause("430.3(c)-1")
+def test_canvass_finds_what_the_units_read_without_the_code_while_they_stood(
+    investigator: Client, clock: Any
+) -> None:
+    trailer = kept.unit("trailer-1")
+    hour = timedelta(hours=1)
+    kept.deployment(on=[trailer], started_at=clock.at - 3 * hour, stopped_at=clock.at - hour)
+    inside = kept.read("7ABC123", on=trailer, at=clock.at - 2 * hour)
+    coded = kept.read("7ABC124", deployment="D-7", at=clock.at - 5 * hour)
+    kept.read("7ABC125", on=trailer, at=clock.at)
+    kept.read("7ABC126", at=clock.at - 2 * hour)
+    investigator.post("/search/canvass/report/", WHY | {"deployment": "D-7"})
+    assert set(last("deployments.canvass").ids) == {str(inside.pk), str(coded.pk)}
+    plan = finding.query(Asked(deployment="D-7"), Reach()).order_by("-at", "-id")[:25].explain()
+    if connection.vendor == "sqlite":
+        assert "read_deployment (deployment=?)" in plan
+        assert "read_unit" in plan
+        assert "SCAN" not in plan
+
+
+def test_deployment_page_leads_to_its_canvass(people: People, client_for: ClientFor) -> None:
+    kept.deployment("D-7", incident="26-321")
+    client = client_for(people("Investigator"), purpose="criminal_investigation", case="26-1")
+    assert "/search/canvass/?deployment=D-7" in client.get("/units/deployments/").content.decode()
+    page = client.get("/search/canvass/?deployment=D-7").content.decode()
+    assert 'value="D-7"' in page
+    assert 'value="26-321"' in page

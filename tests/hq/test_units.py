@@ -419,8 +419,8 @@ def test_deployment_names_incident_requester_and_enrolled_units(office: kept.Off
     with pytest.raises(ValidationError, match="Not enrolled"):
         opened(office)
     register.approve(office.commander, "trailer-1", "order")
-    for field in ("incident", "requested_by", "area"):
-        with pytest.raises(ValidationError, match="cannot be blank"):
+    for field, why in (("incident", "has a digit"), ("requested_by", "blank"), ("area", "blank")):
+        with pytest.raises(ValidationError, match=why):
             opened(office, **{field: ""})
     with pytest.raises(Refused):
         deployments.open_one(office.officer, Deployment(), [])
