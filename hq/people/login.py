@@ -295,10 +295,13 @@ def _pending(request: HttpRequest) -> Person | None:
 
 def _device(person: Person) -> Authenticator:
     """The person's authenticator, or a new one to enrol."""
-    device = Authenticator.objects.filter(user=person).order_by("-confirmed", "-id").first()
-    if device is not None and (device.confirmed or device.sealed_now):
-        return device
-    return Authenticator.objects.create(user=person, name="authenticator", confirmed=False)
+    device: Authenticator | None = (
+        Authenticator.objects.filter(user=person).order_by("-confirmed", "-id").first()
+    )
+    if device is None or not (device.confirmed or device.sealed_now):
+        device = Authenticator(user=person, name="authenticator", confirmed=False)
+        device.save(force_insert=True)
+    return device
 
 
 def _enrolment(device: Authenticator) -> dict[str, object]:

@@ -142,6 +142,8 @@ class Person(AbstractBaseUser):
 class Authenticator(TOTPDevice):  # type: ignore[misc]
     """A person's second factor (IA-2), whose secret lies in the database sealed only, for this person."""
 
+    key: str
+
     class Meta:
         proxy = True
 

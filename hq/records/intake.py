@@ -145,7 +145,7 @@ class Intake:
 
     def payload_of(self, row: Quarantined) -> bytes:
         """What came, of a message in quarantine. Raises OSError where its file cannot be read."""
-        return self._files.read(row.file.name) if row.file else bytes(row.payload)
+        return self._files.read(str(row.file.name)) if row.file else bytes(row.payload)
 
     def _commit(self, batch: Sequence[Received], source: Source, admission: Admission | None = None) -> Taken:
         at = self._now()
@@ -605,7 +605,7 @@ def _mark_tried(
             continue
         row.admitted_at, row.payload = at, b""
         if row.file:
-            emptied.append(row.file.name)
+            emptied.append(str(row.file.name))
             row.file.name = ""
     Quarantined.objects.bulk_update(
         held.values(), ["admission", "reason", "admitted_at", "payload", "file"], batch_size=100

@@ -22,15 +22,16 @@ def quarantine(request: PageRequest) -> HttpResponseBase:
     admissions = Admission.objects.select_related("unit", "proposed_by", "approved_by", "declined_by")
     opened = admissions.filter(done_at=None, declined_at=None)
     kept = Quarantined.objects.filter(admitted_at=None).exclude(not_enrolled=True, admission=None)
+    waiting = admission.waiting()
     context = {
-        "waiting": admission.waiting(),
+        "waiting": waiting,
         "open": [(one, may(me, "units.approve", obj=one)) for one in opened],
         "past": [(one, admission.left(one).count()) for one in admissions.exclude(pk__in=opened)[:20]],
         "may_propose": may(me, "units.register"),
         "kept": kept.order_by("-last_at")[:SHOWN],
         "shown": SHOWN,
     }
-    request.access.result_count = len(context["waiting"])
+    request.access.result_count = len(waiting)
     return render(request, "records/quarantine.html", context)
 
 

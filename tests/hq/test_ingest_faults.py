@@ -181,9 +181,10 @@ def test_what_came_before_the_enrolment_is_taken_in_by_the_running_subscriber_th
         hq.change("UPDATE records_unit SET state = 'enrolled'")
         for name in ("a", "b"):
             hq.change(
-                "INSERT INTO people_person (password, username, full_name, title, kind, employer, agency, badge,"
-                " email, state, state_reason, state_at, proposed_at, password_once, session_key) VALUES"
-                " ('', ?, 'A. Test', 'tester', 'member', '', 'Test PD', '', '', 'active', '', ?, ?, 0, '')",
+                "INSERT INTO people_person (password, username, full_name, title, kind, employer, agency,"
+                " badge, email, state, state_reason, state_at, proposed_at, password_once, session_key)"
+                " VALUES ('', ?, 'A. Test', 'tester', 'member', '', 'Test PD', '', '', 'active', '', ?, ?, 0,"
+                " '')",
                 *(name, LATER, LATER),
             )
         hq.change(

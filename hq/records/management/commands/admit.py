@@ -10,6 +10,7 @@ from django.db import DatabaseError
 
 from hq.records import admission
 from hq.records.intake import Intake
+from hq.records.models import Admission
 
 
 class Command(BaseCommand):
@@ -27,6 +28,6 @@ class Command(BaseCommand):
             state = one.unit.state if one.unit is not None else "not registered"
             self.stdout.write(f"{one.unit_name or '(no unit)'}, {state}: {one.messages} messages wait")
 
-    def _tell(self, held: admission.Admission) -> None:
+    def _tell(self, held: Admission) -> None:
         left = admission.left(held).count()
         self.stdout.write(f"{held.unit_id}: {held.messages - left} taken in, {left} left in quarantine")
