@@ -28,7 +28,7 @@ CONTEXT = 0.5
 """What models are trained to see around a place, as a share of its sides."""
 AGAIN = 0.5
 """A plate that overlaps its place by less (intersection over union) is looked at again, from its own box."""
-MOST = 8
+MOST = 24
 """The most places that are looked at in one picture, the locator's best."""
 
 Box = tuple[float, float, float, float]

@@ -32,6 +32,8 @@ SET_WEIGHTS = {"ro_lucian": 0.4}
 """How often a picture of a set is drawn against one of another; frames of one ride resemble each other."""
 REPLATED = 0.35
 """Share of the cuts in whose photograph most plates are covered by labelled crops or synthetic plates."""
+NIGHT = 0.14
+"""Share of the pictures that are made into night ones."""
 SMALLEST = 10.0
 """A plate narrower than this, or cut off by more than a quarter, is neither right nor wrong to find."""
 
@@ -299,10 +301,29 @@ def _place(
     return moved.astype(np.uint8), placed
 
 
+def _night(x: Floats, rng: np.random.Generator) -> Floats:
+    """Dark, of one colour, veiled by stray light, with lamps that bloom: a dash camera behind a car."""
+    cast = rng.uniform(0.45, 1.0, 3)
+    cast = (cast / cast.max()).astype(np.float32)
+    shaded = (x * 0.3 + x.mean(axis=2, keepdims=True) * 0.7) * (rng.uniform(0.12, 0.7) * cast)
+    coarse = (max(x.shape[0] // 8, 2), max(x.shape[1] // 8, 2))
+    down, across = np.mgrid[0 : coarse[0], 0 : coarse[1]].astype(np.float32)
+    glow = np.full((*coarse, 3), 1.0, np.float32) * (rng.uniform(0, 110) * cast)
+    for _ in range(rng.integers(0, 5)):
+        radius = float(np.exp(rng.uniform(math.log(1.0), math.log(coarse[0] / 3 + 2))))
+        away = (across - rng.uniform(0, coarse[1])) ** 2 + (down - rng.uniform(0, coarse[0])) ** 2
+        colour = (0.5 * cast + 0.5 * rng.uniform(0.3, 1.0, 3)).astype(np.float32)
+        glow += (rng.uniform(60, 400) * np.exp(-away / radius**2))[..., None] * colour
+    veiled: Floats = shaded + cv2.resize(glow, x.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    return veiled.astype(np.float32)
+
+
 def light(picture: Picture, rng: np.random.Generator) -> Picture:
     """`picture`, uint8 (h, w, 3), in other light, as seen by a poorer camera, or both."""
     x = picture.astype(np.float32)
-    if rng.random() < 0.5:
+    if rng.random() < NIGHT:
+        x = _night(x, rng)
+    elif rng.random() < 0.5:
         x = x * rng.uniform(0.6, 1.35) + rng.uniform(-25, 25)
         if rng.random() < 0.3:
             x = 255 * np.power(np.clip(x / 255, 0, 1), rng.uniform(0.6, 2.4))
