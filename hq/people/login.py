@@ -20,7 +20,6 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.crypto import constant_time_compare
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.safestring import mark_safe
 from django.views.decorators.http import require_http_methods, require_POST
 from django_otp import login as otp_login
@@ -30,6 +29,7 @@ from hq.people import accounts, sealing, sessions
 from hq.people.decorators import PageRequest, log_unavailable, page, public_page, refusal
 from hq.people.models import Authenticator, Person
 from hq.people.policy import Refused, check_entry
+from hq.people.returning import wanted_or_home
 from hq.site import clock
 
 # A password once shown is worth ten minutes: then the second factor is too late.
@@ -131,7 +131,7 @@ def unlock(request: HttpRequest) -> HttpResponseBase:
     """The password again after half an hour without use (AC-11, IA-5)."""
     person = request.user
     if not isinstance(person, Person) or not request.session.get("locked"):
-        return redirect(_next(request))
+        return redirect(wanted_or_home(request))
     form = PasswordForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         return _logged(request, _unlock, form, person)
@@ -251,7 +251,7 @@ def _code(request: HttpRequest, form: CodeForm, person: Person, device: Authenti
         sessions.begin(request.session, person)
     if person.password_once:
         return redirect("people:password")
-    return redirect(_next(request))
+    return redirect(wanted_or_home(request))
 
 
 def _unlock(request: HttpRequest, form: PasswordForm, person: Person) -> HttpResponseBase:
@@ -260,7 +260,7 @@ def _unlock(request: HttpRequest, form: PasswordForm, person: Person) -> HttpRes
     if good:
         request.session.pop("locked", None)
         request.session["seen"] = clock.now().timestamp()
-        return redirect(_next(request))
+        return redirect(wanted_or_home(request))
     if AxesProxyHandler.is_locked(request, {"username": person.username}):
         logout(request)
         return locked_out(request)
@@ -320,10 +320,3 @@ def _ended(request: HttpRequest) -> str:
     """Why the last session ended; a link cannot put other words on this page."""
     told = request.GET.get("ended", "")
     return told if told in _ENDED else ""
-
-
-def _next(request: HttpRequest) -> str:
-    """Where the person wanted to go, if that is here."""
-    wanted = request.GET.get("next", "")
-    own = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure())
-    return wanted if own and wanted else reverse("site:home")

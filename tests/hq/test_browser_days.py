@@ -174,7 +174,7 @@ def test_board_is_worked_by_keys_alone_and_says_all_in_words(browser: Browser, h
         dispatcher.menu("", "Hit board")
         rows = page.locator(".hit")
         expect(page.locator("#live")).to_contain_text("LIVE")
-        assert page.evaluate("document.activeElement.id") == "board"  # its keys work at once
+        expect(page.locator("#board")).to_be_focused()  # its keys work at once
 
         def focused() -> int:
             return int(

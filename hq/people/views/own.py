@@ -7,12 +7,11 @@ from typing import Any
 from django import forms
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
-from django.urls import reverse
-from django.utils.http import url_has_allowed_host_and_scheme
 
 from hq.people.decorators import PageRequest, page
 from hq.people.models import Completion
 from hq.people.policy import RIGHTS, Standing, check_purpose
+from hq.people.returning import wanted_or_home
 
 
 class PurposeForm(forms.Form):
@@ -49,8 +48,7 @@ def purpose(request: PageRequest) -> HttpResponseBase:
         stated = form.cleaned_data
         check_purpose(standing.roles, stated["purpose"], stated["case"])
         request.session.update({name: stated[name] for name in held})
-        wanted = request.GET.get("next", "")
-        return redirect(wanted if url_has_allowed_host_and_scheme(wanted, None) else reverse("site:home"))
+        return redirect(wanted_or_home(request))
     return render(request, "people/purpose.html", {"form": form})
 
 
