@@ -28,11 +28,10 @@ USUAL = range(4, 9)
 """Lengths of plate texts that are not called unusual."""
 TWO_LINE_ASPECT = 0.5
 """A plate at least this high for its width, in which no line of text is read, is taken for two lines."""
-SETTLED = 0.9
+SETTLED = 0.7
 """A first crop whose best text is less likely than this is followed by LOOKS."""
-LOOKS = ((0.06, 0.0), (-0.04, 0.0), (0.02, 0.12), (0.02, -0.12))
-"""Further crops of one plate: how much wider than the first they are, as a share of the plate's sides, and
-how much lower their right side lies than their left one, as a share of its height: for plates that lean."""
+LOOKS = (0.04, -0.06)
+"""Further crops of one plate: how much wider than the first they are, as a share of the plate's sides."""
 
 FEATURES = 5
 """How many numbers `features` gives and a sidecar's calibration has."""
@@ -98,26 +97,19 @@ class Ocr:
         A plate that the first crop does not settle is cut in other ways too, and the probabilities are the
         means over all crops. Errors as of `read`.
         """
-        found = self._look(image, detection, 0.0, 0.0)
+        found = self._look(image, detection, 0.0)
         if found[0][1] >= SETTLED:
             return found
         sums = dict(found)
-        for wider, lower in LOOKS:
-            for text, probability in self._look(image, detection, wider, lower):
+        for wider in LOOKS:
+            for text, probability in self._look(image, detection, wider):
                 sums[text] = sums.get(text, 0.0) + probability
         best = sorted(sums.items(), key=lambda item: -item[1])[: len(found)]
         return [(text, total / (1 + len(LOOKS))) for text, total in best]
 
-    def _look(
-        self, image: Picture, detection: Detection, wider: float, lower: float
-    ) -> list[tuple[str, float]]:
-        top_left, _, _, bottom_left = detection.corners
-        drop = lower / 2 * math.dist(top_left, bottom_left)
+    def _look(self, image: Picture, detection: Detection, wider: float) -> list[tuple[str, float]]:
         size = self.model.sidecar.input.size
-        corners = [
-            (x, y + side * drop) for (x, y), side in zip(detection.corners, (-1, 1, 1, -1), strict=True)
-        ]
-        crop = crop_quad(image, corners, self.spec.margin + wider, size, grey=True)
+        crop = crop_quad(image, detection.corners, self.spec.margin + wider, size, grey=True)
         return ctc.decode(_softmax(self.model.run(crop)[0][0]), self.spec.alphabet)
 
 
