@@ -97,17 +97,18 @@ class Ocr:
         A plate that the first crop does not settle is cut in other ways too, and the probabilities are the
         means over all crops. Errors as of `read`.
         """
-        found = self._look(image, detection, 0.0)
+        found = self.look(image, detection, 0.0)
         if found[0][1] >= SETTLED:
             return found
         sums = dict(found)
         for wider in LOOKS:
-            for text, probability in self._look(image, detection, wider):
+            for text, probability in self.look(image, detection, wider):
                 sums[text] = sums.get(text, 0.0) + probability
         best = sorted(sums.items(), key=lambda item: -item[1])[: len(found)]
         return [(text, total / (1 + len(LOOKS))) for text, total in best]
 
-    def _look(self, image: Picture, detection: Detection, wider: float) -> list[tuple[str, float]]:
+    def look(self, image: Picture, detection: Detection, wider: float = 0.0) -> list[tuple[str, float]]:
+        """What one cut says, as `spellings`; `wider` adds that share of the plate's sides to the margin."""
         size = self.model.sidecar.input.size
         crop = crop_quad(image, detection.corners, self.spec.margin + wider, size, grey=True)
         return ctc.decode(_softmax(self.model.run(crop)[0][0]), self.spec.alphabet)

@@ -67,9 +67,13 @@ class Standing:
         return _BY_CLAUSE.get(self.alarm.clause) or _BY_SOURCE.get(self.source, _OFFICE)
 
     def recipients(self) -> list[Person]:
-        """The holders of those roles; the Commander where nobody holds any."""
-        found = {person.pk: person for role in self.roles for person in holders(role)}
-        return list(found.values()) or holders(Role.COMMANDER)
+        """The holders of those roles whom a mail reaches; the Commander where it reaches none of them."""
+        return _reached(self.roles) or _reached((Role.COMMANDER,))
+
+
+def _reached(roles: Iterable[Role]) -> list[Person]:
+    found = {person.pk: person for role in roles for person in holders(role) if person.email}
+    return list(found.values())
 
 
 def standing() -> list[Standing]:

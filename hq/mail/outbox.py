@@ -98,8 +98,7 @@ def _alarm_mails() -> list[Mail]:
     told: dict[int, tuple[Person, list[alarms.Standing]]] = {}
     for one in alarms.news(alarms.standing()):
         for person in one.recipients():
-            if person.email:
-                told.setdefault(person.pk, (person, []))[1].append(one)
+            told.setdefault(person.pk, (person, []))[1].append(one)
     return [_queue(Mail.Kind.ALARM, person, *wording.alarms(person, news)) for person, news in told.values()]
 
 
@@ -209,9 +208,8 @@ def _cry() -> None:
     server.open()
     try:
         for person in one.recipients():
-            if person.email:
-                subject, body = wording.alarms(person, [one])
-                server.send_messages([_message(subject, body, person.email, _message_id())])
+            subject, body = wording.alarms(person, [one])
+            server.send_messages([_message(subject, body, person.email, _message_id())])
     finally:
         server.close()
 

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
 _READ_OTHERWISE: Final = {"\\", "\x7f", *map(chr, range(32))}
-"""A browser drops tabs and line breaks and takes a backslash for a slash, so such an address may lead away."""
+"""Browsers drop tabs and line breaks and take a backslash for a slash: such an address may lead away."""
 
 
 def wanted_or_home(request: HttpRequest) -> str:

@@ -31,11 +31,12 @@ from train.corners_net import HEIGHT, WIDTH, CornersNet, keras_twin
 from train.export import export_int8
 from train.folds import VALIDATION
 from train.scenes import decoded, load_plates, load_scenes
-from train.weights import save_weights
+from train.weights import load_weights, save_weights
 from train.windows import NOMINAL, Places, Window, Windows
 
 BATCH = 96
-STEP = 1.5e-3
+STEP, STEP_AGAIN = 1.5e-3, 7e-4
+"""The largest step from nothing, and from weights that are trained."""
 WARM_UP = 200
 CHECKPOINT_S = 120.0
 LEAST_PLACE = 0.04
@@ -44,8 +45,8 @@ MOST_PLACES = 40
 CANDIDATE, THRESHOLD, NMS_IOU = 0.15, 0.4, 0.4
 
 
-def loss_of(raw: Tensor, windows: list[Window], progress: float) -> tuple[Tensor, float]:
-    """The loss of a batch (n, 9), and the mean overlap of the plates' boxes."""
+def loss_of(raw: Tensor, windows: list[Window], least: float) -> tuple[Tensor, float]:
+    """The loss of a batch (n, 9), and the mean overlap of the plates' boxes; `least` as in `train.locator`."""
     plate = torch.tensor([window.plate for window in windows])
     exact = torch.tensor([float(window.exact) for window in windows])
     wanted = torch.from_numpy(np.stack([window.corners for window in windows]))
@@ -57,7 +58,7 @@ def loss_of(raw: Tensor, windows: list[Window], progress: float) -> tuple[Tensor
     union = (high - low).prod(1) + sides.prod(1) - common
     hull = (torch.max(high, w_high) - torch.min(low, w_low)).prod(1).clamp(min=1e-6)
     iou = common / union.clamp(min=1e-6)
-    quality = iou.detach().clamp(min=0.5 if progress < 0.1 else 0.1) * plate
+    quality = iou.detach().clamp(min=least) * plate
     score = torch.sigmoid(raw[:, 0]).detach()
     weight = torch.where(plate > 0, 0.3 + quality, 0.4 + 1.6 * score)
     scores = F.binary_cross_entropy_with_logits(raw[:, 0], quality, reduction="none") * weight
@@ -81,10 +82,11 @@ def found_places(locator: Path, data: Path, held_out: list[int]) -> list[Places]
     return found
 
 
-def train(windows: Windows, checkpoint: Path, minutes: float) -> CornersNet:
-    """Train from nothing, or on from `checkpoint`, for `minutes` in all; the averaged network."""
-    net = CornersNet().to(memory_format=torch.channels_last)
-    optimiser = torch.optim.AdamW(net.parameters(), STEP, weight_decay=2e-3)
+def train(windows: Windows, checkpoint: Path, minutes: float, start: CornersNet | None = None) -> CornersNet:
+    """Train from nothing, from `start`, or on from `checkpoint`, for `minutes` in all; the averaged network."""
+    net = (start or CornersNet()).to(memory_format=torch.channels_last)
+    first, hold = (STEP, 0.1) if start is None else (STEP_AGAIN, 0.0)
+    optimiser = torch.optim.AdamW(net.parameters(), first, weight_decay=2e-3)
     average = {key: value.clone() for key, value in net.state_dict().items()}
     steps, seconds = 0, 0.0
     if checkpoint.exists():
@@ -99,14 +101,14 @@ def train(windows: Windows, checkpoint: Path, minutes: float) -> CornersNet:
         progress = seconds / (60 * minutes)
         for group in optimiser.param_groups:
             group["lr"] = (
-                STEP * min(1.0, (steps + 1) / WARM_UP) * max(0.01, 0.5 + 0.5 * math.cos(math.pi * progress))
+                first * min(1.0, (steps + 1) / WARM_UP) * max(0.01, 0.5 + 0.5 * math.cos(math.pi * progress))
             )
         some = windows.batch(BATCH)
         x = torch.from_numpy(np.stack([window.picture for window in some])).permute(0, 3, 1, 2)
         net.train()
         with torch.autocast("cpu", torch.bfloat16):
             raw = net(x.to(memory_format=torch.channels_last).float().div(255))
-        loss, overlap = loss_of(raw.float(), some, progress)
+        loss, overlap = loss_of(raw.float(), some, 0.5 if progress < hold else 0.1)
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
@@ -177,6 +179,7 @@ def main(args: list[str] | None = None) -> int:
         "--fold", type=int, nargs="+", default=[VALIDATION], help="folds held out (default: 0)"
     )
     parser.add_argument("--minutes", type=float, default=15, help="default: 15")
+    parser.add_argument("--start", type=Path, help="weights (.npz) to train on from (default: from nothing)")
     parser.add_argument("--runs", type=Path, default=Path("runs/corners"), help="folder for checkpoints")
     given = parser.parse_args(args)
     torch.set_num_threads(1)
@@ -188,7 +191,8 @@ def main(args: list[str] | None = None) -> int:
     places = found_places(given.locator, given.data, given.fold) if given.data else []
     plates = load_plates(given.data, given.fold) if given.data else []
     windows = Windows(places, plates, given.fold[0])
-    net = train(windows, given.runs / f"fold{held}.pt", given.minutes)
+    start = load_weights(CornersNet(), given.start) if given.start else None
+    net = train(windows, given.runs / f"fold{held}.pt", given.minutes, start)
     export(net, windows, given.out / f"{given.name}.tflite")
     print(f"wrote {given.out / given.name}.tflite")
     return 0

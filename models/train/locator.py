@@ -41,12 +41,13 @@ from train.scenes import (
     load_plates,
     load_scenes,
 )
-from train.weights import save_weights
+from train.weights import load_weights, save_weights
 
 HEIGHT, WIDTH = 384, 640
 """The deployed input: a 1280 x 720 frame at half its size, and a stripe."""
 BATCH = 10
-STEP = 2.5e-3
+STEP, STEP_AGAIN = 2.5e-3, 1e-3
+"""The largest step from nothing, and from weights that are trained."""
 WARM_UP = 300
 """Steps until the full step is taken: the score is taught the box's overlap, and no box is good at first."""
 CHECKPOINT_S = 120.0
@@ -65,10 +66,11 @@ def decode(raw: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return cx - half_w, cy - half_h, cx + half_w, cy + half_h
 
 
-def loss_of(heat: Tensor, raw: Tensor, cuts: list[Cut], progress: float) -> tuple[Tensor, float]:
+def loss_of(heat: Tensor, raw: Tensor, cuts: list[Cut], least: float) -> tuple[Tensor, float]:
     """The loss of a batch, and the share of plates' cells whose box overlaps by more than half.
 
-    `progress` (0..1) of the training: early on no box is good, and scores are held up until some are.
+    `least` (0..1) is the overlap that a plate's score is taught at the least: early on no box is good, and
+    scores are held up until some are.
     """
     wanted = torch.from_numpy(np.stack([cut.box for cut in cuts]))
     positive = torch.from_numpy(np.stack([cut.positive for cut in cuts]))
@@ -82,7 +84,7 @@ def loss_of(heat: Tensor, raw: Tensor, cuts: list[Cut], progress: float) -> tupl
     hull_w = torch.max(right, w_right) - torch.min(left, w_left)
     hull = (hull_w * (torch.max(bottom, w_bottom) - torch.min(top, w_top))).clamp(min=1e-6)
     iou = common / union.clamp(min=1e-6)
-    quality = iou.detach().clamp(min=0.4 if progress < 0.15 else 0.1) * positive
+    quality = iou.detach().clamp(min=least) * positive
     score = torch.sigmoid(heat).detach()
     weight = torch.where(positive > 0, quality, score**2) * (1 - ignored * (1 - positive))
     scores = F.binary_cross_entropy_with_logits(heat, quality, reduction="none") * weight
@@ -91,10 +93,11 @@ def loss_of(heat: Tensor, raw: Tensor, cuts: list[Cut], progress: float) -> tupl
     return scores.sum() / positive.sum().clamp(min=1) + 2 * boxes.sum(), good
 
 
-def train(cutter: Cutter, checkpoint: Path, minutes: float) -> LocatorNet:
-    """Train from nothing, or on from `checkpoint`, for `minutes` in all; the averaged network."""
-    net = LocatorNet().to(memory_format=torch.channels_last)
-    optimiser = torch.optim.AdamW(net.parameters(), STEP, weight_decay=1e-3)
+def train(cutter: Cutter, checkpoint: Path, minutes: float, start: LocatorNet | None = None) -> LocatorNet:
+    """Train from nothing, from `start`, or on from `checkpoint`, for `minutes` in all; the averaged network."""
+    net = (start or LocatorNet()).to(memory_format=torch.channels_last)
+    first, hold = (STEP, 0.15) if start is None else (STEP_AGAIN, 0.0)
+    optimiser = torch.optim.AdamW(net.parameters(), first, weight_decay=1e-3)
     average = {key: value.clone() for key, value in net.state_dict().items()}
     steps, seconds = 0, 0.0
     if checkpoint.exists():
@@ -109,14 +112,14 @@ def train(cutter: Cutter, checkpoint: Path, minutes: float) -> LocatorNet:
         progress = seconds / (60 * minutes)
         for group in optimiser.param_groups:
             group["lr"] = (
-                STEP * min(1.0, (steps + 1) / WARM_UP) * max(0.01, 0.5 + 0.5 * math.cos(math.pi * progress))
+                first * min(1.0, (steps + 1) / WARM_UP) * max(0.01, 0.5 + 0.5 * math.cos(math.pi * progress))
             )
         cuts = [cutter.cut() for _ in range(BATCH)]
         x = torch.from_numpy(np.stack([cut.picture for cut in cuts])).permute(0, 3, 1, 2)
         net.train()
         with torch.autocast("cpu", torch.bfloat16):
             heat, raw = net(x.to(memory_format=torch.channels_last).float().div(255))
-        loss, good = loss_of(heat.float()[:, 0], raw.float(), cuts, progress)
+        loss, good = loss_of(heat.float()[:, 0], raw.float(), cuts, 0.4 if progress < hold else 0.1)
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
@@ -181,6 +184,7 @@ def main(args: list[str] | None = None) -> int:
         "--fold", type=int, nargs="+", default=[VALIDATION], help="folds held out (default: 0)"
     )
     parser.add_argument("--minutes", type=float, default=25, help="default: 25")
+    parser.add_argument("--start", type=Path, help="weights (.npz) to train on from (default: from nothing)")
     parser.add_argument("--runs", type=Path, default=Path("runs/locator"), help="folder for checkpoints")
     given = parser.parse_args(args)
     torch.set_num_threads(1)
@@ -191,7 +195,8 @@ def main(args: list[str] | None = None) -> int:
     held = "".join(map(str, given.fold))
     scenes = [s for s in load_scenes(given.data) if s.fold not in given.fold] if given.data else []
     plates = load_plates(given.data, given.fold) if given.data else []
-    net = train(Cutter(scenes, given.fold[0], plates), given.runs / f"fold{held}.pt", given.minutes)
+    start = load_weights(LocatorNet(), given.start) if given.start else None
+    net = train(Cutter(scenes, given.fold[0], plates), given.runs / f"fold{held}.pt", given.minutes, start)
     export(net, scenes, given.out / f"{given.name}.tflite")
     print(f"wrote {given.out / given.name}.tflite")
     return 0

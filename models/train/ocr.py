@@ -463,6 +463,9 @@ def main(args: list[str] | None = None) -> int:
         type=float,
         help="of the first stage (default: 20, or --minutes where that is less)",
     )
+    parser.add_argument(
+        "--start", type=Path, help="weights (.npz) to train on from, instead of the first stage"
+    )
     parser.add_argument("--runs", type=Path, default=Path("runs/ocr"), help="folder for checkpoints")
     given = parser.parse_args(args)
     first_minutes = min(20.0, given.minutes) if given.first_minutes is None else given.first_minutes
@@ -477,8 +480,8 @@ def main(args: list[str] | None = None) -> int:
         labelled = [(straightened(crop, corners), fold) for crop, fold in labelled]
     seen = [crop for crop, fold in labelled if fold not in given.fold]
     held_out = [crop for crop, fold in labelled if fold in given.fold and crop.text]
-    pretrained = given.runs / "pretrained.npz"
-    if not pretrained.exists():
+    pretrained = given.start or given.runs / "pretrained.npz"
+    if not given.start and not pretrained.exists():
         torch.manual_seed(0)
         net = train(Samples([], 0), given.runs / "pretrain.pt", first_minutes, None, held_out)
         save_weights(pretrained, net.state_dict())

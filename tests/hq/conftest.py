@@ -32,6 +32,16 @@ def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> No
         held["OPTIONS"]["init_command"] = held["OPTIONS"]["init_command"].replace("=FULL", "=OFF")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _data_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """HQ's folder of data is none in the working directory."""
+    folder = tmp_path_factory.mktemp("hq-data")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(django_settings, "DATA", folder)
+        patch.setattr(django_settings, "MEDIA_ROOT", folder / "pictures")
+        yield
+
+
 class Clock:
     """The time that HQ sees; it moves only when told."""
 

@@ -126,6 +126,17 @@ def test_alarm_for_a_role_that_nobody_holds_goes_to_the_commander(
     assert len(sink.to("chief@police.example")) == 1
 
 
+def test_alarm_for_holders_without_an_address_goes_to_the_commander(
+    people: People, sink: Sink, raised: list[Standing]
+) -> None:
+    people("commander", email="chief@police.example")
+    people("administrator")
+    people("technician")
+    raised.append(_unit_alarm())
+    _mail()
+    assert len(sink.to("chief@police.example")) == 1
+
+
 def test_alarms_of_every_app_are_asked_for(people: People, sink: Sink) -> None:
     """The real ones of an empty agency: no audit plan, an unpublished policy."""
     people("auditor", email="auditor@police.example")
@@ -246,6 +257,23 @@ def test_upkeep_mails_the_digests(people: People, sink: Sink, raised: list[Stand
     people("officer", state="proposed")
     call_command("upkeep", stdout=StringIO())
     assert "Daily digest" in _text(sink.mails[0])
+
+
+def test_upkeep_keeps_digests_that_the_server_does_not_take(
+    people: People, sink: Sink, raised: list[Standing], settings: Any, clock: Any
+) -> None:
+    settings.SECRET_KEY_MISSING = False
+    settings.EMAIL_PORT = 9  # nobody listens there
+    people("commander", email="chief@police.example")
+    people("officer", state="proposed")
+    out = StringIO()
+    with pytest.raises(CommandError, match="mail: .*cannot be reached"):
+        call_command("upkeep", stdout=out)
+    assert "accounts suspended" in out.getvalue()
+    settings.EMAIL_PORT = sink.port
+    clock.advance(minutes=6)
+    _mail()
+    assert [m["To"] for m in sink.mails] == ["chief@police.example"]
 
 
 def test_mail_waits_for_a_server_that_is_down_and_is_sent_once(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from hq.people import accounts
+
+_LOST: Final = "{} authenticators cannot be opened: PLATEWARDEN_HQ_SECRET_KEY_OLD lacks their key"
 
 
 class Command(BaseCommand):
@@ -19,12 +21,14 @@ class Command(BaseCommand):
         done, lost = accounts.seal_all_anew() if _has_key() else (0, 0)
         if done:
             self.stdout.write(f"{done} authenticators sealed under the present PLATEWARDEN_HQ_SECRET_KEY")
+        troubles = [_LOST.format(lost)] if lost else []
         if settings.EMAIL_HOST:
-            call_command("mail", digest=True, stdout=self.stdout)
-        if lost:
-            raise CommandError(
-                f"{lost} authenticators cannot be opened: PLATEWARDEN_HQ_SECRET_KEY_OLD lacks their key"
-            )
+            try:
+                call_command("mail", digest=True, stdout=self.stdout)
+            except CommandError as error:
+                troubles.append(f"mail: {error}")
+        if troubles:
+            raise CommandError("; ".join(troubles))
 
 
 def _has_key() -> bool:
