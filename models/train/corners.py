@@ -46,7 +46,7 @@ CANDIDATE, THRESHOLD, NMS_IOU = 0.15, 0.4, 0.4
 
 
 def loss_of(raw: Tensor, windows: list[Window], least: float) -> tuple[Tensor, float]:
-    """The loss of a batch (n, 9), and the mean overlap of the plates' boxes; `least` as in `train.locator`."""
+    """The loss of a batch (n, 9), and the mean overlap of the plates' boxes; `least` as in train.locator."""
     plate = torch.tensor([window.plate for window in windows])
     exact = torch.tensor([float(window.exact) for window in windows])
     wanted = torch.from_numpy(np.stack([window.corners for window in windows]))
@@ -83,7 +83,7 @@ def found_places(locator: Path, data: Path, held_out: list[int]) -> list[Places]
 
 
 def train(windows: Windows, checkpoint: Path, minutes: float, start: CornersNet | None = None) -> CornersNet:
-    """Train from nothing, from `start`, or on from `checkpoint`, for `minutes` in all; the averaged network."""
+    """Train from nothing, `start` or `checkpoint`, for `minutes` in all; the averaged network."""
     net = (start or CornersNet()).to(memory_format=torch.channels_last)
     first, hold = (STEP, 0.1) if start is None else (STEP_AGAIN, 0.0)
     optimiser = torch.optim.AdamW(net.parameters(), first, weight_decay=2e-3)

@@ -94,7 +94,7 @@ def loss_of(heat: Tensor, raw: Tensor, cuts: list[Cut], least: float) -> tuple[T
 
 
 def train(cutter: Cutter, checkpoint: Path, minutes: float, start: LocatorNet | None = None) -> LocatorNet:
-    """Train from nothing, from `start`, or on from `checkpoint`, for `minutes` in all; the averaged network."""
+    """Train from nothing, `start` or `checkpoint`, for `minutes` in all; the averaged network."""
     net = (start or LocatorNet()).to(memory_format=torch.channels_last)
     first, hold = (STEP, 0.15) if start is None else (STEP_AGAIN, 0.0)
     optimiser = torch.optim.AdamW(net.parameters(), first, weight_decay=1e-3)

@@ -267,7 +267,7 @@ def test_upkeep_keeps_digests_that_the_server_does_not_take(
     people("commander", email="chief@police.example")
     people("officer", state="proposed")
     out = StringIO()
-    with pytest.raises(CommandError, match="mail: .*cannot be reached"):
+    with pytest.raises(CommandError, match=r"mail: .*cannot be reached"):
         call_command("upkeep", stdout=out)
     assert "accounts suspended" in out.getvalue()
     settings.EMAIL_PORT = sink.port
