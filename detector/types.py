@@ -69,6 +69,9 @@ class PlateText:
         char_confidence: one probability (0..1) per character of `text`.
         candidates: at most CANDIDATES texts with falling probability; the first is `text`.
         flags: why the reading deserves a second look.
+        region: the US state or district that the plate's design is of, by its two letters (CA, DC); ""
+            where none is sure enough, which is so for every plate of another country.
+        region_confidence: the estimated probability, 0..1, that `region` is right; 0 where it is "".
     """
 
     text: str
@@ -76,6 +79,8 @@ class PlateText:
     char_confidence: tuple[float, ...] = ()
     candidates: tuple[Candidate, ...] = ()
     flags: frozenset[Flag] = field(default_factory=frozenset)
+    region: str = ""
+    region_confidence: float = 0.0
 
     @property
     def min_char(self) -> float:
