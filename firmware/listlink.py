@@ -85,6 +85,7 @@ class ListLink:
         self._ask_after = 0.0
         self._patience = _PATIENCE_S
         self._builder: threading.Thread | None = None
+        self._building: Manifest | None = None
         self._built: Exception | None = None
         self.fault = ""
 
@@ -124,8 +125,13 @@ class ListLink:
             return
         path = self._path(ref)
         temporary = path.with_suffix(".new")
-        temporary.write_bytes(piece)
-        temporary.rename(path)
+        try:
+            temporary.write_bytes(piece)
+            temporary.rename(path)
+        except OSError as error:
+            # A full disk must not end the unit, which would ask for the same piece after every restart.
+            self._refuse(f"hot list piece {header.number} cannot be kept: {error.strerror}")
+            return
         self._asked.discard(header.number)
         if not self._asked:
             self._ask_after = 0.0
@@ -188,8 +194,11 @@ class ListLink:
 
     def _start(self, manifest: Manifest) -> None:
         # A thread of its own: a long list takes seconds to build, and hits must not wait for it.
-        self._built = None
-        self._builder = threading.Thread(target=self._build_all, args=(manifest,), name="hotlist-build")
+        # A daemon, so that a unit that is told to stop need not wait for it: the old list then stays.
+        self._built, self._building = None, manifest
+        self._builder = threading.Thread(
+            target=self._build_all, args=(manifest,), name="hotlist-build", daemon=True
+        )
         self._builder.start()
 
     def _build_all(self, manifest: Manifest) -> None:
@@ -200,25 +209,31 @@ class ListLink:
 
     def _finish(self) -> None:
         assert self._builder is not None
-        assert self._wanted is not None
+        assert self._building is not None
         if self._builder.is_alive():
             return
         self._builder.join()
         self._builder = None
-        wanted = self._wanted
+        built = self._building
         if self._built is not None:
             if not isinstance(self._built, OSError | PlatesError | HotListError | FirmwareError):
                 raise self._built
-            self._refuse(f"hot list {wanted.list_id} version {wanted.version}: {self._built}")
+            self._refuse(f"hot list {built.list_id} version {built.version}: {self._built}")
             self._ask_after = self._clock() + self._patience
             self._patience = min(self._patience * 2, _PATIENCE_MAX_S)
             return
-        self._in_force = InForce(wanted.list_id, wanted.version, wanted.issued_at, wanted.sha256)
-        self._wanted = None
-        self._save(self._in_force)
-        self._clean({ref.sha256 for ref in wanted.chunks})
+        self._in_force = InForce(built.list_id, built.version, built.issued_at, built.sha256)
         self.fault = ""
-        logger.info("hot list %s version %s is in force", wanted.list_id, wanted.version)
+        logger.info("hot list %s version %s is in force", built.list_id, built.version)
+        if self._wanted is built:
+            self._wanted = None
+        keep = {ref.sha256 for manifest in (built, self._wanted) if manifest for ref in manifest.chunks}
+        try:
+            self._save(self._in_force)
+            self._clean(keep)
+        except OSError as error:
+            # The list is in force all the same; after a restart HQ's manifest has it built once more.
+            self._refuse(f"hot list {built.list_id}: the version in force cannot be noted: {error.strerror}")
 
     def _entries(self, manifest: Manifest) -> Iterator[HotListEntry]:
         whole, count, left_out = hashlib.sha256(), 0, 0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +22,7 @@ from mqtt.errors import HotListError
 from mqtt.records import ChunkHeader, ChunkRequest, ListEntry, Manifest
 from plates.words import CLASS_RULES, HotListEntry, MatchKind
 from tests.broker import Broker
+from tests.disk import fill, tmpfs
 from tests.firmware.chain import Hq, Unit, wait_for
 from tests.firmware.store_samples import NOON
 
@@ -65,6 +67,7 @@ class Bench:
         self.asked: list[ChunkRequest] = []
         self.built: list[tuple[str, set[str]]] = []
         self.error: Exception | None = None
+        self.wait: Callable[[], object] = lambda: None
         self.time = 0.0
         self.online = True
         self.link = self.open()
@@ -83,6 +86,7 @@ class Bench:
 
     def build(self, entries: Iterator[HotListEntry], manifest: Manifest) -> None:
         plates = {entry.plate for entry in entries}
+        self.wait()
         if self.error is not None:
             raise self.error
         self.built.append((manifest.version, plates))
@@ -100,19 +104,23 @@ class Bench:
             if not self.asked:
                 break
             request = self.asked.pop(0)
-            for number in request.numbers:
-                numbers.append(number)
-                ref = manifest.chunks[number]
-                header = ChunkHeader(
-                    list_id=request.list_id,
-                    version=request.version,
-                    number=number,
-                    sha256=ref.sha256,
-                    size=ref.size,
-                )
-                self.link.chunk(header, hotlists.seal(pieces[number], request.public_key))
+            numbers += request.numbers
+            self.deliver(manifest, pieces, request)
         self.settle()
         return numbers
+
+    def deliver(self, manifest: Manifest, pieces: list[bytes], request: ChunkRequest) -> None:
+        """Send the pieces of one request."""
+        for number in request.numbers:
+            ref = manifest.chunks[number]
+            header = ChunkHeader(
+                list_id=request.list_id,
+                version=request.version,
+                number=number,
+                sha256=ref.sha256,
+                size=ref.size,
+            )
+            self.link.chunk(header, hotlists.seal(pieces[number], request.public_key))
 
     def settle(self) -> None:
         """Wait for the building thread."""
@@ -254,6 +262,39 @@ def test_classes_that_are_off_are_left_out_and_one_can_never_be_on(tmp_path: Pat
     bench.link.manifest(manifest)
     bench.answer(manifest, pieces)
     assert bench.built == [("1", {"TST0001", "TST0003"})]
+
+
+def test_a_version_that_comes_while_an_older_one_is_built_is_not_taken_for_it(bench: Bench) -> None:
+    """430.3(f): what is told to be in force is what alarms, however long a list takes to build."""
+    first, second = (bench.hq.publish(version, [entry(f"TST000{version}")]) for version in "12")
+    go_on = threading.Event()
+    bench.wait = lambda: go_on.wait(10)
+    bench.link.manifest(first[0])
+    bench.link.step()
+    bench.deliver(first[0], first[1], bench.asked.pop())
+    bench.link.step()
+    bench.link.manifest(second[0])
+    go_on.set()
+    bench.settle()
+    assert bench.link.version == "1"
+    bench.answer(*second)
+    assert bench.built == [("1", {"TST0001"}), ("2", {"TST0002"})]
+    assert bench.link.version == bench.open().version == "2"
+
+
+def test_a_disk_too_full_for_a_piece_is_told_and_the_unit_goes_on(tmp_path: Path) -> None:
+    with tmpfs(tmp_path / "disk", "1m") as disk:
+        bench = Bench(disk / "pieces", Publication())
+        manifest, pieces = bench.hq.publish("1", [entry("TST0001")])
+        bench.link.manifest(manifest)
+        bench.link.step()
+        filler = fill(disk)
+        bench.deliver(manifest, pieces, bench.asked.pop())
+        assert "piece 0 cannot be kept: No space left on device" in bench.link.fault
+        filler.unlink()
+        bench.time += 21
+        bench.answer(manifest, pieces)
+        assert (bench.link.version, bench.link.fault) == ("1", "")
 
 
 def test_a_broken_record_of_the_version_in_force_does_not_stop_the_unit(bench: Bench) -> None:
