@@ -47,6 +47,10 @@ than one of them."""
 AGREEING = 4
 """The most further looks that raise the confidence; more of the same is no new evidence."""
 
+REGION_SURE = 0.8
+"""The least probability (0..1) with which the looks name a state. Nobody sees that the looks differed, so
+two that contradict each other name none unless one of them is far surer than the other."""
+
 _OTHERS = len(ALPHABET) - 1
 _Ballot = tuple[float, PlateText]
 
@@ -62,6 +66,9 @@ class Vote:
         candidates: at most CANDIDATES texts by their share of the pool, the elected first.
         agreeing: how many looks read exactly `text`.
         looks: how many looks read anything.
+        region: the state that the looks name by the plate's design, "" where they contradict each other or
+            none is sure.
+        region_confidence: estimated probability (0..1) that it is that state; 0 where `region` is "".
     """
 
     text: str
@@ -70,6 +77,8 @@ class Vote:
     candidates: tuple[Candidate, ...]
     agreeing: int
     looks: int
+    region: str = ""
+    region_confidence: float = 0.0
 
 
 NOTHING = Vote("", 0.0, (), (), 0, 0)
@@ -106,6 +115,7 @@ def elect(readings: Sequence[PlateText]) -> Vote:
         _candidates(whole, pools, text, sum(ballot for ballot, _ in cast)),
         sum(reading.text == text for _, reading in cast),
         len(cast),
+        *_region(cast),
     )
 
 
@@ -193,6 +203,29 @@ def _confidence(cast: Sequence[_Ballot], text: str, shares: Sequence[float]) -> 
         doubt *= 1.0 - AGREEMENT * other
     support: float = sum(ballot for ballot, one in cast if one.text == text) / everything
     return float(min(max((1.0 - doubt) * support**0.5, pooled), 1.0))
+
+
+def _region(cast: Sequence[_Ballot]) -> tuple[str, float]:
+    """The state that the looks name and its estimated probability, ("", 0.0) where there is none.
+
+    A state's best look counts with its log-odds, further ones with the share AGREEMENT of theirs, for looks
+    at one plate share what misleads them; what speaks for the other states is taken off.
+    """
+    named: dict[str, list[float]] = defaultdict(list)
+    for _, reading in cast:
+        if reading.region and reading.region_confidence > 0.5:
+            sure = min(reading.region_confidence, SUREST)
+            named[reading.region].append(math.log(sure / (1.0 - sure)))
+    odds = {}
+    for region, looks in named.items():
+        best, *further = sorted(looks, reverse=True)
+        odds[region] = best + AGREEMENT * math.fsum(further[:AGREEING])
+    if not odds:
+        return "", 0.0
+    region = min(odds, key=lambda one: (-odds[one], one))
+    net = odds[region] - math.fsum(sorted(value for other, value in odds.items() if other != region))
+    probability = 1.0 / (1.0 + math.exp(-net)) if net > 0 else 0.0
+    return (region, probability) if probability >= REGION_SURE else ("", 0.0)
 
 
 def _candidates(
