@@ -23,9 +23,10 @@ from detector.image import open_image
 from detector.ocr import Ocr, calibrated, features
 from detector.reader import OCR, Reader
 from detector.sidecar import sidecar_path
-from train.evaluate import MATCHED, Photo, group_reader, iou, load_scenes
+from train.evaluate import MATCHED, group_reader, iou
 from train.export import dump_toml
 from train.folds import GROUPS
+from train.labelled import Photo, load_scenes
 
 FITTED = GROUPS[1]
 """The folds that the confidence is fitted on; the validation split is none of them."""

@@ -1,169 +1,217 @@
 """Scores the models: where plates are found, what is read, on photographs that they were not trained on.
 
-    PYTHONPATH=.:models python -m train.evaluate --data DIR            the validation split (fold 0)
-    PYTHONPATH=.:models python -m train.evaluate --data DIR --folds F  all folds, see train.folds.GROUPS
-    PYTHONPATH=.:models python -m train.evaluate PICTURES              a folder in the OpenALPR layout
+    PYTHONPATH=.:models python -m train.evaluate --data DIR                 the validation split (fold 0)
+    PYTHONPATH=.:models python -m train.evaluate --data DIR --folds F       all folds, see train.folds.GROUPS
+    PYTHONPATH=.:models python -m train.evaluate --data DIR --against DIR2  two sets of models, in pairs
+    PYTHONPATH=.:models python -m train.evaluate --data DIR --float         int8 files and their float weights
+    PYTHONPATH=.:models python -m train.evaluate PICTURES                   a folder in the OpenALPR layout
 
-Owns the counting and the tables of the model card. It needs neither torch nor TensorFlow: what it scores is
-the .tflite files through the unit's own reader. PICTURES holds a .txt beside each image with the lines
-file, x, y, w, h, text, separated by tabs.
+Owns the counting. What it scores are the .tflite files through the unit's own reader; that needs neither
+torch nor TensorFlow, --float needs torch. PICTURES holds a .txt beside each image with the lines file, x, y,
+w, h, text, separated by tabs. `train.report` makes the tables, `train.labelled` reads the labels.
 
 A labelled plate is located when a box overlaps it by IoU >= 0.5; every box that locates none is false, a
-loose one too. A plate is read when a box that overlaps it by IoU >= 0.3 has exactly its text; that is counted
-on photographs in which every plate has a text.
+loose one too. Recall at so many false boxes an image takes the least threshold that keeps within them on the
+same photographs. A plate is read when a box that overlaps it by IoU >= 0.3 has exactly its text; that is
+counted on photographs in which every plate has a text. A crop is read at its labelled place, straightened by
+the second look where its corners fit the label.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw
 
 from detector.corners import Corners
 from detector.errors import DetectorError
-from detector.image import crop_quad, open_image
+from detector.image import Picture, open_image
 from detector.locate import Locator
 from detector.ocr import Ocr
 from detector.reader import Reader
-from detector.types import PlateText
-from train.folds import FOLDS, GROUPS, VALIDATION, fold_of, two_lines
+from detector.types import Detection, PlateText
+from train import report
+from train.counts import Share
+from train.folds import FOLDS, GROUPS, VALIDATION
+from train.labelled import Box, Crop, Photo, Plate, load_crops, load_folder, load_scenes
 
 LOCATED, MATCHED = 0.5, 0.3
+FITS = 0.55
+"""Corners whose box overlaps a crop's label by less (IoU) are not taken for the plate's, as in training."""
+FLOOR = 0.02
+"""The least score of a box that is counted: below every threshold that keeps to a rate of false boxes."""
 ONE_LINE = "plates of one line"
 """Those of two lines are to be flagged, not read; they count in every other row."""
 WIDTHS = (20, 40, 80)
 """Lower ends of the width classes in pixels of the locator's input (640 wide)."""
 _INPUT = (640, 384)
 
-Box = tuple[float, float, float, float]
+Key = tuple[str, int]
+"""What names one labelled plate in every scoring: its picture, and its place among the picture's labels."""
 
 
 @dataclass(frozen=True, slots=True)
-class Plate:
-    """A labelled plate: (x, y, w, h) in pixels, its text or None, and whether it stands on two lines."""
+class Subject:
+    """The models that are scored.
 
-    box: Box
-    text: str | None
-    two_lines: bool = False
+    Attributes:
+        reader: its `locate` gives every box from FLOOR on.
+        corners: its second look, for crops.
+        threshold: the score from which the models themselves keep a box.
+    """
+
+    reader: Reader
+    corners: Corners
+    threshold: float
 
 
 @dataclass(frozen=True, slots=True)
-class Photo:
-    """A labelled photograph: its file, its set, its fold (None outside of the folds) and its plates."""
+class Found:
+    """A box that was found: its score, and whether the models themselves keep it."""
+
+    score: float
+    kept: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """A plate that was read wrong; `box` None where the picture is the plate."""
 
     file: Path
-    set: str
-    fold: int | None
-    plates: tuple[Plate, ...]
-
-
-@dataclass(slots=True)
-class Share:
-    """How many of how many, with Wilson's 95 percent interval."""
-
-    right: int = 0
-    of: int = 0
-
-    def count(self, right: bool) -> None:
-        self.right += right
-        self.of += 1
-
-    def __str__(self) -> str:
-        if not self.of:
-            return "-"
-        low, high = wilson(self.right, self.of)
-        share = 100 * self.right / self.of
-        return f"{share:.1f} ({100 * low:.1f}-{100 * high:.1f}), {self.right} of {self.of}"
-
-
-def wilson(right: int, of: int, z: float = 1.96) -> tuple[float, float]:
-    """Wilson's score interval for a share (Wilson, JASA 1927): its ends, 0..1."""
-    share, correction = right / of, z * z / of
-    middle = (share + correction / 2) / (1 + correction)
-    half = z / (1 + correction) * math.sqrt(share * (1 - share) / of + correction / (4 * of))
-    return max(0.0, middle - half), min(1.0, middle + half)
+    box: Box | None
+    label: str
+    read: str
 
 
 @dataclass(slots=True)
 class Scores:
-    """What was counted over photographs.
+    """What was counted over photographs and crops.
 
     Attributes:
-        located: plates found, by width class and by set.
-        read: plates read exactly, by set.
-        alike: the same with O as 0 and I as 1.
+        located: by row (width class, set), of each labelled plate the box that locates it, None without.
+        false: the boxes that locate no plate.
+        read, alike: by row, of each labelled plate whether it is read exactly; with O as 0 and I as 1.
+        crops, crops_alike: the same of crops, read at their labelled place.
         shown_right: of the texts above the least confidence that stand on a labelled plate, those right.
-        false: boxes that locate no plate, over all photographs.
-        false_shown: of them, those that lie on no plate and whose text is shown at the default confidence.
+        false_shown: texts above the default confidence that lie on no plate.
         photos: photographs.
-        misreads: (photo, box, label, reading) of plates found and read wrong.
+        misreads, crop_misreads: plates found and read wrong, and crops.
         confidences: (confidence, right) of every reading on a labelled plate.
         ms: milliseconds of locating and reading, by photograph.
     """
 
-    located: defaultdict[str, Share] = field(default_factory=lambda: defaultdict(Share))
-    read: defaultdict[str, Share] = field(default_factory=lambda: defaultdict(Share))
-    alike: defaultdict[str, Share] = field(default_factory=lambda: defaultdict(Share))
+    located: defaultdict[str, dict[Key, Found | None]] = field(default_factory=lambda: defaultdict(dict))
+    false: list[Found] = field(default_factory=list)
+    read: defaultdict[str, dict[Key, bool]] = field(default_factory=lambda: defaultdict(dict))
+    alike: defaultdict[str, dict[Key, bool]] = field(default_factory=lambda: defaultdict(dict))
+    crops: defaultdict[str, dict[Key, bool]] = field(default_factory=lambda: defaultdict(dict))
+    crops_alike: defaultdict[str, dict[Key, bool]] = field(default_factory=lambda: defaultdict(dict))
     shown_right: Share = field(default_factory=Share)
-    false: int = 0
     false_shown: int = 0
     photos: int = 0
-    misreads: list[tuple[Path, Box, str, str]] = field(default_factory=list)
+    misreads: list[Miss] = field(default_factory=list)
+    crop_misreads: list[Miss] = field(default_factory=list)
     confidences: list[tuple[float, bool]] = field(default_factory=list)
     ms: list[float] = field(default_factory=list)
 
-    def add(self, photo: Photo, reader: Reader) -> None:
+    def add(self, photo: Photo, subject: Subject) -> None:
         """Locate and read one photograph and count it."""
-        image = open_image(photo.file)
+        image, reader = open_image(photo.file), subject.reader
         began = time.perf_counter()
-        found = [(one.box, reader.read(image, one)) for one in reader.locate(image)]
+        places = reader.locate(image)
+        kept = [place for place in places if place.score >= subject.threshold]
+        found = [(place.box, reader.read(image, place)) for place in kept]
         self.ms.append((time.perf_counter() - began) * 1e3)
         self.photos += 1
-        used: set[int] = set()
-        scale = min(_INPUT[0] / image.shape[1], _INPUT[1] / image.shape[0])
-        for plate in photo.plates:
-            best = max(range(len(found)), key=lambda k: iou(found[k][0], plate.box), default=None)
-            hit = best is not None and best not in used and iou(found[best][0], plate.box) >= LOCATED
-            if hit and best is not None:
-                used.add(best)
-            self.located[_width_class(plate.box[2] * scale)].count(hit)
-            if plate.box[2] >= 40:
-                self.located["40 px and more in the photograph"].count(hit)
-                self.located[f"{photo.set}, 40 px and more"].count(hit)
-        self.false += len(found) - len(used)
+        self._locate(photo, places, subject.threshold, image)
         self.false_shown += sum(
             text.confidence >= reader.min_confidence
             and all(iou(box, plate.box) < MATCHED for plate in photo.plates)
             for box, text in found
         )
         if photo.plates and all(plate.text for plate in photo.plates):
-            for plate in photo.plates:
-                self._read(photo, plate, found, reader.min_confidence)
+            for number, plate in enumerate(photo.plates):
+                self._read(photo, number, plate, found, reader.min_confidence)
 
-    def _read(self, photo: Photo, plate: Plate, found: Sequence[tuple[Box, PlateText]], least: float) -> None:
-        label = plate.text or ""
+    def _locate(self, photo: Photo, places: Sequence[Detection], threshold: float, image: Picture) -> None:
+        scale = min(_INPUT[0] / image.shape[1], _INPUT[1] / image.shape[0])
+        owners: dict[int, Found] = {}
+        for place in places:  # best first, so that a higher threshold takes away and changes nothing else
+            box = Found(place.score, place.score >= threshold)
+            free = [k for k in range(len(photo.plates)) if k not in owners]
+            best = max(free, key=lambda k: iou(place.box, photo.plates[k].box), default=None)
+            if best is not None and iou(place.box, photo.plates[best].box) >= LOCATED:
+                owners[best] = box
+            else:
+                self.false.append(box)
+        for number, plate in enumerate(photo.plates):
+            rows = [_width_class(plate.box[2] * scale)]
+            if plate.box[2] >= 40:
+                rows += ["40 px and more in the photograph", f"{photo.set}, 40 px and more"]
+            for row in rows:
+                self.located[row][str(photo.file), number] = owners.get(number)
+
+    def _read(
+        self,
+        photo: Photo,
+        number: int,
+        plate: Plate,
+        found: Sequence[tuple[Box, PlateText]],
+        least: float,
+    ) -> None:
+        label, key = plate.text or "", (str(photo.file), number)
         on_it = [text for box, text in found if iou(box, plate.box) >= MATCHED]
         texts = [text.text for text in on_it]
-        names = [photo.set, "all"] if plate.two_lines else [photo.set, "all", ONE_LINE]
-        for name in names:
-            self.read[name].count(label in texts)
-            self.alike[name].count(_alike(label) in [_alike(text) for text in texts])
+        for row in [photo.set, "all"] if plate.two_lines else [photo.set, "all", ONE_LINE]:
+            self.read[row][key] = label in texts
+            self.alike[row][key] = _alike(label) in [_alike(text) for text in texts]
         for text in on_it:
             if text.text:
                 self.confidences.append((text.confidence, text.text == label))
                 if text.confidence >= least:
                     self.shown_right.count(text.text == label)
         if label not in texts:
-            self.misreads.append((photo.file, plate.box, label, texts[0] if texts else ""))
+            self.misreads.append(Miss(photo.file, plate.box, label, texts[0] if texts else ""))
+
+    def add_crop(self, crop: Crop, subject: Subject) -> None:
+        """Read one crop at its labelled place and count it."""
+        image = open_image(crop.file)
+        if crop.box is None:
+            # What training sees around a picture that is the plate itself: its edge, repeated.
+            height, width = image.shape[:2]
+            image = np.pad(image, ((height // 4,) * 2, (width // 4,) * 2, (0, 0)), "edge")
+            place = _upright((width // 4, height // 4, width, height))
+        else:
+            place = _upright(crop.box)
+            refined = subject.corners.refine(image, [place])
+            if refined and iou(refined[0].box, crop.box) >= FITS:
+                place = refined[0]
+        text = subject.reader.read(image, place).text
+        kind = "serials" if crop.serial else "vanity"
+        for row in (crop.set, f"{crop.set}, {kind}", "all", f"all, {kind}"):
+            self.crops[row][crop.name, 0] = text == crop.text
+            self.crops_alike[row][crop.name, 0] = _alike(text) == _alike(crop.text)
+        if text != crop.text:
+            self.crop_misreads.append(Miss(crop.file, crop.box, crop.text, text))
+
+    def threshold_at(self, rate: float) -> float:
+        """The least threshold at which these photographs have at most `rate` false boxes an image."""
+        scores = sorted((box.score for box in self.false), reverse=True)
+        allowed = int(rate * self.photos)
+        return math.nextafter(scores[allowed], 2.0) if len(scores) > allowed else FLOOR
+
+
+def _upright(box: Box) -> Detection:
+    x, y, w, h = box
+    return Detection(box, 1.0, ((x, y), (x + w, y), (x + w, y + h), (x, y + h)))
 
 
 def _alike(text: str) -> str:
@@ -185,127 +233,25 @@ def iou(one: Box, other: Box) -> float:
     return width * height / (one[2] * one[3] + other[2] * other[3] - width * height)
 
 
-def load_scenes(data: Path) -> list[Photo]:
-    """The photographs of DIR/scenes.jsonl.
+def score(photos: Sequence[Photo], crops: Sequence[Crop], subject: Callable[[int | None], Subject]) -> Scores:
+    """Everything counted, each picture by the models that `subject` gives for its fold.
 
-    Raises:
-        SystemExit: the file is missing or a line of it is damaged; the message names it.
+    A picture that cannot be read is told and left out.
     """
-    path, photos, double = data / "scenes.jsonl", [], two_lines()
-    try:
-        lines = path.read_text().splitlines()
-    except OSError as error:
-        raise SystemExit(f"train.evaluate: {path}: {error.strerror}") from error
-    for number, line in enumerate(lines, 1):
+    scores, whole = Scores(), len(photos) + len(crops)
+    for number, one in enumerate([*photos, *crops], 1):
         try:
-            record = json.loads(line)
-            plates = tuple(
-                Plate(tuple(p["box"]), p.get("text"), (record["image"], place) in double)
-                for place, p in enumerate(record["plates"])
-            )
-            photos.append(Photo(data / record["image"], record["set"], fold_of(record), plates))
-        except (ValueError, KeyError, TypeError) as error:
-            raise SystemExit(f"train.evaluate: {path}:{number}: no labelled photograph: {error!r}") from error
-    return photos
-
-
-def load_folder(folder: Path) -> list[Photo]:
-    """The photographs of a folder in OpenALPR's end-to-end layout."""
-    by_image: defaultdict[Path, list[Plate]] = defaultdict(list)
-    for label in sorted(folder.glob("*.txt")):
-        for number, line in enumerate(label.read_text().splitlines(), 1):
-            cells = line.split("\t")
-            try:
-                x, y, w, h = (float(cell) for cell in cells[1:5])
-                by_image[folder / cells[0]].append(Plate((x, y, w, h), cells[5].strip().upper()))
-            except (ValueError, IndexError):
-                print(f"train.evaluate: {label}:{number}: not file, x, y, w, h, text", file=sys.stderr)
-    return [Photo(file, folder.name, None, tuple(plates)) for file, plates in by_image.items()]
-
-
-def score(photos: Sequence[Photo], reader: Reader, scores: Scores) -> None:
-    """Count `photos` into `scores`; a picture that cannot be read is told and left out."""
-    for number, photo in enumerate(photos, 1):
-        try:
-            scores.add(photo, reader)
+            if isinstance(one, Photo):
+                scores.add(one, subject(one.fold))
+            else:
+                scores.add_crop(one, subject(one.fold))
         except DetectorError as error:
             print(f"train.evaluate: {error}", file=sys.stderr)
         if sys.stderr.isatty():
-            print(f"\r{number} of {len(photos)}", end="", file=sys.stderr, flush=True)
+            print(f"\r{number} of {whole}", end="", file=sys.stderr, flush=True)
     if sys.stderr.isatty():
         print("\r\x1b[K", end="", file=sys.stderr)
-
-
-def tables(scores: Scores) -> Iterator[str]:
-    """The tables of the model card, in Markdown; shares in percent with Wilson's interval."""
-    yield f"{scores.photos} photographs, {np.median(scores.ms):.1f} ms each (median, locate and read)\n"
-    yield "| located (IoU 0.5) | percent |\n|---|---|"
-    for name, share in sorted(scores.located.items()):
-        yield f"| {name} | {share} |"
-    photos = max(scores.photos, 1)
-    yield f"| false boxes an image | {scores.false / photos:.3f} |"
-    yield f"| texts shown an image that lie on no plate | {scores.false_shown / photos:.3f} |\n"
-    yield "| read exactly, from the picture | percent | with O = 0, I = 1 |\n|---|---|---|"
-    for name, share in sorted(scores.read.items()):
-        yield f"| {name} | {share} | {scores.alike[name]} |"
-    yield f"\nof the texts shown at the default confidence: {scores.shown_right} right\n"
-    yield "| confidence | readings | mean confidence | right |\n|---|---|---|---|"
-    pairs = np.array(scores.confidences or [(0.0, False)], np.float64)
-    for low in (0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.98):
-        high = {0.8: 0.9, 0.9: 0.95, 0.95: 0.98, 0.98: 1.01}.get(low, low + 0.2)
-        some = pairs[(pairs[:, 0] >= low) & (pairs[:, 0] < high)]
-        if len(some):
-            means = f"{some[:, 0].mean():.3f} | {some[:, 1].mean():.3f}"
-            yield f"| {low:g}-{min(high, 1):g} | {len(some)} | {means} |"
-
-
-def sheet(scores: Scores, out: Path, most: int = 120) -> None:
-    """A picture of misread plates, each with its label above what was read: for the eye, not for keeping."""
-    cell = (200, 116)
-    some = scores.misreads[:most]
-    canvas = Image.new("RGB", (cell[0] * 6, cell[1] * max(math.ceil(len(some) / 6), 1)), "white")
-    draw = ImageDraw.Draw(canvas)
-    for number, (file, (x, y, w, h), label, read) in enumerate(some):
-        corners = ((x, y), (x + w, y), (x + w, y + h), (x, y + h))
-        crop = Image.fromarray(crop_quad(open_image(file), corners, 0.1, (80, 196), grey=False))
-        left, top = number % 6 * cell[0], number // 6 * cell[1]
-        canvas.paste(crop, (left, top))
-        draw.text((left + 4, top + 84), f"{label} read {read or 'nothing'}", "black", font_size=14)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    canvas.save(out)
-
-
-def main(args: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="train.evaluate", description="Score the models.")
-    parser.add_argument("pictures", type=Path, nargs="?", help="a folder in OpenALPR's layout")
-    parser.add_argument("--data", type=Path, help="folder with scenes.jsonl")
-    parser.add_argument("--models", type=Path, default=Path("models"), help="folder of the models")
-    parser.add_argument("--folds", type=Path, help="folder of the other groups' models (train.folds.GROUPS)")
-    parser.add_argument("--limit", type=int, help="so many photographs at most")
-    parser.add_argument(
-        "--sheet", type=Path, default=Path("runs/misreads.png"), help="where misreads are drawn"
-    )
-    given = parser.parse_args(args)
-    if not given.data and not given.pictures:
-        print("train.evaluate: skipped: neither --data DIR nor a folder of pictures was given")
-        return 0
-    scores = Scores()
-    try:
-        if given.pictures:
-            score(load_folder(given.pictures)[: given.limit], Reader.open(given.models), scores)
-        else:
-            photos = load_scenes(given.data)
-            for fold in range(FOLDS) if given.folds else [VALIDATION]:
-                some = [photo for photo in photos if photo.fold == fold][: given.limit]
-                score(some, _reader(given.models, given.folds, fold), scores)
-    except DetectorError as error:
-        print(f"train.evaluate: {error}", file=sys.stderr)
-        return 1
-    for line in tables(scores):
-        print(line)
-    sheet(scores, given.sheet)
-    print(f"\nmisreads are drawn in {given.sheet}")
-    return 0
+    return scores
 
 
 def group_reader(folds: Path, held: str) -> Reader:
@@ -317,11 +263,94 @@ def group_reader(folds: Path, held: str) -> Reader:
     )
 
 
-def _reader(models: Path, folds: Path | None, fold: int) -> Reader:
-    if folds is None or fold == VALIDATION:
-        return Reader.open(models)
-    held = "".join(map(str, next(group for group in GROUPS if fold in group)))
-    return group_reader(folds, held)
+def open_subject(folder: Path, held: str = "", as_float: bool = False) -> Subject:
+    """The models of `folder`, of the group that never saw the folds `held` where that is given.
+
+    Args:
+        folder: holds locator.tflite, corners.tflite, ocr.tflite, or the same with -HELD.
+        held: folds, as digits.
+        as_float: run the float weights (.npz) beside the files instead; needs torch.
+
+    Raises:
+        ModelError: as of `Reader.open`.
+    """
+    end = f"-{held}.tflite" if held else ".tflite"
+    locator, corners = Locator(folder / f"locator{end}"), Corners(folder / f"corners{end}")
+    ocr = Ocr(folder / f"ocr{end}")
+    if as_float:
+        from train.float_models import FloatModel
+
+        for part in (locator, corners, ocr):
+            part.model = FloatModel(part.model)
+    threshold = corners.spec.threshold
+    corners.spec = replace(corners.spec, threshold=min(FLOOR, threshold))
+    return Subject(Reader(locator, corners, ocr), corners, threshold)
+
+
+def by_fold(models: Path, folds: Path | None, as_float: bool = False) -> Callable[[int | None], Subject]:
+    """Which models judge a fold: those of `folds` that never saw it; `models` the validation split."""
+    opened = cache(open_subject)
+
+    def subject(fold: int | None) -> Subject:
+        if folds is None or fold in (None, VALIDATION):
+            return opened(models, "", as_float)
+        held = "".join(map(str, next(group for group in GROUPS if fold in group)))
+        return opened(folds, held, as_float)
+
+    return subject
+
+
+def main(args: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="train.evaluate", description="Score the models.")
+    parser.add_argument("pictures", type=Path, nargs="?", help="a folder in OpenALPR's layout")
+    parser.add_argument("--data", type=Path, help="folder with scenes.jsonl and, for crops, crops.jsonl")
+    parser.add_argument("--models", type=Path, default=Path("models"), help="folder of the models")
+    parser.add_argument("--folds", type=Path, help="folder of the other groups' models (train.folds.GROUPS)")
+    other = parser.add_mutually_exclusive_group()
+    other.add_argument(
+        "--against", type=Path, help="folder of other models to compare with (with --folds its groups' too)"
+    )
+    other.add_argument(
+        "--float", action="store_true", dest="as_float", help="compare with the models' float weights"
+    )
+    parser.add_argument("--limit", type=int, help="so many photographs, and so many crops, at most")
+    parser.add_argument(
+        "--sheet", type=Path, default=Path("runs/misreads.png"), help="where misreads are drawn"
+    )
+    given = parser.parse_args(args)
+    if not given.data and not given.pictures:
+        print("train.evaluate: skipped: neither --data DIR nor a folder of pictures was given")
+        return 0
+    crops: list[Crop] = []
+    if given.pictures:
+        photos = load_folder(given.pictures)
+    else:
+        folds = range(FOLDS) if given.folds else (VALIDATION,)
+        photos = [photo for photo in load_scenes(given.data) if photo.fold in folds]
+        if (given.data / "crops.jsonl").exists():
+            crops = [crop for crop in load_crops(given.data) if crop.fold in folds]
+    what = photos[: given.limit], crops[: given.limit]
+    try:
+        scores = score(*what, by_fold(given.models, given.folds))
+        for line in report.tables(scores):
+            print(line)
+        if given.against or given.as_float:
+            models = given.against or given.models
+            groups = given.folds and (given.against or given.folds)
+            against = score(*what, by_fold(models, groups, given.as_float))
+            differ = given.sheet.with_name("pairs.tsv")
+            names = str(given.models), "float weights" if given.as_float else str(models)
+            for line in report.pairs(scores, against, names, differ):
+                print(line)
+            print(f"\nthe pairs that differ are listed in {differ}")
+    except DetectorError as error:
+        print(f"train.evaluate: {error}", file=sys.stderr)
+        return 1
+    crop_sheet = given.sheet.with_stem(f"{given.sheet.stem}-crops")
+    report.sheet(scores.misreads, given.sheet)
+    report.sheet(scores.crop_misreads, crop_sheet)
+    print(f"\nmisreads are drawn in {given.sheet} and {crop_sheet}")
+    return 0
 
 
 if __name__ == "__main__":

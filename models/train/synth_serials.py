@@ -6,10 +6,13 @@ Owns only texts and how they are grouped. A serial is a list of Token; how a tok
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
+
+from plates.formats import shape_of
 
 DIGITS = "0123456789"
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -137,3 +140,8 @@ def serial(style: str, rng: np.random.Generator) -> list[Token]:
 def text_of(tokens: list[Token]) -> str:
     """The plate's text: everything but gaps and symbols."""
     return "".join(token.text for token in tokens)
+
+
+def shapes(*styles: str) -> frozenset[str]:
+    """The shapes of the serials of these styles, A for a letter and 9 for a digit, without gaps: AAA9999."""
+    return frozenset(shape_of(re.sub("[^A-Z0-9]", "", p)) for style in styles for p in _PATTERNS[style])

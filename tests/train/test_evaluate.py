@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from detector.types import Detection, PlateText
-from train.evaluate import Photo, Plate, Scores, iou, load_folder, main, score, tables, wilson
+from train import report
+from train.counts import mcnemar, share_of, wilson
+from train.evaluate import Found, Scores, Subject, iou, main, score
 from train.folds import FOLDS, GROUPS, fold_of
+from train.labelled import Crop, Photo, Plate, is_serial, load_crops, load_folder
 
 names = st.text("abcdefghij0123456789", min_size=1, max_size=12)
 texts = st.text("ABCDEFGHIJ0123456789", min_size=1, max_size=8)
@@ -75,60 +80,193 @@ def test_a_bad_line_of_a_label_is_told_and_the_good_ones_count(
     assert "a.txt:3:" in said
 
 
-class ScriptedReader:
-    """Finds the boxes and texts that it was given, in any picture."""
+@pytest.mark.parametrize("content", [None, "", "no label at all\n"])
+def test_a_folder_without_a_label_is_told_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str | None
+) -> None:
+    if content is not None:
+        (tmp_path / "a.txt").write_text(content)
+    with pytest.raises(SystemExit, match="no labelled plate") as told:
+        main([str(tmp_path)])
+    assert str(tmp_path) in str(told.value)
+    assert "\n" not in str(told.value)
+    with pytest.raises(SystemExit, match="no folder"):
+        main([str(tmp_path / "missing")])
+    assert "nan" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("only_one", "only_other", "p"), [(0, 0, 1.0), (5, 0, 0.0625), (1, 9, 22 / 1024), (4, 4, 1.0)]
+)
+def test_mcnemar_is_the_exact_binomial_of_the_textbook(only_one: int, only_other: int, p: float) -> None:
+    assert mcnemar(only_one, only_other) == pytest.approx(p)
+
+
+@given(st.integers(0, 60), st.integers(0, 60))
+def test_mcnemar_takes_no_side_and_is_a_probability(one: int, other: int) -> None:
+    assert mcnemar(one, other) == mcnemar(other, one)
+    assert 0 < mcnemar(one, other) <= 1
+
+
+@pytest.mark.parametrize(
+    ("text", "country", "serial"),
+    [
+        ("8ABC234", "us", True),
+        ("KLM4721", "us", True),
+        ("AB12CDE", "uk", True),
+        ("AB123CD45", "us", False),  # no US format
+        ("ABC1D23", "br", True),
+        ("GOFAST", "us", False),
+        ("ABCDEF", "eu", False),  # no digit
+        ("2FAST4ME", "us", False),
+    ],
+)
+def test_a_serial_holds_a_digit_and_fits_a_format_of_its_country(
+    text: str, country: str, serial: bool
+) -> None:
+    assert is_serial(text, country) is serial
+
+
+def test_a_crop_is_taken_from_its_photograph_where_that_holds_one_plate_of_its_text(tmp_path: Path) -> None:
+    def plates(*texts: str | None) -> list[dict[str, Any]]:
+        return [{"box": [10.0 * n, 20, 30, 15], "text": text} for n, text in enumerate(texts)]
+
+    scenes = [
+        {"set": "x", "image": "s/one.jpg", "plates": plates(None, "ABC123")},
+        {"set": "x", "image": "s/two.jpg", "plates": plates("ABC123", "ABC123")},
+    ]
+    crop = {"set": "eye_x", "text": "ABC123", "country": "us"}
+    crops = [
+        {**crop, "image": "c/1.jpg", "scene": "s/one.jpg"},
+        {**crop, "image": "c/2.jpg", "scene": "s/two.jpg"},
+        {**crop, "image": "c/3.jpg", "set": "us_states"},
+        {**crop, "image": "c/4.jpg", "text": "\u00c4BC123"},
+    ]
+    for name, lines in (("scenes", scenes), ("crops", crops)):
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    found = {one.name: (one.file, one.box) for one in load_crops(tmp_path)}
+    assert found == {
+        "c/1.jpg": (tmp_path / "s/one.jpg", (10, 20, 30, 15)),
+        "c/2.jpg": (tmp_path / "c/2.jpg", None),
+        "c/3.jpg": (tmp_path / "c/3.jpg", None),
+    }
+
+
+Texts = dict[tuple[float, float, float, float], str]
+
+
+class ScriptedModels:
+    """Finds the boxes and texts that it was given, in any picture, each with its score (0.9 unless given)."""
 
     min_confidence = 0.5
 
-    def __init__(self, found: dict[tuple[float, float, float, float], str]) -> None:
+    def __init__(self, found: Texts, scores: dict[str, float] | None = None) -> None:
         self._found = found
+        self._scores = scores or {}
 
     def locate(self, image: Any) -> list[Detection]:
-        return [
-            Detection((x, y, w, h), 0.9, ((x, y), (x + w, y), (x + w, y + h), (x, y + h)))
-            for x, y, w, h in self._found
+        found = [
+            Detection(
+                (x, y, w, h), self._scores.get(text, 0.9), ((x, y), (x + w, y), (x + w, y + h), (x, y + h))
+            )
+            for (x, y, w, h), text in self._found.items()
         ]
+        return sorted(found, key=lambda one: -one.score)
 
     def read(self, image: Any, detection: Detection) -> PlateText:
-        return PlateText(self._found[detection.box], 0.99)
+        return PlateText(self._found.get(detection.box, ""), 0.99)
+
+    def refine(self, image: Any, places: list[Detection]) -> list[Detection]:
+        return places
 
 
-def _scored(folder: Path, found: dict[tuple[float, float, float, float], str]) -> Scores:
+def subject(found: Texts, scores: dict[str, float] | None = None) -> Subject:
+    models: Any = ScriptedModels(found, scores)
+    return Subject(models, models, 0.5)
+
+
+FIRST, SECOND = (10.0, 10.0, 100.0, 40.0), (300.0, 200.0, 60.0, 20.0)
+PLATES = (Plate(FIRST, "ABC123"), Plate(SECOND, "XYZ0"))
+
+
+def _scored(folder: Path, found: Texts, scores: dict[str, float] | None = None, crop: bool = False) -> Scores:
     file = folder / "a.png"
     Image.new("RGB", (640, 384)).save(file)
-    plates = (Plate((10, 10, 100, 40), "ABC123"), Plate((300, 200, 60, 20), "XYZ0"))
-    scores = Scores()
-    score([Photo(file, "invented", None, plates)], ScriptedReader(found), scores)  # type: ignore[arg-type]
-    return scores
+    crops = [Crop("c.png", file, "invented", 0, FIRST, "ABC123", True)] if crop else []
+    only = subject(found, scores)
+    return score([Photo(file, "invented", None, PLATES)], crops, lambda fold: only)
 
 
 def test_a_perfect_reader_scores_a_hundred_percent(tmp_path: Path) -> None:
-    scores = _scored(tmp_path, {(10, 10, 100, 40): "ABC123", (300, 200, 60, 20): "XYZ0"})
-    for share in [*scores.located.values(), *scores.read.values(), scores.shown_right]:
+    scores = _scored(tmp_path, {FIRST: "ABC123", SECOND: "XYZ0"}, crop=True)
+    located = [[box is not None and box.kept for box in row.values()] for row in scores.located.values()]
+    rows = [*located, *(row.values() for row in [*scores.read.values(), *scores.crops.values()])]
+    for share in [*map(share_of, rows), scores.shown_right]:
         assert share.of > 0
         assert share.right == share.of
-    assert (scores.read["all"].of, scores.false, scores.false_shown, scores.misreads) == (2, 0, 0, [])
-    assert any("100.0" in line and "2 of 2" in line for line in tables(scores))
+    assert (len(scores.read["all"]), scores.false, scores.false_shown, scores.misreads) == (2, [], 0, [])
+    assert list(scores.crops) == ["invented", "invented, serials", "all", "all, serials"]
+    assert any("100.0" in line and "2 of 2" in line for line in report.tables(scores))
 
 
 def test_a_wrong_text_a_lookalike_and_a_false_box_are_counted_each(tmp_path: Path) -> None:
-    scores = _scored(
-        tmp_path, {(10, 10, 100, 40): "ABC128", (300, 200, 60, 20): "XYZO", (500, 20, 50, 20): "NONE"}
-    )
-    assert (scores.read["all"].right, scores.alike["all"].right) == (0, 1)
-    assert (scores.false, scores.false_shown) == (1, 1)
-    assert [(label, read) for _, _, label, read in scores.misreads] == [
-        ("ABC123", "ABC128"),
-        ("XYZ0", "XYZO"),
-    ]
+    found = {FIRST: "ABC128", SECOND: "XYZO", (500.0, 20.0, 50.0, 20.0): "NONE"}
+    scores = _scored(tmp_path, found, crop=True)
+    assert share_of(scores.read["all"].values()).right == 0
+    assert share_of(scores.alike["all"].values()).right == 1
+    assert (len(scores.false), scores.false_shown) == (1, 1)
+    assert [(miss.label, miss.read) for miss in scores.misreads] == [("ABC123", "ABC128"), ("XYZ0", "XYZO")]
+    assert [(miss.label, miss.read) for miss in scores.crop_misreads] == [("ABC123", "ABC128")]
+    report.sheet(scores.misreads, tmp_path / "sheet.png")
+    drawn = np.asarray(Image.open(tmp_path / "sheet.png"))
+    assert (drawn[:80, :396] == 0).any()  # two crops of the black picture
+    assert (drawn[:, 410:] == 255).all()
+
+
+def test_recall_at_a_rate_of_false_boxes_takes_the_least_threshold_that_keeps_to_it(tmp_path: Path) -> None:
+    """Of twenty photographs one false box is 0.05 an image. Two lamps are surer than the second plate."""
+    lamps = {(500.0, 20.0 * n, 50.0, 15.0): f"L{n}" for n in range(3)}
+    found = {FIRST: "ABC123", SECOND: "XYZ0", **lamps}
+    sure = {"ABC123": 0.9, "XYZ0": 0.6, "L0": 0.8, "L1": 0.7, "L2": 0.3}
+    scores = _scored(tmp_path, found, sure)
+    scores.photos = 20
+    assert [box.kept for box in scores.false] == [True, True, False]
+    row = scores.located["20-40 px at 640"] | scores.located["40-80 px at 640"]
+    row |= scores.located["80 px and more at 640"]
+    at = {rate: scores.threshold_at(rate) for rate in (0.0, 0.05, 0.1, 0.5)}
+    assert [sum(report.at_limit(row, limit).values()) for limit in at.values()] == [1, 1, 2, 2]
+    for rate, limit in at.items():
+        assert sum(box.score >= limit for box in scores.false) <= rate * 20
+    assert at[0.05] == pytest.approx(0.7)
+
+
+@given(st.lists(st.sampled_from([0.1, 0.3, 0.5, 0.7, 0.999]), max_size=30), st.floats(0, 1))
+def test_no_threshold_lets_more_false_boxes_through_than_its_rate(found: list[float], rate: float) -> None:
+    scores = Scores(false=[Found(one, True) for one in found], photos=20)
+    limit = scores.threshold_at(rate)
+    assert sum(one >= limit for one in found) <= rate * 20
+
+
+def test_two_models_are_compared_plate_by_plate(tmp_path: Path) -> None:
+    one = _scored(tmp_path, {FIRST: "ABC123", SECOND: "XYZO"})
+    other = _scored(tmp_path, {FIRST: "ABC123", SECOND: "XYZ0"})
+    lines = list(report.pairs(one, other, ("int8", "float"), tmp_path / "pairs.tsv"))
+    (row,) = (line for line in lines if line.startswith("| read, all |"))
+    assert [cell.strip() for cell in row.split("|")[4:7]] == ["0", "1", "1"]
+    assert "1 of 2" in row
+    assert "2 of 2" in row
+    (alike,) = (line for line in lines if line.startswith("| read, all, O = 0, I = 1 |"))
+    assert [cell.strip() for cell in alike.split("|")[4:6]] == ["0", "0"]
+    listed = [line.split("\t") for line in (tmp_path / "pairs.tsv").read_text().splitlines()]
+    assert ["read, all", str(tmp_path / "a.png"), "1", "float"] in listed
+    assert {line[2] for line in listed} == {"1"}  # of the first plate nothing differs
 
 
 def test_a_picture_that_cannot_be_read_is_told_and_left_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
-    scores = Scores()
-    score([Photo(tmp_path / "broken.jpg", "x", None, ())], ScriptedReader({}), scores)  # type: ignore[arg-type]
+    scores = score([Photo(tmp_path / "broken.jpg", "x", None, ())], [], lambda fold: subject({}))
     assert scores.photos == 0
     assert "broken.jpg" in capsys.readouterr().err
 
