@@ -70,6 +70,7 @@ train: $(TRAIN_VENV)/.ready ## train the models anew: make train DATA=DIR (witho
 	$(TRAIN) -m train.locator $(if $(DATA),--data $(DATA)) $(if $(MINUTES),--minutes $(MINUTES)) --out models $(ARGS)
 	$(TRAIN) -m train.corners $(if $(DATA),--data $(DATA)) $(if $(MINUTES),--minutes $(MINUTES)) --out models $(ARGS)
 	$(TRAIN) -m train.ocr $(if $(DATA),--data $(DATA)) $(if $(MINUTES),--minutes $(MINUTES)) --out models $(ARGS)
+	$(if $(DATA),$(TRAIN) -m train.region --data $(DATA) $(if $(MINUTES),--minutes $(MINUTES)) --ocr models/ocr.npz --out models $(ARGS))
 
 evaluate: $(VENV)/.ready ## the model card's tables: make evaluate DATA=DIR (or DIR=DIR for a folder of your own)
 	PYTHONPATH=.:models $(BIN)/python -m train.evaluate $(if $(DATA),--data $(DATA)) $(DIR) $(ARGS)

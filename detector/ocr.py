@@ -3,9 +3,10 @@
 Owns the reading of one plate: the crop, the decoding, the flags, and the calibrated confidence. Where
 plates are is `detector.locate`; the search through the network's columns is `detector.ctc`.
 
-The model's output is chars (1, T, len(alphabet) + 1): for each of T columns of the crop, from left to
-right, a logit for each character and, last, for the CTC blank. Logits, for a byte's 256 steps would leave
-a softmax no difference between sure and very sure.
+The model's first output is chars (1, T, len(alphabet) + 1): for each of T columns of the crop, from left
+to right, a logit for each character and, last, for the CTC blank. Logits, for a byte's 256 steps would leave
+a softmax no difference between sure and very sure. A second output, where the sidecar has regions, is region
+(1, len(names) + 1): a logit for each region's design and, last, for none of them.
 """
 
 from __future__ import annotations
@@ -55,8 +56,11 @@ class Ocr:
         self.spec = sidecar.ocr
         shapes = [output.shape for output in sidecar.outputs]
         classes = len(self.spec.alphabet) + 1
-        if len(shapes) != 1 or len(shapes[0]) != 3 or shapes[0][2] != classes:
-            raise ModelError(f"{sidecar.path}: an OCR gives chars (1, T, {classes}), not {shapes}")
+        regions = [(1, len(sidecar.region.names) + 1)] if sidecar.region else []
+        if not shapes or len(shapes[0]) != 3 or shapes[0][2] != classes or shapes[1:] != regions:
+            wanted = "".join(f" and region {shape}" for shape in regions)
+            raise ModelError(f"{sidecar.path}: an OCR gives chars (1, T, {classes}){wanted}, not {shapes}")
+        self._region = sidecar.region
         if len(self.spec.calibration) != FEATURES:
             raise ModelError(f"{sidecar.path}: ocr.calibration: not {FEATURES} numbers")
 
@@ -74,7 +78,7 @@ class Ocr:
         Raises:
             ImageError: `image` is no picture, or the corners span no area.
         """
-        found = self.spellings(image, detection)
+        found, region, region_confidence = self._looks(image, detection)
         flags = set()
         if _at_edge(detection, image):
             flags.add(Flag.EDGE)
@@ -89,7 +93,15 @@ class Ocr:
             flags.add(Flag.WEAK)
         confidence = calibrated(self.spec.calibration, features(found, detection)) if text else 0.0
         candidates = tuple(Candidate(t, p) for t, p in found if t)[:CANDIDATES]
-        return PlateText(text, confidence, chars, candidates if text else (), frozenset(flags))
+        return PlateText(
+            text,
+            confidence,
+            chars,
+            candidates if text else (),
+            frozenset(flags),
+            region if text else "",
+            region_confidence if text else 0.0,
+        )
 
     def spellings(self, image: Picture, detection: Detection) -> list[tuple[str, float]]:
         """The texts that the plate of `detection` may say, each with the network's probability, best first.
@@ -97,21 +109,43 @@ class Ocr:
         A plate that the first crop does not settle is cut in other ways too, and the probabilities are the
         means over all crops. Errors as of `read`.
         """
-        found = self.look(image, detection, 0.0)
-        if found[0][1] >= SETTLED:
-            return found
-        sums = dict(found)
-        for wider in LOOKS:
-            for text, probability in self.look(image, detection, wider):
-                sums[text] = sums.get(text, 0.0) + probability
-        best = sorted(sums.items(), key=lambda item: -item[1])[: len(found)]
-        return [(text, total / (1 + len(LOOKS))) for text, total in best]
+        return self._looks(image, detection)[0]
 
-    def look(self, image: Picture, detection: Detection, wider: float = 0.0) -> list[tuple[str, float]]:
-        """What one cut says, as `spellings`; `wider` adds that share of the plate's sides to the margin."""
+    def look(
+        self, image: Picture, detection: Detection, wider: float = 0.0
+    ) -> tuple[list[tuple[str, float]], NDArray[np.float32]]:
+        """What one cut says: its texts, as `spellings`, and the logits of its regions (none: of size 0).
+
+        `wider` adds that share of the plate's sides to the margin.
+        """
         size = self.model.sidecar.input.size
         crop = crop_quad(image, detection.corners, self.spec.margin + wider, size, grey=True)
-        return ctc.decode(_softmax(self.model.run(crop)[0][0]), self.spec.alphabet)
+        chars, *regions = self.model.run(crop)
+        texts = ctc.decode(_softmax(chars[0]), self.spec.alphabet)
+        return texts, regions[0][0] if regions else np.zeros(0, np.float32)
+
+    def _looks(self, image: Picture, detection: Detection) -> tuple[list[tuple[str, float]], str, float]:
+        found, logits = self.look(image, detection)
+        if found[0][1] >= SETTLED:
+            return found, *self._named(logits)
+        sums = dict(found)
+        for wider in LOOKS:
+            texts, more = self.look(image, detection, wider)
+            logits = logits + more
+            for text, probability in texts:
+                sums[text] = sums.get(text, 0.0) + probability
+        cuts = 1 + len(LOOKS)
+        best = sorted(sums.items(), key=lambda item: -item[1])[: len(found)]
+        return [(text, total / cuts) for text, total in best], *self._named(logits / cuts)
+
+    def _named(self, logits: NDArray[np.float32]) -> tuple[str, float]:
+        if self._region is None:
+            return "", 0.0
+        shares = _softmax(logits[None] / self._region.temperature)[0]
+        best = int(shares.argmax())
+        if best == len(self._region.names) or shares[best] < self._region.min_confidence:
+            return "", 0.0
+        return self._region.names[best], float(shares[best])
 
 
 def features(found: list[tuple[str, float]], detection: Detection) -> tuple[float, ...]:

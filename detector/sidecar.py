@@ -35,6 +35,11 @@ not open the model; `detector.runtime` does and compares the tensors' shapes wit
     margin = 0.06
     min_confidence = 0.5
     calibration = [1.0, 0.0]
+
+    [region]                          # only in an OCR's that names the plate's region too
+    names = ["AK", "AL"]
+    temperature = 1.3
+    min_confidence = 0.9
 """
 
 from __future__ import annotations
@@ -126,8 +131,24 @@ class OcrSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class RegionSpec:
+    """How an OCR's second output becomes a region.
+
+    Attributes:
+        names: the regions, in the order of the output's classes; "none of them" comes after them.
+        temperature: what the logits are divided by, so that their softmax is a probability.
+        min_confidence: the least probability, 0..1, of a region that is named.
+    """
+
+    names: tuple[str, ...]
+    temperature: float
+    min_confidence: float
+
+
+@dataclass(frozen=True, slots=True)
 class Sidecar:
-    """One model's sidecar. Of `locator`, `corners` and `ocr` the one is set that `kind` names."""
+    """One model's sidecar. Of `locator`, `corners` and `ocr` the one is set that `kind` names; an OCR that
+    tells regions has `region` too."""
 
     path: Path
     kind: str
@@ -138,6 +159,7 @@ class Sidecar:
     locator: LocatorSpec | None = None
     corners: CornersSpec | None = None
     ocr: OcrSpec | None = None
+    region: RegionSpec | None = None
 
 
 def sidecar_path(model: Path) -> Path:
@@ -193,7 +215,7 @@ def _parse(path: Path, data: Mapping[str, Any]) -> Sidecar:
         table.wrong("channels", "2 is neither 1 (grey) nor 3 (RGB)")
     table.close()
     outputs = tuple(_output(table) for table in root.tables("outputs"))
-    locator = corners = ocr = None
+    locator = corners = ocr = region = None
     if kind == "locator":
         table = root.table("locator")
         locator = LocatorSpec(
@@ -223,10 +245,18 @@ def _parse(path: Path, data: Mapping[str, Any]) -> Sidecar:
             calibration=table.numbers("calibration"),
         )
         table.close()
+        if "region" in data:
+            table = root.table("region")
+            region = RegionSpec(
+                names=table.texts("names"),
+                temperature=table.number("temperature", 0.01, 100.0),
+                min_confidence=table.number("min_confidence", 0.0, 1.0),
+            )
+            table.close()
     root.close()
     if root.mistakes:
         raise ModelError(f"{path}: " + "; ".join(root.mistakes))
-    return Sidecar(path, kind, version, sha256, spec, outputs, locator, corners, ocr)
+    return Sidecar(path, kind, version, sha256, spec, outputs, locator, corners, ocr, region)
 
 
 def _output(table: _Table) -> OutputSpec:
@@ -285,6 +315,13 @@ class _Table:
             self.wrong(key, "not a list of numbers alone")
             return ()
         return tuple(float(n) for n in value)
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        value = self._take(key, (list,), "a list of texts")
+        if value is not None and not all(isinstance(text, str) and text for text in value):
+            self.wrong(key, "not a list of texts alone")
+            return ()
+        return tuple(value or ())
 
     def table(self, key: str) -> _Table:
         value = self._take(key, (dict,), "a table")

@@ -16,10 +16,11 @@ import math
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -45,7 +46,7 @@ from train.ocr_augment import (
     regrouped,
     surround,
 )
-from train.ocr_net import ALPHABET, BLANK, OcrNet, keras_twin
+from train.ocr_net import ALPHABET, BLANK, OcrNet, RegionHead, keras_twin
 from train.synth import render
 from train.weights import load_weights, save_weights
 
@@ -408,8 +409,17 @@ def averaged(state: State) -> OcrNet:
     return net.eval()
 
 
-def export(net: OcrNet, crops: list[Crop], path: Path) -> None:
-    """Write `path` (.tflite), its sidecar and its float weights (.npz); ranges come from `crops`."""
+def export(
+    net: OcrNet,
+    crops: list[Crop],
+    path: Path,
+    kept: Mapping[str, Any] | None = None,
+    region: tuple[RegionHead, dict[str, Any]] | None = None,
+) -> None:
+    """Write `path` (.tflite), its sidecar and its float weights (.npz); ranges come from `crops`.
+
+    `kept` replaces keys of the sidecar's table ocr; `region` is a second head with its table.
+    """
     rng = np.random.default_rng(1)
 
     def representative() -> Iterator[Grey]:
@@ -424,15 +434,17 @@ def export(net: OcrNet, crops: list[Crop], path: Path) -> None:
         "kind": "ocr",
         "version": date.today().strftime("%Y.%m.%d"),
         "input": {"height": 64, "width": 160, "channels": 1, "mean": 127.5, "scale": 1 / 127.5},
-        "outputs": ["chars"],
+        "outputs": ["chars", "region"] if region else ["chars"],
         "ocr": {
             "alphabet": ALPHABET,
             "margin": READ_MARGIN,
             "min_confidence": MIN_CONFIDENCE,
             "calibration": list(UNCALIBRATED),
+            **(kept or {}),
         },
+        **({"region": region[1]} if region else {}),
     }
-    export_int8(keras_twin(net), representative(), path, sidecar)
+    export_int8(keras_twin(net, region[0] if region else None), representative(), path, sidecar)
     save_weights(path.with_suffix(".npz"), net.state_dict())
 
 

@@ -1,9 +1,9 @@
 """The OCR's network, twice: in torch, to be trained, and in Keras, to be converted.
 
-Owns the architecture and the passage of the weights. A grey crop of 64 x 160 is halved in width twice and
-in height four times; the last four rows are folded into one, so that 40 columns remain, each of which
-names a character or the CTC blank. Full 3x3 convolutions of multiples of 32 channels: on a CPU three times
-the multiply-accumulates of a depthwise-separable network train as fast.
+Owns the architecture, its head for regions included, and the passage of the weights. A grey crop of 64 x 160
+is halved in width twice and in height four times; the last four rows are folded into one, so that 40 columns
+remain, each of which names a character or the CTC blank. Full 3x3 convolutions of multiples of 32 channels:
+on a CPU three times the multiply-accumulates of a depthwise-separable network train as fast.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 BLANK = len(ALPHABET)
 
 _CHANNELS = (32, 32, 64, 96, 128, 160)
+_REGION_CHANNELS = 64
 
 
 class Convolution(nn.Module):
@@ -75,10 +76,14 @@ class OcrNet(nn.Module):
         self.drop = nn.Dropout(0.1)
         self.chars = nn.Conv2d(c[5], len(ALPHABET) + 1, 1)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def trunk(self, x: Tensor) -> Tensor:
+        """What both heads see: (n, 64, 16, 40)."""
         x = F.relu6(self.stage1(F.relu6(self.stem(x))))
-        x = self.stage2(F.max_pool2d(x, 2))
-        x = self.stage3(F.max_pool2d(x, (2, 1)))
+        y: Tensor = self.stage2(F.max_pool2d(x, 2))
+        return y
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stage3(F.max_pool2d(self.trunk(x), (2, 1)))
         x = self.stage4(F.max_pool2d(x, (2, 1)))
         x = F.relu6(self.fold(x))
         x = F.relu6(x + self.row2(F.relu6(self.row1(x))))
@@ -86,25 +91,51 @@ class OcrNet(nn.Module):
         return y
 
 
-def keras_twin(net: OcrNet) -> Any:
+class RegionHead(nn.Module):
+    """The second head: `OcrNet.trunk` (n, 64, 16, 40) gives logits (n, regions + 1, 1, 1), none last."""
+
+    def __init__(self, regions: int) -> None:
+        super().__init__()
+        self.first = Convolution(_CHANNELS[2], _REGION_CHANNELS, stride=2)
+        self.second = Convolution(_REGION_CHANNELS, _REGION_CHANNELS, stride=2)
+        self.drop = nn.Dropout(0.4)
+        self.regions = nn.Conv2d(_REGION_CHANNELS, regions + 1, (HEIGHT // 16, COLUMNS // 4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu6(self.second(F.relu6(self.first(x))))
+        y: Tensor = self.regions(self.drop(x))
+        return y
+
+
+def keras_twin(net: OcrNet, region: RegionHead | None = None) -> Any:
     """The same network in Keras for batch 1, the normalisations folded into the weights.
 
-    Its input is (1, 64, 160, 1) in -1..1, its output the logits (1, 40, 37).
+    Its input is (1, 64, 160, 1) in -1..1, its outputs the logits (1, 40, 37) of the characters and, where
+    there is a head for them, (1, regions + 1) of the regions.
     """
     import keras
 
     x = inputs = keras.Input((HEIGHT, WIDTH, 1), batch_size=1)
-    # torch pads a stride-2 convolution on both sides, TensorFlow's "same" at the end alone.
-    x = keras.layers.ZeroPadding2D(1)(x)
-    x = relu6(_conv(x, net.stem, padding="valid"))
+    x = relu6(_halved(x, net.stem))
     x = relu6(_conv(x, net.stage1))
-    x = _stage(pool(x, (2, 2)), net.stage2)
+    x = trunk = _stage(pool(x, (2, 2)), net.stage2)
     x = _stage(pool(x, (2, 1)), net.stage3)
     x = _stage(pool(x, (2, 1)), net.stage4)
     x = relu6(_conv(x, net.fold, padding="valid"))
     x = relu6(add(x, _conv(relu6(_conv(x, net.row1)), net.row2)))
-    x = conv(x, net.chars, None)
-    return keras.Model(inputs, keras.layers.Reshape((COLUMNS, len(ALPHABET) + 1))(x))
+    chars = keras.layers.Reshape((COLUMNS, len(ALPHABET) + 1))(conv(x, net.chars, None))
+    if region is None:
+        return keras.Model(inputs, chars)
+    x = relu6(_halved(relu6(_halved(trunk, region.first)), region.second))
+    x = conv(x, region.regions, None, padding="valid")
+    return keras.Model(inputs, [chars, keras.layers.Reshape((region.regions.out_channels,))(x)])
+
+
+def _halved(x: Any, layer: Convolution) -> Any:
+    import keras
+
+    # torch pads a stride-2 convolution on both sides, TensorFlow's "same" at the end alone.
+    return _conv(keras.layers.ZeroPadding2D(1)(x), layer, padding="valid")
 
 
 def _conv(x: Any, layer: Convolution, padding: str = "same") -> Any:

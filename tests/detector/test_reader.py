@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from detector.errors import ImageError, ModelError
+from detector.ocr import Ocr
 from detector.reader import Reader
+from detector.sidecar import RegionSpec
 from detector.types import ALPHABET, CANDIDATES, Detection, Flag
 from hw.sim import drawing
 from plates.draw import PlateDesign, draw_plate
@@ -43,6 +45,34 @@ def test_reading_says_how_sure_it_is_of_each_character(reader: Reader) -> None:
     assert set(read.text) <= set(ALPHABET)
     shares = [c.probability for c in read.candidates]
     assert shares == sorted(shares, reverse=True)
+
+
+def test_design_of_no_state_has_no_region(reader: Reader) -> None:
+    """The drawn plates are of invented states."""
+    read = reader.read(street("8ABC234"), detection(520, 460, 160, 80))
+    assert read.text
+    assert (read.region, read.region_confidence) == ("", 0.0)
+
+
+@pytest.mark.parametrize(
+    ("logits", "named", "confidence"),
+    [
+        ((9.0, 1.0, 0.0), "CA", 0.9995),
+        ((1.0, 9.0, 0.0), "NV", 0.9995),
+        ((0.0, 0.0, 9.0), "", 0.0),
+        ((2.0, 1.0, 0.0), "", 0.0),
+    ],
+)
+def test_region_is_named_where_it_is_sure(
+    models: Path, monkeypatch: pytest.MonkeyPatch, logits: tuple[float, ...], named: str, confidence: float
+) -> None:
+    ocr = Ocr(models / "ocr.tflite")
+    monkeypatch.setattr(ocr, "_region", RegionSpec(("CA", "NV"), temperature=1.0, min_confidence=0.9))
+    run = ocr.model.run
+    monkeypatch.setattr(ocr.model, "run", lambda crop: [run(crop)[0], np.array([logits], np.float32)])
+    read = ocr.read(street("8ABC234"), detection(520, 460, 160, 80))
+    assert read.region == named
+    assert read.region_confidence == pytest.approx(confidence, abs=2e-4)
 
 
 def test_empty_road_is_no_confident_plate(reader: Reader) -> None:

@@ -19,12 +19,14 @@ from numpy.typing import NDArray
 import train.corners as corners
 import train.locator as locator
 import train.ocr as ocr
+import train.region as region
 from detector.reader import Reader
+from detector.runtime import Model
 from train.corners_net import CornersNet
 from train.folds import fold_of
 from train.locator_net import LocatorNet
 from train.ocr_augment import gaps_between, regrouped
-from train.ocr_net import OcrNet
+from train.ocr_net import OcrNet, RegionHead
 from train.scenes import Cutter
 from train.windows import Windows
 
@@ -96,6 +98,60 @@ def test_greedy_reading_takes_repeats_and_blanks_out() -> None:
     columns = [10, 10, 36, 10, 11, 36, 36, 1]
     logits = torch.nn.functional.one_hot(torch.tensor([columns]), 37).float().permute(0, 2, 1)[:, :, None]
     assert ocr.read_greedy(logits) == ["AAB1"]
+
+
+def _designs(regions: int = 3) -> list[region.Sample]:
+    """Twelve plates of each of `regions` states and of none; a bar's height tells which."""
+    rng, made = np.random.default_rng(0), []
+    for number in range(12 * (regions + 1)):
+        picture = rng.integers(150, 200, (40, 80)).astype(np.uint8)
+        picture[10 * (number % (regions + 1)) :][:8] = 30
+        box = (0.0, 0.0, 80.0, 40.0)
+        made.append((ocr.Crop(picture, box, "ABC123", "drawn"), number % (regions + 1)))
+    return made
+
+
+def test_the_head_for_regions_learns_designs_and_goes_on(tmp_path: Path) -> None:
+    net, samples = OcrNet().eval(), region.Samples(_designs(), 3, 0)
+    x, labels = samples.batch(48)
+    head = RegionHead(3)
+    optimiser = torch.optim.AdamW(head.parameters(), 2e-3)
+    losses = []
+    for _ in range(30):
+        loss = torch.nn.functional.cross_entropy(head(net.trunk(x)).flatten(1), labels)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.6 * losses[0]
+    first = region.train(net, 3, samples, tmp_path / "fold0.pt", 0.01)
+    again = region.train(net, 3, samples, tmp_path / "fold0.pt", 0.01)
+    assert all(torch.equal(v, again.state_dict()[k]) for k, v in first.state_dict().items())
+
+
+def test_temperature_undoes_what_the_logits_were_multiplied_by() -> None:
+    logits = torch.randn(4000, 3)
+    labels = torch.distributions.Categorical(logits=logits).sample()
+    assert region.temperature(1.5 * logits, labels) == pytest.approx(1.5, abs=0.2)
+
+
+def test_ocr_with_regions_is_a_model_that_the_unit_opens(tmp_path: Path) -> None:
+    """Both outputs in their order, whatever order the converter gives them."""
+    pytest.importorskip("tensorflow")
+    net, head = OcrNet().eval(), RegionHead(3).eval()
+    table = {"names": ["CA", "NV", "OR"], "temperature": 1.2, "min_confidence": 0.0}
+    crops = [crop for crop, _ in _designs()]
+    ocr.export(net, crops, tmp_path / "ocr.tflite", {"margin": 0.1}, (head, table))
+    model = Model(tmp_path / "ocr.tflite")
+    assert model.sidecar.region is not None
+    assert model.sidecar.region.names == ("CA", "NV", "OR")
+    picture = cv2.resize(crops[0].picture, (160, 64))
+    chars, regions = model.run(picture.astype(np.uint8))
+    with torch.no_grad():
+        x = ocr.to_tensor(picture[None].astype(np.uint8))
+        wanted = head(net.trunk(x)).flatten().numpy()
+    assert chars.shape == (1, 40, 37)
+    assert np.abs(regions[0] - wanted).max() < 0.15 * np.ptp(wanted) + 0.02
 
 
 def _chances(*columns: str) -> NDArray[np.float32]:
