@@ -39,6 +39,8 @@ STEP, STEP_AGAIN = 1.5e-3, 7e-4
 """The largest step from nothing, and from weights that are trained."""
 WARM_UP = 200
 CHECKPOINT_S = 120.0
+BOX_UNKNOWN = 0.7
+"""The least score that is taught where the plate's box is not known well."""
 LEAST_PLACE = 0.04
 """The least score of a place of the locator that is trained on."""
 MOST_PLACES = 40
@@ -48,7 +50,8 @@ CANDIDATE, THRESHOLD, NMS_IOU = 0.15, 0.4, 0.4
 def loss_of(raw: Tensor, windows: list[Window], least: float) -> tuple[Tensor, float]:
     """The loss of a batch (n, 9), and the mean overlap of the plates' boxes; `least` as in train.locator."""
     plate = torch.tensor([window.plate for window in windows])
-    exact = torch.tensor([float(window.exact) for window in windows])
+    sure = torch.tensor([window.sure for window in windows])
+    box = torch.tensor([window.box for window in windows])
     wanted = torch.from_numpy(np.stack([window.corners for window in windows]))
     corners = raw[:, 1:].reshape(-1, 4, 2) + torch.from_numpy(NOMINAL)
     low, high = corners.amin(1), corners.amax(1)
@@ -58,14 +61,15 @@ def loss_of(raw: Tensor, windows: list[Window], least: float) -> tuple[Tensor, f
     union = (high - low).prod(1) + sides.prod(1) - common
     hull = (torch.max(high, w_high) - torch.min(low, w_low)).prod(1).clamp(min=1e-6)
     iou = common / union.clamp(min=1e-6)
-    quality = iou.detach().clamp(min=least) * plate
+    # A turned label's box is larger than its plate's: how well it fits says little.
+    quality = torch.where(box < 1, iou.detach().clamp(min=BOX_UNKNOWN), iou.detach().clamp(min=least)) * plate
     score = torch.sigmoid(raw[:, 0]).detach()
     weight = torch.where(plate > 0, 0.3 + quality, 0.4 + 1.6 * score)
     scores = F.binary_cross_entropy_with_logits(raw[:, 0], quality, reduction="none") * weight
     count = plate.sum().clamp(min=1)
-    boxes = ((1 - iou + (hull - union) / hull) * plate).sum() / count
+    boxes = ((1 - iou + (hull - union) / hull) * box).sum() / count
     away = F.smooth_l1_loss(corners / sides[:, None], wanted / sides[:, None], reduction="none", beta=0.05)
-    near = (away.sum((1, 2)) * plate * (0.15 + 0.85 * exact)).sum() / count
+    near = (away.sum((1, 2)) * sure).sum() / count
     return scores.mean() * 2 + boxes + 2 * near, float((iou.detach() * plate).sum() / count)
 
 

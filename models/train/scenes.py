@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -40,12 +41,17 @@ SMALLEST = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One photograph: its file, its fold, its plates' boxes (n, 4) as x, y, w, h, and its set."""
+    """One photograph: its file, its fold, its plates' boxes (n, 4) as x, y, w, h, and its set.
+
+    `quads` are the plates' corners (4, 2), from the top left one clockwise, by the number of the plate, where
+    somebody drew them.
+    """
 
     file: Path
     fold: int
     boxes: Floats
     set: str
+    quads: Mapping[int, Floats] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +77,17 @@ def load_scenes(data: Path) -> list[Scene]:
     for line in (data / "scenes.jsonl").read_text().splitlines():
         record = json.loads(line)
         boxes = np.array([plate["box"] for plate in record["plates"]], np.float32).reshape(-1, 4)
-        found.append(Scene(data / record["image"], fold_of(record), boxes, record["set"]))
+        plates = enumerate(record["plates"])
+        drawn = {n: np.array(plate["quad"], np.float32) for n, plate in plates if plate.get("quad")}
+        quads = {number: quad for number, quad in drawn.items() if _clockwise(quad)}
+        found.append(Scene(data / record["image"], fold_of(record), boxes, record["set"], quads))
     return found
+
+
+def _clockwise(quad: Floats) -> bool:
+    """Whether the corners begin at the plate's top left one, as far as one can tell without reading it."""
+    (left, top), (right, _), _, (_, bottom) = quad
+    return bool(left < right and top < bottom)
 
 
 def load_plates(data: Path, held_out: list[int]) -> list[Picture]:

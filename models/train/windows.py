@@ -1,8 +1,10 @@
 """What the second look is trained on: windows around places that a locator gave, with the plate's corners.
 
 Owns the drawing of windows from photographs and their targets. Plates pasted over those of a photograph
-(`train.scenes.paste`) have known corners; of a photograph's own plates only the upright box is known, so only
-the box around the corners is taught there. Places without a plate are those that a locator took for one.
+(`train.scenes.paste`) have known corners, and so have those of a photograph's own plates that somebody drew;
+of the others only the upright box is known. Photographs are turned and sheared: what an upright box becomes by
+that tells how a plate leans, though not where exactly it ends. Places without a plate are those that a locator
+took for one.
 """
 
 from __future__ import annotations
@@ -28,8 +30,13 @@ WINDOWS = 6
 """Windows that are cut from one photograph before the next is taken."""
 OWN = 0.45
 """Share of the windows around plates, where there are some."""
-PASTED = 0.55
+PASTED = 0.5
 """Share of the photographs whose plates are covered by others."""
+TURNED = 0.6
+"""Share of the photographs that are turned and sheared."""
+UPRIGHT, LEANING = 0.1, 0.35
+"""What a labelled box counts as its plate's corners, as it is and where the photograph is turned; corners that
+are known count 1. Labels are upright boxes: as they are they would teach that no plate leans."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +47,15 @@ class Window:
         picture: uint8 (64, 128, 3), RGB.
         plate: 1 a plate, 0 none.
         corners: float32 (4, 2), shares of the place's width and height from its middle.
-        exact: whether the corners are known; else they are the upright box's.
+        sure: how much the corners count, 0..1: 1 where they are known.
+        box: the same for the upright box around them.
     """
 
     picture: Picture
     plate: float
     corners: Floats
-    exact: bool
+    sure: float
+    box: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +105,19 @@ class Windows:
         else:
             picture, boxes = invented(rng)
             found, shares = np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
-        quads = _upright(boxes)
-        exact = np.zeros(len(boxes), bool)
+        quads, known = _upright(boxes), np.zeros(len(boxes), bool)
         if len(boxes) and rng.random() < PASTED:
-            picture, quads, exact = self._pasted(picture, boxes)
-        hulls = np.concatenate([quads.min(axis=1), quads.max(axis=1) - quads.min(axis=1)], axis=1)
+            picture, quads, known = self._pasted(picture, boxes)
+        elif self._places:
+            for place, quad in scene.quads.items():
+                quads[place], known[place] = quad, True
+        turned = rng.random() < TURNED
+        if turned:
+            picture, (quads, corners) = _turned(picture, (quads, _upright(found)), rng)
+            found = _hulls(corners)
+        sure = np.where(known, 1.0, LEANING if turned else UPRIGHT)
+        box = np.where(known, 1.0, LEANING if turned else 1.0)
+        hulls = _hulls(quads)
         for _ in range(WINDOWS):
             own = len(hulls) > 0 and rng.random() < OWN
             if own:
@@ -117,10 +134,12 @@ class Windows:
             plate = best >= 0 and overlap[best] >= NEAR
             middle, sides = place[:2] + place[2:] / 2, place[2:]
             corners = (quads[best] - middle) / sides if plate else NOMINAL
-            known = bool(plate and exact[best])
-            yield self._window(picture, place, float(plate), corners.astype(np.float32), known)
+            counts = (float(sure[best]), float(box[best])) if plate else (0.0, 0.0)
+            yield self._window(picture, place, float(plate), corners.astype(np.float32), counts)
 
-    def _window(self, picture: Picture, place: Floats, plate: float, corners: Floats, exact: bool) -> Window:
+    def _window(
+        self, picture: Picture, place: Floats, plate: float, corners: Floats, counts: tuple[float, float]
+    ) -> Window:
         x, y, w, h = (float(side) for side in place)
         shown = crop_box(picture, (x, y, w, h), CONTEXT, (HEIGHT, WIDTH))
         if self._rng.random() < 0.5:
@@ -132,11 +151,11 @@ class Windows:
             shown = cv2.resize(
                 cv2.resize(shown, small, interpolation=cv2.INTER_AREA), (WIDTH, HEIGHT)
             ).astype(np.uint8)
-        return Window(light(shown, self._rng), plate, corners, exact)
+        return Window(light(shown, self._rng), plate, corners, *counts)
 
     def _pasted(self, picture: Picture, boxes: Floats) -> tuple[Picture, Floats, NDArray[np.bool_]]:
         rng = self._rng
-        picture, quads, exact = picture.copy(), _upright(boxes), np.zeros(len(boxes), bool)
+        picture, quads, known = picture.copy(), _upright(boxes), np.zeros(len(boxes), bool)
         for number, (x, y, w, h) in enumerate(boxes):
             if w < 14 or h < 5:
                 continue
@@ -150,13 +169,33 @@ class Windows:
             tall = h if rng.random() < 0.5 else max(w * plate.shape[0] / plate.shape[1], 0.9 * h)
             plate, inner = framed(plate, rng) if rng.random() < 0.3 else (plate, None)
             quads[number] = paste(picture, plate, (x, y + (h - tall) / 2, w, tall), rng, inner)
-            exact[number] = True
-        return picture, quads, exact
+            known[number] = True
+        return picture, quads, known
 
 
 def _upright(boxes: Floats) -> Floats:
     x, y, w, h = boxes.reshape(-1, 4).T
     return np.stack([x, y, x + w, y, x + w, y + h, x, y + h], axis=1).reshape(-1, 4, 2).astype(np.float32)
+
+
+def _hulls(quads: Floats) -> Floats:
+    low, high = quads.min(axis=1), quads.max(axis=1)
+    return np.concatenate([low, high - low], axis=1)
+
+
+def _turned(
+    picture: Picture, points: tuple[Floats, ...], rng: np.random.Generator
+) -> tuple[Picture, tuple[Floats, ...]]:
+    """`picture` turned and sheared about its middle, and where `points` (n, 4, 2) of it went."""
+    h, w = picture.shape[:2]
+    angle = np.radians(rng.normal(0, 6))
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    shear = np.array([[1.0, rng.normal(0, 0.1)], [rng.normal(0, 0.06), 1.0]])
+    matrix = turn @ shear
+    middle = np.array([w / 2, h / 2])
+    warp = np.concatenate([matrix, (middle - matrix @ middle)[:, None]], axis=1)
+    moved = cv2.warpAffine(picture, warp, (w, h), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return moved.astype(np.uint8), tuple((p @ matrix.T + warp[:, 2]).astype(np.float32) for p in points)
 
 
 def _moved(box: Floats, rng: np.random.Generator, much: float = 1.0) -> Floats:

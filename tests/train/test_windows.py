@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,7 @@ def _within(window: Window) -> np.ndarray:
 
 def test_corners_enclose_the_plate_that_was_pasted(street: Places) -> None:
     """On nearly all: a window of a few pixels of plate shows none of its own."""
-    exact = [w for w in Windows([street], [], 3).batch(400) if w.exact]
+    exact = [w for w in Windows([street], [], 3).batch(400) if w.sure == 1]
     assert len(exact) > 50
     brighter = []
     for window in exact:
@@ -68,7 +69,36 @@ def test_a_place_off_every_plate_is_none_and_one_on_a_plate_is_one(street: Place
             common = np.prod(np.clip(np.minimum(high, 0.5) - np.maximum(low, -0.5), 0, None))
             assert common / (1 + np.prod(high - low) - common) > windows.NEAR - 0.02
         else:
-            assert not window.exact
+            assert window.sure == window.box == 0
+
+
+def test_drawn_corners_lie_on_a_turned_photograph_s_plate(
+    street: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(windows, "PASTED", 0.0)
+    monkeypatch.setattr(windows, "TURNED", 1.0)
+    quad = np.array([[120, 90], [220, 90], [220, 140], [120, 140]], np.float32)
+    drawn = replace(street, scene=replace(street.scene, quads={0: quad}))
+    leaning, lit = [], []
+    for window in Windows([drawn], [], 5).batch(300):
+        if not window.plate:
+            continue
+        assert (window.sure, window.box) == (1.0, 1.0)
+        top = window.corners[1] - window.corners[0]
+        leaning.append(abs(top[1]) > 0.05 * abs(top[0]))
+        inside = cv2.erode(_within(window), np.ones((5, 5), np.uint8)) > 0
+        outside = cv2.dilate(_within(window), np.ones((5, 5), np.uint8)) == 0
+        if inside.any() and outside.any():
+            grey = window.picture[..., 0]
+            lit.append(np.percentile(grey[inside], 10) > np.percentile(grey[outside], 90))
+    assert np.mean(leaning) > 0.5
+    assert np.mean(lit) > 0.95
+
+
+def test_labelled_boxes_count_little_as_corners(street: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(windows, "PASTED", 0.0)
+    made = [window for window in Windows([street], [], 6).batch(300) if window.plate]
+    assert {(w.sure, w.box) for w in made} == {(windows.UPRIGHT, 1.0), (windows.LEANING, windows.LEANING)}
 
 
 def test_a_frame_s_plate_is_the_part_inside_of_it() -> None:
