@@ -2,9 +2,9 @@
 
 Owns the drawing of windows from photographs and their targets. Plates pasted over those of a photograph
 (`train.scenes.paste`) have known corners, and so have those of a photograph's own plates that somebody drew;
-of the others only the upright box is known. Photographs are turned and sheared: what an upright box becomes by
-that tells how a plate leans, though not where exactly it ends. Places without a plate are those that a locator
-took for one.
+of the others only the upright box is known. Photographs are turned and sheared: what an upright box becomes
+by that tells how a plate leans, though not where exactly it ends. Places without a plate are those that a
+locator took for one.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ PASTED = 0.5
 TURNED = 0.6
 """Share of the photographs that are turned and sheared."""
 UPRIGHT, LEANING = 0.1, 0.35
-"""What a labelled box counts as its plate's corners, as it is and where the photograph is turned; corners that
-are known count 1. Labels are upright boxes: as they are they would teach that no plate leans."""
+"""What a labelled box counts as its plate's corners, as it is and where the photograph is turned; corners
+that are known count 1. Labels are upright boxes: by themselves they would teach that no plate leans."""
 
 
 @dataclass(frozen=True, slots=True)
