@@ -238,7 +238,9 @@ class Listener:
             self._demo_reads.add(record.read_id)
         if not self._may_show(record.read_id):
             return f", {len(record.pictures)} pictures"
-        return f" {record.plate} {record.confidence:.2f} {record.captured_at or 'before the clock was set'}"
+        region = f" {record.region}" if record.region else ""
+        when = record.captured_at or "before the clock was set"
+        return f" {record.plate}{region} {record.confidence:.2f} {when}"
 
     def _may_show(self, read_id: str) -> bool:
         if self._grant is not None:

@@ -121,9 +121,11 @@ class Passages:
         return events + self._settle(now)
 
     def tick(self, now: float) -> list[Event]:
-        """The reads that are due at `now` (boot time, seconds) although no frame came."""
-        self._now = max(self._now, now)
-        return self._settle(self._now)
+        """The reads that are due at `now` (boot time, seconds) although no frame came.
+
+        The next frame may be older than that: it was exposed before it came out of the camera.
+        """
+        return self._settle(max(self._now, now))
 
     def finish(self) -> list[Event]:
         """Ends every passage: the source has ended or the unit stops."""
@@ -269,7 +271,8 @@ class Passages:
         calm = leaving or now - track.told_at >= CALM_S
         same = track.vote.text == track.told.text
         surer = abs(track.vote.confidence - track.told.confidence) >= CONFIDENCE_GAIN
-        better = calm and same and (surer or track.better_picture())
+        restated = track.vote.region != track.told.region
+        better = calm and same and (surer or restated or track.better_picture())
         if not (changed or better or self._parked(track) != track.told_parked):
             return None
         vote = track.vote if changed or same else replace(track.told, looks=track.vote.looks)

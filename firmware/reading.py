@@ -86,6 +86,8 @@ class Scribe:
             config_hash=self._settings.config_hash,
             software=self._software,
             demo=self._settings.unit.demo,
+            region=vote.region,
+            region_confidence=vote.region_confidence,
         )
 
     def pictures(self, event: Event) -> dict[PictureKind, bytes]:

@@ -155,3 +155,10 @@ def first_tables(db: Database) -> None:
 def corners_model(db: Database) -> None:
     """The model that looks again at the locator's places; NULL where a read was made without one."""
     db.conn.execute("ALTER TABLE reads ADD COLUMN corners_sha256 TEXT")
+
+
+@migrations()
+def plate_region(db: Database) -> None:
+    """The state that a plate's design is of; "" and 0 of reads that were made before it was told."""
+    db.conn.execute("ALTER TABLE reads ADD COLUMN region TEXT NOT NULL DEFAULT ''")
+    db.conn.execute("ALTER TABLE reads ADD COLUMN region_confidence REAL NOT NULL DEFAULT 0")

@@ -70,6 +70,8 @@ def read_row(read: Read) -> dict[str, Any]:
         "config_hash": read.config_hash,
         "software": read.software,
         "demo": read.demo,
+        "region": read.region,
+        "region_confidence": read.region_confidence,
     }
 
 
@@ -110,6 +112,8 @@ def row_read(row: Row, pictures: Iterable[PictureRef]) -> Read:
         config_hash=row["config_hash"],
         software=row["software"],
         demo=bool(row["demo"]),
+        region=row["region"],
+        region_confidence=row["region_confidence"],
     )
 
 

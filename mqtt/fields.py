@@ -87,6 +87,7 @@ Sequence = Annotated[int, Range(1, 2**53)]
 Seconds = Annotated[float, Range(0.0, None)]
 Line = Annotated[str, Most(1000)]
 PlateText = Annotated[str, Most(32)]
+Region = Annotated[str, Pattern("([A-Z]{2})?", 'a code of two capital letters, or ""')]
 
 
 def time_text(moment: datetime) -> str:

@@ -27,6 +27,7 @@ from mqtt.fields import (
     PlateText,
     Probability,
     Range,
+    Region,
     Seconds,
     Sequence,
     Sha256,
@@ -127,6 +128,9 @@ class Read:
         config_hash: SHA-256 of the effective configuration.
         software: version of Platewarden.
         demo: made by a site that is marked as a demonstration.
+        region: the US state or district that the plate's design is of, by its two letters; "" where
+            unknown.
+        region_confidence: the estimated probability (0..1) that `region` is right; 0 where it is "".
     """
 
     read_id: Id
@@ -152,6 +156,8 @@ class Read:
     config_hash: Sha256
     software: Line
     demo: bool
+    region: Region = ""
+    region_confidence: Probability = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -155,6 +155,8 @@ def _plate(
         "text": text.text,
         "confidence": round(text.confidence, 4),
         "min_char": round(text.min_char, 4),
+        "region": text.region,
+        "region_confidence": round(text.region_confidence, 4),
         "char_confidence": [round(value, 4) for value in text.char_confidence],
         "candidates": [
             {"text": candidate.text, "probability": round(candidate.probability, 4)}
@@ -170,7 +172,14 @@ def _plate(
 
 def _line(found: dict[str, Any]) -> str:
     plates = [
-        " ".join([plate["text"] or "(not read)", f"{plate['confidence']:.2f}", *plate["flags"]])
+        " ".join(
+            [
+                plate["text"] or "(not read)",
+                *([plate["region"]] if plate["region"] else []),
+                f"{plate['confidence']:.2f}",
+                *plate["flags"],
+            ]
+        )
         for plate in found["plates"]
     ]
     return f"{found['image']}: {', '.join(plates) or 'no plate'} ({found['ms']:.0f} ms)"

@@ -165,7 +165,7 @@ def _line(read: Read, hits: Sequence[Hit], may_see: bool) -> str:
     time = read.captured_at or "time not known yet"
     told = [time, read.read_id, read.camera]
     if may_see:
-        told[1:1] = [f"{read.plate:<8}", f"{read.confidence:.2f}"]
+        told[1:1] = [f"{read.plate:<8}", f"{read.region:<2}", f"{read.confidence:.2f}"]
         told += [f"HIT {_class(hit)} {hit.kind} {hit.status}" for hit in hits if not hit.withdrawn]
     return "  ".join(told)
 

@@ -83,6 +83,8 @@ def read(clock: SetClock, plate: str = "TEST123", read_id: str = "", **changes: 
         config_hash=HASH,
         software="0.1.0",
         demo=False,
+        region="CA",
+        region_confidence=0.96,
     )
     return replace(whole, **changes)  # type: ignore[arg-type]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -205,6 +206,20 @@ def test_the_same_revision_with_another_content_is_a_conflict(tmp_path: Path) ->
         assert not store.add("u", Message("read", envelope, read), AT)
         with pytest.raises(Conflict):
             store.add("u", Message("read", envelope, samples.read(read.read_id, plate="OTHER1")), AT)
+
+
+def test_a_read_kept_before_states_were_told_is_known_when_it_comes_again(tmp_path: Path) -> None:
+    """An old unit sends again to a newer subscriber what the older one kept without the new fields."""
+    with closing(ListenStore(tmp_path)) as store:
+        envelope = Envelope(unit="u", store_id=STORE_ID, sequence=1)
+        read = dataclasses.replace(samples.read(), region="", region_confidence=0.0)
+        assert store.add("u", Message("read", envelope, read), AT)
+        with closing(sqlite3.connect(tmp_path / "listen.sqlite")) as db:
+            store.commit()
+            old = "json_remove(record, '$.region', '$.region_confidence')"
+            with db:
+                assert db.execute(f"UPDATE reads SET record = {old}").rowcount == 1
+        assert not store.add("u", Message("read", envelope, read), AT)
 
 
 @given(st.lists(st.integers(1, 12), max_size=30))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -37,6 +39,23 @@ def test_a_settled_vote_is_committed_at_once() -> None:
         events = lane.add(at, look(at, "TEST123", 0.9, x=100 + 60 * number))
     assert [event.vote.text for event in events] == ["TEST123"]
     assert events[0].vote.agreeing == SETTINGS.settled_looks
+
+
+def test_a_frame_exposed_before_the_last_tick_belongs_to_the_same_passage() -> None:
+    """The camera hands an image over some 50 ms after its exposure; no clock went back."""
+    lane = Lane()
+    for step in range(3):
+        lane.add(0.1 * step, look(0.1 * step, "TEST123", 0.7, x=100 + 20 * step))
+    due = lane.passages.due()
+    assert due is not None
+    lane.tick(due)
+    assert lane.texts == ["TEST123"]
+    for step in range(3):
+        at = due - 0.05 + 0.1 * step
+        lane.add(at, look(at, "TEST123", 0.9, x=160 + 20 * step, width=90))
+    lane.finish()
+    assert lane.texts == ["TEST123"]
+    assert {event.read_id for event in lane.events} == {"read-0"}
 
 
 @given(st.lists(st.sampled_from(["TEST123", "TEST128", "TES7123", "TE5T123"]), min_size=1, max_size=30))
@@ -100,6 +119,19 @@ def test_an_approaching_car_does_not_send_a_revision_per_frame() -> None:
     assert lane.texts == ["TEST123"]
     assert 2 <= len(lane.events) <= 4
     assert lane.events[-1].winner.detection.box[2] > 2 * lane.events[0].winner.detection.box[2]
+
+
+def test_a_state_that_only_later_looks_tell_is_worth_one_revision() -> None:
+    """430.3(f): the officer compares plate and state; from afar the plate's design is not to be seen."""
+    lane = Lane()
+    for number in range(12):
+        at = number / 15
+        seen = look(at, "TEST123", 0.9, x=100 + 60 * number, width=100)
+        if number >= 8:
+            seen = replace(seen, text=replace(seen.text, region="CA", region_confidence=0.95))
+        lane.add(at, seen)
+    lane.finish()
+    assert [(event.revision, event.vote.region) for event in lane.events] == [(1, ""), (2, "CA")]
 
 
 def test_more_of_the_same_is_no_revision() -> None:

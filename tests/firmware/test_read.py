@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,8 @@ def run(
 
 def test_one_json_object_for_each_image(tmp_path: Path) -> None:
     file = picture(tmp_path / "a.png", [(10, 5, 20, 10)])
-    code, (found,), err = run(MarkReader(plate("AB1", 0.87654321, Flag.LENGTH, Flag.EDGE)), [file])
+    text = replace(plate("AB1", 0.87654321, Flag.LENGTH, Flag.EDGE), region="CA", region_confidence=0.93214)
+    code, (found,), err = run(MarkReader(text), [file])
     assert (code, err) == (0, "")
     assert found.pop("ms") >= 0
     assert found == {
@@ -85,6 +87,8 @@ def test_one_json_object_for_each_image(tmp_path: Path) -> None:
                 "text": "AB1",
                 "confidence": 0.8765,
                 "min_char": 0.88,
+                "region": "CA",
+                "region_confidence": 0.9321,
                 "char_confidence": [0.9, 0.89, 0.88],
                 "candidates": [{"text": "AB1", "probability": 0.8}, {"text": "AB", "probability": 0.1}],
                 "box": [10, 5, 20, 10],
@@ -93,6 +97,16 @@ def test_one_json_object_for_each_image(tmp_path: Path) -> None:
             }
         ],
     }
+
+
+def test_a_line_shows_the_state_where_it_is_known(tmp_path: Path) -> None:
+    file = picture(tmp_path / "a.png", [(5, 5, 10, 5), (25, 5, 10, 5)])
+    reader = MarkReader(
+        replace(plate("KNOWN1", 0.9), region="NV", region_confidence=0.9), plate("BLANK1", 0.8)
+    )
+    out = io.StringIO()
+    read.read_all(reader, [file], as_json=False, min_confidence=None, keep_all=False, out=out)
+    assert out.getvalue().startswith(f"{file}: KNOWN1 NV 0.90, BLANK1 0.80 (")
 
 
 def test_the_best_comes_first_and_the_weak_is_left_out(tmp_path: Path) -> None:

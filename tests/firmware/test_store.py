@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import sqlite3
 import threading
@@ -57,6 +58,24 @@ def test_a_read_comes_back_as_it_was(store: Store, clock: SetClock) -> None:
     assert replace(stored, pictures=()) == given
     assert store.read(given.read_id) == stored
     assert store.hits(given.read_id) == [hits[1], hits[0]]
+
+
+def test_a_store_from_before_states_were_told_opens_and_knows_none(tmp_path: Path, clock: SetClock) -> None:
+    given = read(clock)
+    with contextlib.closing(Store.open(tmp_path, clock)) as store:
+        store.add(given, [], pair())
+    with contextlib.closing(sqlite3.connect(tmp_path / "platewarden.sqlite")) as db, db:
+        db.execute("ALTER TABLE reads DROP COLUMN region")
+        db.execute("ALTER TABLE reads DROP COLUMN region_confidence")
+        db.execute("DELETE FROM _sqlite_migrations WHERE name = 'plate_region'")
+    with contextlib.closing(Store.open(tmp_path, clock)) as store:
+        old = store.read(given.read_id)
+        assert old is not None
+        assert replace(old, pictures=()) == replace(given, region="", region_confidence=0.0)
+        store.revise(given)
+        new = store.read(given.read_id)
+        assert new is not None
+        assert (new.region, new.region_confidence) == ("CA", 0.96)
 
 
 def test_every_record_gets_its_number_in_the_order_read_hit_pictures(store: Store, clock: SetClock) -> None:

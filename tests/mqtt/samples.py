@@ -40,7 +40,7 @@ def read(
         char_confidence=tuple(0.99 for _ in plate), candidates=(TextCandidate(text=plate, probability=0.97),),
         flags=(), box=(10.0, 20.0, 90.5, 30.0), frame_size=(1280, 720), detection_score=0.9, looks=5,
         agreeing=4, parked=False, pictures=pictures, model_hashes=(HASH, HASH), config_hash=HASH,
-        software="0.1.0", demo=demo,
+        software="0.1.0", demo=demo, region="CA", region_confidence=0.97,
     )  # fmt: skip
 
 

@@ -78,6 +78,8 @@ BAD_FIELDS = [
     ("read", lambda m: m["record"].update(confidence="0.5"), "record.confidence"),
     ("read", lambda m: m["record"].update(confidence=True), "record.confidence"),
     ("read", lambda m: m["record"].update(looks=1.0), "record.looks"),
+    ("read", lambda m: m["record"].update(region="Nevada"), "record.region"),
+    ("read", lambda m: m["record"].update(region_confidence=1.1), "record.region_confidence"),
     ("read", lambda m: m["record"].update(box=[1, 2, 3]), "record.box"),
     ("read", lambda m: m["record"].update(plate=None), "record.plate"),
     ("read", lambda m: m["record"].update(parked=0), "record.parked"),
@@ -118,6 +120,16 @@ def test_a_field_of_a_newer_minor_version_is_ignored_but_named() -> None:
 def test_a_missing_field_with_a_default_takes_it() -> None:
     message = messages.decode("status", b'{"schema":"platewarden.status/1","record":{"state":"offline"}}')
     assert message.record == Status(state="offline")
+
+
+def test_a_read_of_an_older_unit_is_taken_with_its_state_unknown() -> None:
+    def change(message: dict[str, dict[str, object]]) -> None:
+        del message["record"]["region"]
+        del message["record"]["region_confidence"]
+
+    message = messages.decode("read", mutate("read", change))
+    assert message.unknown == ()
+    assert message.record == dataclasses.replace(RECORDS["read"], region="", region_confidence=0.0)
 
 
 @pytest.mark.parametrize(
