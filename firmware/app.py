@@ -1,7 +1,8 @@
 """The unit's process: everything is built here, in the open, and taken down in reverse order.
 
 Owns which part is made of what, the order of start and stop, and what happens when a source ends. The
-threads are: the loop in the main thread, `publisher` (firmware.publisher), `upkeep` (firmware.upkeep).
+threads are: the loop in the main thread, `publisher` (firmware.publisher), `upkeep` (firmware.upkeep) and,
+where the owner asked for it, `homeassistant` (firmware.homeassistant).
 What each does is its own module's business.
 """
 
@@ -19,6 +20,7 @@ from typing import Protocol
 from firmware import loop
 from firmware.alarms import Alarms
 from firmware.config import Settings
+from firmware.errors import DiskRefusesError
 from firmware.listwatch import ListWatch
 from firmware.passage import Passages
 from firmware.publisher import Publisher
@@ -176,6 +178,8 @@ def serve(
         hardware.signals.on_acknowledge(lambda: logger.info("the alarm is acknowledged"))
         ends.callback(tasks.end)
         tasks.start("publisher", publisher.run)
+        if publisher.home is not None:
+            tasks.start("homeassistant", publisher.home.run)
         tasks.start("upkeep", upkeep.run)
         notifier.ready()
         loop.run(parts, tasks.stop, lambda: vitals.frames >= ending.frames or (ending.once and reads > 0))
@@ -185,10 +189,15 @@ def serve(
 
 def _greet(settings: Settings, software: str, store: Store) -> None:
     """Put right what a crash left, and log who starts with what."""
-    swept = store.sweep()
     logger.info(
         "platewarden %s, unit %s, configuration %s", software, settings.unit.id, settings.config_hash[:12]
     )
+    try:
+        swept = store.sweep()
+    except DiskRefusesError as error:
+        # What a crash left is put right at the next start; until then there are plates to be read.
+        logger.error("%s", error)
+        return
     if swept.orphans or swept.missing or swept.purged:
         logger.warning(
             "after a crash: %d files without a row removed, %d pictures missing, %d purges finished",

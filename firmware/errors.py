@@ -63,5 +63,9 @@ class StoreError(FirmwareError):
     exit_code = Exit.STORE
 
 
+class DiskRefusesError(StoreError):
+    """The disk takes nothing now, being full, read-only, failing or busy; it may later."""
+
+
 class AccessError(FirmwareError):
     """Plate text was asked for and is not shown: no named person, no purpose, no training (430.3(d))."""

@@ -67,6 +67,9 @@ class PublisherStatus:
 class Publisher:
     """The task `publisher`. The store must have been opened once before `run`.
 
+    Attributes:
+        home: the way to the owner's own broker, None where it is off; its `run` is a task of its own.
+
     Raises LinkError or HotListError where a key, a certificate or the way to the broker is set up
     wrongly.
     """
@@ -86,7 +89,7 @@ class Publisher:
         if self._mqtt.enabled:
             self._link = self._make_link()
             self._lists = self._make_lists(settings)
-        self._home = (
+        self.home = (
             HomeAssistant(settings.homeassistant, self._unit, self._directory / FILE)
             if settings.homeassistant.enabled
             else None
@@ -101,8 +104,8 @@ class Publisher:
         """Give the status that is to be published next, retained; any thread may call it."""
         self._reported = status
         self._status_due = True
-        if self._home is not None:
-            self._home.report(status)
+        if self.home is not None:
+            self.home.report(status)
         self.wake()
 
     def status(self) -> PublisherStatus:
@@ -111,18 +114,10 @@ class Publisher:
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set, then say goodbye. Unexpected errors end the task."""
-        home = None
-        if self._home is not None:
-            home = threading.Thread(target=self._home.run, args=(stop,), name="homeassistant")
-            home.start()
-        try:
-            if self._link is None:
-                stop.wait()
-            else:
-                self._serve(self._link, stop)
-        finally:
-            if home is not None:
-                home.join()
+        if self._link is None:
+            stop.wait()
+        else:
+            self._serve(self._link, stop)
 
     def _serve(self, link: Link, stop: threading.Event) -> None:
         with closing(outbox.open_database(self._directory / FILE)) as db, closing(link):

@@ -27,7 +27,7 @@ from types import MappingProxyType
 from typing import Final
 
 from firmware import store_purge, store_queries
-from firmware.errors import StoreError
+from firmware.errors import DiskRefusesError, StoreError
 from firmware.store_db import (
     describe,
     empty_bytes,
@@ -196,7 +196,10 @@ class Store:
             raise self._error(error) from error
 
     def backfill(self) -> int:
-        """Give reads from before the clock was set their time, as revisions; how many got one."""
+        """Give reads from before the clock was set their time, as revisions; how many got one.
+
+        Raises DiskRefusesError if there is no room for that now; the next call goes on from there.
+        """
         done = 0
         after = ""
         while True:
@@ -221,7 +224,8 @@ class Store:
         Takes the store for this unit until `close`. Finishes an interrupted purge, removes files that no
         row names, counts pictures whose file is missing as lost.
 
-        Raises StoreError if another process runs a unit over this store.
+        Raises StoreError if another process runs a unit over this store; DiskRefusesError, once the store
+        is taken, if the disk lets nothing be put right now.
         """
         self._take_lock()
         orphans = missing = 0
@@ -280,7 +284,8 @@ class Store:
                 HQ's backups.
             dry_run: only say what would be deleted.
 
-        Raises StoreError if the database or a file cannot be changed; the next purge goes on from there.
+        Raises DiskRefusesError if the database or a file cannot be changed now; the next purge goes on from
+        there.
         """
         with self._reporting():
             if dry_run or now is None:
@@ -451,16 +456,19 @@ class Store:
         except sqlite3.Error as error:
             raise self._error(error) from error
         except OSError as error:
-            raise StoreError(f"{self.directory}: {error}") from error
+            raise DiskRefusesError(f"{self.directory}: {error}") from error
 
     def _error(self, error: sqlite3.Error) -> StoreError:
-        return StoreError(f"{self.directory}: {describe(error)}")
+        kind = DiskRefusesError if is_no_room(error) else StoreError
+        return kind(f"{self.directory}: {describe(error)}")
 
     def _take_lock(self) -> None:
         if self._lock is not None:
             return
-        with self._reporting():
+        try:
             handle = os.open(self.directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StoreError(f"{self.directory / LOCK}: {error.strerror}") from error
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -18,6 +18,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from firmware.config import Settings
+from firmware.errors import DiskRefusesError
 from firmware.listwatch import ListState
 from firmware.publisher import PublisherStatus
 from firmware.reading import clock_state, position
@@ -40,6 +41,8 @@ VERIFY_S = 24 * 3600.0
 FIRST_VERIFY_S = 600.0
 """... and so long after the start for the first time, when a unit has better things to do."""
 CLOCK_S = 5.0
+RETRY_S = 60.0
+"""What the disk refused is tried again so long after."""
 FEW_READS = 0.2
 """An hour with less than this share of its usual reads is told as a fault ..."""
 MANY_READS = 20.0
@@ -88,8 +91,10 @@ class Upkeep:
         self._frames: tuple[float, int] = (now(), 0)
         self._due["verify"] = now() + FIRST_VERIFY_S
         self._verified: str | None = None
+        self._began = 0.0
         self._found = 0
         self._damaged = 0
+        self._refused: dict[str, str] = {}
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set. Raises StoreError for a store that is damaged."""
@@ -106,13 +111,9 @@ class Upkeep:
         sources = self._sources
         if self._is_due("losses", LOSSES_S):
             store.write_losses()
-        if self._is_due("clock", CLOCK_S):
-            self._set_times(store)
-        if self._is_due("purge", PURGE_S):
-            grace = timedelta(hours=sources.settings.store.grace_h)
-            done = store.purge(sources.hardware.clock.now().wall, grace)
-            logger.info("purged %d reads, %d wait for HQ", done.reads, done.unreceipted)
-        self._verify(store)
+        self._attempt("clock", CLOCK_S, lambda: self._set_times(store))
+        self._attempt("purge", PURGE_S, lambda: self._purge(store))
+        self._attempt("verify", 0.0, lambda: self._verify(store))
         self._judge_camera()
         status = self.status(store)
         news = (status.state, status.faults)
@@ -181,6 +182,7 @@ class Upkeep:
             yield f"hot list: {hot_list.fault}"
         elif hot_list.age_s is not None and hot_list.age_s > settings.hotlist.max_age_h * 3600:
             yield f"hot list: older than {settings.hotlist.max_age_h:g} hours"
+        yield from (f"store: {refused}" for refused in sorted(set(self._refused.values())))
         if self._damaged:
             yield f"store: {self._damaged} pictures were missing or damaged"
         if free < settings.store.min_free_mb * 1_000_000:
@@ -217,6 +219,24 @@ class Upkeep:
             # It is only a copy for `platewarden status`; the disk being full is in the status itself.
             logger.warning("status file: %s", error)
 
+    def _attempt(self, job: str, interval_s: float, work: Callable[[], None]) -> None:
+        """Do a job that writes, if it is due. A full disk is told and no reason to stop reading plates, and
+        restarting would not empty it."""
+        if not self._is_due(job, interval_s):
+            return
+        try:
+            work()
+        except DiskRefusesError as error:
+            self._refused[job] = str(error)
+            self._due[job] = self._now() + RETRY_S
+        else:
+            self._refused.pop(job, None)
+
+    def _purge(self, store: Store) -> None:
+        grace = timedelta(hours=self._sources.settings.store.grace_h)
+        done = store.purge(self._sources.hardware.clock.now().wall, grace)
+        logger.info("purged %d reads, %d wait for HQ", done.reads, done.unreceipted)
+
     def _set_times(self, store: Store) -> None:
         """Once the clock is set, the reads made before get their time."""
         quality = self._sources.hardware.clock.now().quality
@@ -229,9 +249,7 @@ class Upkeep:
     def _verify(self, store: Store) -> None:
         """The next pictures of the daily check. What it found stays a fault until a check finds nothing."""
         if self._verified is None:
-            if not self._is_due("verify", VERIFY_S):
-                return
-            self._verified, self._found = "", 0
+            self._began, self._verified, self._found = self._now(), "", 0
         lost, self._verified = store.verify_some(self._verified)
         if lost:
             logger.error("%d stored pictures are missing or damaged and count as lost", lost)
@@ -240,6 +258,7 @@ class Upkeep:
         if not self._verified:
             logger.info("every stored picture was compared with its hash: %d lost", self._found)
             self._verified, self._damaged = None, self._found
+            self._due["verify"] = self._began + VERIFY_S
 
     def _judge_camera(self) -> None:
         vitals = self._sources.vitals

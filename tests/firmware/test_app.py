@@ -16,7 +16,7 @@ from firmware.store_queries import ReadQuery
 from firmware.tasks import TaskDied, Tasks
 from hw.protocols import CameraError
 from mqtt.records import Hit, Read
-from tests.broker import Broker
+from tests.broker import Broker, free_port
 from tests.firmware.board import Board, Car, Script, Unit, passage
 from tests.firmware.chain import FAST, Hq, wait_for
 from tests.firmware.store_samples import HASH, SetClock
@@ -112,14 +112,33 @@ def test_a_stop_ends_an_endless_source(tmp_path: Path) -> None:
     assert site.board.sequence > 0
 
 
-def test_a_dead_task_ends_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("upkeep", "firmware.upkeep.Upkeep.step"),
+        ("publisher", "mqtt.drainer.Drainer.step"),
+        ("homeassistant", "firmware.homeassistant.HomeAssistant.run"),
+    ],
+)
+def test_a_dead_task_ends_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, place: str
+) -> None:
+    """Whichever it is: a unit that reads on and sends nothing would not be noticed for weeks."""
+
     def die(*_: object) -> None:
         raise ZeroDivisionError("broken")
 
-    monkeypatch.setattr("firmware.upkeep.Upkeep.step", die)
-    site = Site(tmp_path, None)
-    with pytest.raises(TaskDied, match="upkeep"):
-        site.run(endless())
+    monkeypatch.setattr(place, die)
+    port = free_port()
+    site = Site(tmp_path, port, "homeassistant.enabled=true", f"homeassistant.port={port}")
+    too_late = threading.Timer(15, site.tasks.stop.set)
+    too_late.start()
+    try:
+        with pytest.raises(TaskDied, match=name):
+            site.run(endless())
+        assert not too_late.finished.is_set()
+    finally:
+        too_late.cancel()
 
 
 def test_a_broken_camera_is_told_while_the_outbox_drains(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from firmware.systemd import Notifier
 from firmware.upkeep import (
     FIRST_VERIFY_S,
     PURGE_S,
+    RETRY_S,
     VERIFY_S,
     Sources,
     Upkeep,
@@ -27,6 +28,7 @@ from firmware.upkeep import (
 )
 from hw.protocols import ClockQuality, Frame, UnitState
 from mqtt.records import Loss, Status
+from tests.disk import fill, tmpfs
 from tests.firmware import store_samples as samples
 from tests.firmware.board import Unit
 
@@ -224,6 +226,24 @@ def test_pictures_are_compared_with_their_hashes_every_day(
     assert office.step(VERIFY_S / 2).faults
     office.step(VERIFY_S / 2)
     assert office.step().faults == ()
+
+
+def test_a_disk_that_others_filled_is_told_and_ends_nothing(tmp_path: Path) -> None:
+    """430.4-b: neither the purge that makes room nor the start of a unit may die of having none."""
+    with tmpfs(tmp_path / "disk", "16m") as disk:
+        office = Office(disk / "unit", "store.min_free_mb=1", "store.grace_h=1")
+        store = office.unit.store
+        for number in range(3):
+            assert store.add(samples.read(office.unit.clock), (), samples.pair(number)) is not None
+        samples.receipt(store, office.unit.clock)
+        office.unit.clock.advance(timedelta(hours=2))
+        store._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        filler = fill(disk)
+        assert any("SQLITE_FULL" in fault for fault in office.step(PURGE_S).faults)
+        assert store.count(ReadQuery()) == 3
+        filler.unlink()
+        assert office.step(RETRY_S).faults == ()
+        assert store.count(ReadQuery()) == 0
 
 
 def test_losses_are_in_the_status(tmp_path: Path) -> None:
