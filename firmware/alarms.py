@@ -39,24 +39,27 @@ class Alarms:
         self._match = match
         self._signals = signals
         self._known: OrderedDict[str, dict[_Key, Hit]] = OrderedDict()
+        self._unkept: set[str] = set()
 
     def find(self, read: Read) -> list[Hit]:
-        """The hits of this revision that are new, changed or withdrawn, for the store."""
-        before = self._known.get(read.read_id, {})
+        """The hits of this revision that are new, changed or withdrawn, for the store; all of them where
+        it had no room for the last revision."""
+        before, again = self._known.get(read.read_id, {}), read.read_id in self._unkept
         now: dict[_Key, Hit] = {}
         news = []
         for hit in self._match(read):
             key = _key(hit)
             known = before.get(key)
-            if known is not None and _says_the_same(known, hit):
-                now[key] = known
-            else:
-                now[key] = hit if known is None else replace(hit, hit_id=known.hit_id)
-                news.append(now[key])
+            same = known is not None and _says_the_same(known, hit)
+            if known is not None:
+                hit = known if same else replace(hit, hit_id=known.hit_id)
+            now[key] = hit
+            if again or not same:
+                news.append(hit)
         for key, known in before.items():
             if key not in now:
                 now[key] = replace(known, withdrawn=True, read_revision=read.revision)
-                if not known.withdrawn:
+                if again or not known.withdrawn:
                     news.append(now[key])
         if now:
             self._remember(read.read_id, now)
@@ -70,10 +73,17 @@ class Alarms:
             if hit.withdrawn:
                 logger.info("hit %s of read %s is withdrawn: the read was revised", hit.hit_id, read.read_id)
             elif _STRENGTH[kind] > heard.get(_key(hit), -1):
-                logger.info(
-                    "hit %s of read %s: %s, %s", hit.hit_id, read.read_id, hit.alarm_class, kind.value
-                )
+                differs = ", of another state than was read" if hit.state_agrees is False else ""
+                said = f"{hit.alarm_class}, {kind.value}{differs}"
+                logger.info("hit %s of read %s: %s", hit.hit_id, read.read_id, said)
                 self._signals.hit(Alarm(AlarmClass(hit.alarm_class), kind))
+
+    def noted(self, read_id: str, stored: bool) -> None:
+        """Take note whether the store kept the revision whose hits were found last."""
+        if stored or read_id not in self._known:
+            self._unkept.discard(read_id)
+        else:
+            self._unkept.add(read_id)
 
     def known(self, read_id: str) -> list[Hit]:
         """The hits of a read so far."""
@@ -83,11 +93,14 @@ class Alarms:
         self._known[read_id] = hits
         self._known.move_to_end(read_id)
         while len(self._known) > REMEMBERED:
-            self._known.popitem(last=False)
+            forgotten, _ = self._known.popitem(last=False)
+            self._unkept.discard(forgotten)
 
 
 def _says_the_same(known: Hit, hit: Hit) -> bool:
-    return not known.withdrawn and (known.kind, round(known.score, 2)) == (hit.kind, round(hit.score, 2))
+    if known.withdrawn or known.state_agrees is not hit.state_agrees:
+        return False
+    return (known.kind, round(known.score, 2)) == (hit.kind, round(hit.score, 2))
 
 
 def _key(hit: Hit) -> _Key:

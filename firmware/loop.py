@@ -115,6 +115,7 @@ def keep(parts: Parts, events: list[Event]) -> None:
         hits = parts.alarms.find(read)
         save = parts.store.add if event.revision == 1 else parts.store.revise
         stored = save(read, hits, pictures)
+        parts.alarms.noted(read.read_id, stored is not None)
         parts.alarms.sound(read, hits, before)
         logger.info("read %s, revision %d%s", read.read_id, event.revision, "" if stored else ", not kept")
         parts.wake()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from firmware import loop
+from firmware.store import Store
 from firmware.store_queries import ReadQuery
 from hw.protocols import CameraError
 from mqtt.records import PictureKind, Read
@@ -214,4 +216,27 @@ def test_a_full_disk_does_not_silence_the_alarm(tmp_path: Path) -> None:
 
     loop.run(unit.with_parts(store=Full()), unit.stop)
     assert refused
+    assert len(unit.lamps.alarms) == 1
+
+
+def test_a_hit_that_found_no_room_is_kept_with_the_next_revision(tmp_path: Path) -> None:
+    """430.4-b: HQ gets the hit that the officer heard, not a read without it."""
+    far = [(Car("TEST123", 0.6, x=100 + 20 * step, width=50),) for step in range(15)]
+    near = [(Car("TEST123", 0.99, x=400 + 30 * step, width=110 + step),) for step in range(6)]
+    unit = Unit(tmp_path / "unit", [*far, *near, *[()] * 30])
+    unit.matches = lambda read: [samples.hit(read)]
+    free = 0
+    store = Store.open(tmp_path / "small", unit.clock, min_free=1000, free=lambda: free)
+
+    def told() -> None:
+        nonlocal free
+        assert store.count(ALL) == 0
+        free = 1000
+
+    unit.lamps.told = told
+    with closing(store):
+        loop.run(unit.with_parts(store=store), unit.stop)
+        (read,) = store.reads(ALL)
+        assert [hit.read_id for hit in store.hits(read.read_id)] == [read.read_id]
+        assert "hit" in {row.kind for row in samples.rows(store)}
     assert len(unit.lamps.alarms) == 1
