@@ -25,7 +25,7 @@ packages_for() {
   case "$1" in
     venv) echo python3 python3-venv ;;
     run) echo python3 python3-venv mosquitto ;;
-    test) echo python3 python3-venv mosquitto mosquitto-clients strace openssl minisign chromium ;;
+    test) echo python3 python3-venv mosquitto mosquitto-clients strace openssl minisign jq chromium ;;
     train) echo python3 python3-venv fonts-roadgeek fonts-opendin fonts-dejavu-core ;;
     unit) echo python3 python3-venv ca-certificates ;;
     *) usage >&2; exit 2 ;;

@@ -10,20 +10,18 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import select
-import shutil
 import socket
 import subprocess
 import threading
 import time
 from pathlib import Path
 
-import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
+from tests import needs
 
 ACL = """\
 user hq
@@ -111,8 +109,7 @@ class Broker:
         acl: str = ACL,
         extra: str = "",
     ) -> None:
-        if MOSQUITTO is None:
-            pytest.skip("mosquitto is not installed (apt-get install mosquitto)")
+        self._mosquitto = needs.program("mosquitto")
         self.port = free_port()
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
@@ -140,9 +137,8 @@ class Broker:
 
     def start(self) -> Broker:
         """Start it and wait until it listens."""
-        assert MOSQUITTO is not None
         assert self._process is None
-        command = [MOSQUITTO, "-c", str(self._folder / "mosquitto.conf")]
+        command = [self._mosquitto, "-c", str(self._folder / "mosquitto.conf")]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:

@@ -7,20 +7,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import pytest
+from tests.needs import lacking
 
 
 @contextmanager
 def tmpfs(folder: Path, size: str) -> Iterator[Path]:
-    """A file system of `size` ("8m") at `folder`, which is made; skips where only root may mount."""
+    """A file system of `size` ("8m") at `folder`, which is made; `lacking` where only root may mount."""
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)]
     try:
         done = subprocess.run(mount, capture_output=True, text=True, check=False)
     except FileNotFoundError:
-        pytest.skip("there is no mount command")
+        lacking("there is no mount command")
     if done.returncode:
-        pytest.skip(f"a small file system needs root: {done.stderr.strip()}")
+        lacking(f"a small file system needs root: {done.stderr.strip()}")
     try:
         yield folder
     finally:

@@ -17,7 +17,7 @@ from uuid import UUID
 import pytest
 
 from firmware.demo import Site, Terminal
-from tests.broker import MOSQUITTO
+from tests import needs
 from tests.firmware import store_samples as samples
 
 READ = samples.read(samples.SetClock(), demo=True)
@@ -81,8 +81,7 @@ def test_a_process_that_ends_by_itself_is_noticed(tmp_path: Path) -> None:
 
 
 def demonstration(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    if MOSQUITTO is None:
-        pytest.skip("mosquitto is not installed (apt-get install mosquitto)")
+    needs.program("mosquitto")
     return subprocess.Popen(
         [sys.executable, "-m", "firmware.demo", str(folder), *arguments],
         stdout=subprocess.PIPE,

@@ -10,7 +10,6 @@ import ast
 import gc
 import os
 import re
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -23,10 +22,10 @@ from firmware import hotlist, store_db
 from firmware.store import Store
 from mqtt import outbox
 from plates.words import AlarmClass, HotListEntry
+from tests import needs
 from tests.firmware.store_samples import SetClock
 
 ROOT = Path(__file__).resolve().parents[2]
-STRACE = shutil.which("strace")
 CALLS = "access,faccessat,faccessat2,fsync,fdatasync,rename,renameat,renameat2,openat,write,pwrite64"
 FULL = 2
 
@@ -42,7 +41,7 @@ CONNECTIONS = {
 def watched(directory: Path, sabotage: str) -> list[str]:
     """The system calls of one `add`, by the child of durability_child.py; strace names each file."""
     log = directory / "calls"
-    command = [STRACE, "-f", "-y", "-s", "16", "-e", f"trace={CALLS}", "-o", str(log)]
+    command = [needs.program("strace"), "-f", "-y", "-s", "16", "-e", f"trace={CALLS}", "-o", str(log)]
     child = [sys.executable, "-m", "tests.firmware.durability_child", str(directory / "store")]
     subprocess.run(
         [*command, *child], cwd=ROOT, check=True, timeout=60, env={**os.environ, "SABOTAGE": sabotage}
@@ -79,7 +78,6 @@ def _synced(calls: list[str], name: str) -> bool:
     return any(re.match(rf"f(data)?sync\(\d+<[^>]*{re.escape(name)}>", call) for call in calls)
 
 
-@pytest.mark.skipif(STRACE is None, reason="strace is not installed: apt-get install strace")
 @pytest.mark.parametrize("sabotage", ["", "file", "folder", "commit", "order"])
 def test_a_read_is_on_the_disk_when_add_returns(tmp_path: Path, sabotage: str) -> None:
     """430.4-b; and the test itself is tested: without one of the safeties it finds just that one."""
