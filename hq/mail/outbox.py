@@ -67,14 +67,19 @@ def run(*, digest: bool) -> Report:
             _cry()
             report.trouble = alarms.LOG_DOWN.text
             return report
-        with transaction.atomic():
-            made = [*_alarm_mails(), *(_digests() if digest else ())]
-            _note(made)
-        report.queued = len(made)
+        report.queued = make(digest=digest)
         _send_due(report)
         _tidy()
         report.waiting = Mail.objects.filter(state=STATES.WAITING).count()
         return report
+
+
+@transaction.atomic
+def make(*, digest: bool) -> int:
+    """Put what is new into the queue, and where `digest` says so the day's digests; how many mails."""
+    made = [*_alarm_mails(), *(_digests() if digest else ())]
+    _note(made)
+    return len(made)
 
 
 def discard(mail: Mail) -> None:
