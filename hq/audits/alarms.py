@@ -19,7 +19,7 @@ def alarms() -> list[Alarm]:
     elif runs.overdue():
         found.append(Alarm("430.5(c)", f"the audit is overdue since {runs.due_on(plan)}"))
     if late := runs.late_findings().count():
-        found.append(Alarm("430.5(c)", f"{late} findings are past their day"))
+        found.append(Alarm("430.5(c)", f"findings past their day: {late}"))
     if weeks := reviews.waiting():
         found.append(Alarm("CJIS AU-6", f"{len(weeks)} weeks of the log are not reviewed, from {weeks[0]}"))
     day = reviews.reevaluation_due()

@@ -132,17 +132,17 @@ def _sources() -> Iterator[tuple[str, Callable[[], Iterable[Alarm]]]]:
 
 def _late_requests() -> Iterator[Alarm]:
     if late := releases.late().count():
-        yield Alarm("430.8(b)", f"{late} release requests are past their day")
+        yield Alarm("430.8(b)", f"release requests past their day: {late}")
 
 
 def _old_hits() -> Iterator[Alarm]:
     if older := hits.older():
-        yield Alarm("430.3(f)", f"{older} hits left the board without being verified")
+        yield Alarm("430.3(f)", f"hits that left the board without being verified: {older}")
 
 
 def _old_lists() -> Iterator[Alarm]:
     if stale := sum(age.stale for age in ageing.ages()):
-        yield Alarm("2019-118 rec. 20", f"{stale} hot lists were not loaded in time")
+        yield Alarm("2019-118 rec. 20", f"hot lists not loaded in time: {stale}")
 
 
 def _taken_over() -> Iterator[Alarm]:
@@ -155,7 +155,7 @@ def _taken_over() -> Iterator[Alarm]:
 
 # A day, an hour, a count, an age; not the number of a unit or a breach, and not the digits of a name.
 _COUNT: Final = re.compile(
-    r"\b\d{4}-\d\d-\d\d\b( \d\d:\d\d)?"
+    r"\b\d{4}-\d\d-\d\d\b( \d\d:\d\d( [+-]\d\d:\d\d)?)?"
     r"|(?<!unit )(?<!breach )(?<!trailer )(?<!deployment )(?<!account )(?<![\w-])\d+(\.\d+)?(?![\w-])"
 )
 

@@ -44,13 +44,13 @@ class MailConfig(AppConfig):
         held = outbox.undelivered()
         if held:
             yield Finding(
-                False, "430.2.1(b)", f"{len(held)} mails are undelivered: {held[0].error}", "see Mail"
+                False, "430.2.1(b)", f"undelivered mails: {len(held)}; {held[0].error}", "see Mail"
             )
         if late := outbox.unsent(timedelta(hours=1)):
             yield Finding(
                 False,
                 "CJIS AU-5",
-                f"{late} mails wait for more than an hour",
+                f"mails that wait for more than an hour: {late}",
                 "does the timer run platewarden-hq mail?",
             )
         mute = {p.full_name for role in Role if role in OFFICES for p in holders(role) if not p.email}

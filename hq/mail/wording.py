@@ -31,7 +31,7 @@ def digest(person: Person, stands: Iterable[Stands]) -> tuple[str, str] | None:
     count = sum(number for _, number in waiting)
     parts = [
         _head(person, f"Daily digest of {clock.today()}"),
-        _part("Waiting for you", [f"{number:>4}  {label}" for label, number in waiting]),
+        _part("Waiting for you", [f"{label}: {number}" for label, number in waiting]),
         *_ending(ending),
         _part("Alarms that stand", _lines(mine)),
         f"{_FOOT}\nYou can switch this digest off under “Your account”; alarms come all the same.",

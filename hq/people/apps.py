@@ -37,13 +37,16 @@ class PeopleConfig(AppConfig):
         held = list(Authenticator.objects.all())
         if clear := sum(not sealing.is_sealed(one.key) for one in held):
             yield Finding(
-                True, "430.5-0", f"{clear} secrets of authenticators lie in clear", "platewarden-hq migrate"
+                True,
+                "430.5-0",
+                f"secrets of authenticators that lie in clear: {clear}",
+                "platewarden-hq migrate",
             )
         if old := sum(sealing.is_sealed(one.key) and not one.sealed_now for one in held):
             yield Finding(
                 False,
                 "430.5-0",
-                f"{old} secrets of authenticators are not sealed under the present PLATEWARDEN_HQ_SECRET_KEY",
+                f"secrets of authenticators not sealed under the present PLATEWARDEN_HQ_SECRET_KEY: {old}",
                 "set PLATEWARDEN_HQ_SECRET_KEY_OLD to the key of before and run platewarden-hq upkeep",
             )
 

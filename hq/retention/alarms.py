@@ -60,24 +60,24 @@ def alarms(now: datetime | None = None) -> list[Alarm]:
     at = now or clock.now()
     found = []
     if cut := purge.unfinished():
-        found.append(Alarm("430.4-d", f"{cut} purge batches were cut off: run platewarden-hq purge"))
+        found.append(Alarm("430.4-d", f"purge batches cut off: {cut}; run platewarden-hq purge"))
     for line in calendar(at):
         if line.overdue:
             found.append(
                 Alarm(
                     "430.4-d",
-                    f"{line.overdue} reads of {line.schedule.category} are kept "
-                    f"{line.schedule.grace_days} days longer than {line.schedule}, and no hold keeps them",
+                    f"reads of {line.schedule.category} kept {line.schedule.grace_days} days longer than "
+                    f"{line.schedule}, by no hold: {line.overdue}",
                 )
             )
     if Read.objects.exists() and not Schedule.objects.filter(state=Schedule.State.IN_FORCE).exists():
         found.append(Alarm("430.2-d", "no retention schedule is in force: nothing can be destroyed"))
     if late := holds.to_review().count():
-        found.append(Alarm("430.4-d", f"{late} holds are due for review"))
+        found.append(Alarm("430.4-d", f"holds due for review: {late}"))
     if waiting := Proposal.objects.filter(state=Proposal.State.PROPOSED).count():
-        found.append(Alarm("430.2.1(f)", f"{waiting} destruction proposals wait for signatures"))
+        found.append(Alarm("430.2.1(f)", f"destruction proposals that wait for signatures: {waiting}"))
     if waiting := Schedule.objects.filter(state=Schedule.State.PROPOSED).count():
-        found.append(Alarm("430.2.1(f)", f"{waiting} retention schedules wait for signatures"))
+        found.append(Alarm("430.2.1(f)", f"retention schedules that wait for signatures: {waiting}"))
     soon = clock.today() + timedelta(days=WARN_DAYS)
     for authority in Authority.objects.filter(valid_until__gte=clock.today(), valid_until__lte=soon):
         found.append(Alarm("GC-34090.6", f"the authority {authority.title} ends on {authority.valid_until}"))

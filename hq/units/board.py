@@ -15,6 +15,7 @@ from django.db.models import Count, F, Sum
 from hq.records.models import Gap, Loss, Quarantined, Read, Unit, UnitStatus
 from hq.retention.alarms import Alarm
 from hq.site import clock
+from hq.site.times import local_minute
 from hq.units import deployments, register
 from hq.units.models import Acceptance, Device, Reported
 from hq.units.reported import drift
@@ -50,9 +51,9 @@ class Health:
         if self.ratio is None or self.norm is None or self.norm < LEAST_NORM:
             return ""
         if self.ratio < LOW:
-            return f"only {self.reads} reads in 24 h, usually {self.norm:.0f}"
+            return f"reads in 24 h only {self.reads}, usually {self.norm:.0f}"
         if self.ratio > HIGH:
-            return f"{self.reads} reads in 24 h, usually {self.norm:.0f}"
+            return f"reads in 24 h {self.reads}, usually {self.norm:.0f}"
         return ""
 
 
@@ -152,7 +153,7 @@ def alarms(now: datetime | None = None) -> list[Alarm]:
                 found.append(
                     Alarm(
                         "430.2-c",
-                        f"unit {row.unit_id}: {row.quarantined} messages kept in quarantine, not enrolled",
+                        f"unit {row.unit_id}, not enrolled: messages in quarantine: {row.quarantined}",
                     )
                 )
             continue
@@ -162,7 +163,7 @@ def alarms(now: datetime | None = None) -> list[Alarm]:
         found.append(
             Alarm(
                 "430.3(c)-1",
-                f"trailer {stray.device.unit_id} captured {stray.reads} reads without an open deployment",
+                f"trailer {stray.device.unit_id} captured without an open deployment; reads: {stray.reads}",
             )
         )
     for deployment in deployments.overrun(at):
@@ -188,7 +189,7 @@ def _faults(row: Row, now: datetime) -> list[str]:
         return ["never heard"]
     said, status, found = row.record, row.status, []
     if now - status.received_at > SILENT or status.state == "offline":
-        found.append(f"not heard since {status.received_at:%Y-%m-%d %H:%M} UTC")
+        found.append(f"not heard since {local_minute(status.received_at)}")
     elif status.state in ("degraded", "fault"):
         found.append(status.state)
     found += [str(line) for line in said.get("faults") or ()]
@@ -200,7 +201,8 @@ def _faults(row: Row, now: datetime) -> list[str]:
     if row.disk_left is not None and row.disk_left < 100 * DISK_SHARE:
         found.append(f"{row.disk_left:.0f} % of storage left")
     if (said.get("oldest_queued_s") or 0) > QUEUED.total_seconds():
-        found.append(f"{status.queue} records queued, the oldest for {said['oldest_queued_s'] / 3600:.1f} h")
+        oldest = said["oldest_queued_s"] / 3600
+        found.append(f"records queued: {status.queue}, the oldest for {oldest:.1f} h")
     if row.list_age is None:
         found.append("no hot list in force")
     elif row.list_age > LIST_AGE:
@@ -208,9 +210,9 @@ def _faults(row: Row, now: datetime) -> list[str]:
     if said.get("camera", "ok") != "ok":
         found.append(f"camera {said['camera']}")
     if row.gaps:
-        found.append(f"{row.gaps} records missing in its numbers")
+        found.append(f"records missing in its numbers: {row.gaps}")
     if row.losses:
-        found.append(f"{row.losses} losses counted in 24 h")
+        found.append(f"losses in 24 h: {row.losses}")
     if row.health.fault:
         found.append(row.health.fault)
     return found

@@ -289,7 +289,7 @@ def test_audit_closes_only_judged_assigned_and_signed_by_two(
     with pytest.raises(Refused):
         runs.raise_finding(office.auditor, audit, "late")
     clock.advance(days=60)
-    assert any("1 findings are past their day" in line for line in lines())
+    assert any("findings past their day: 1" in line for line in lines())
     runs.resolve(office.auditor, finding.pk, "retrained")
     assert not any("past their day" in line for line in lines())
 

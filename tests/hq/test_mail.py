@@ -51,7 +51,7 @@ def raised(monkeypatch: pytest.MonkeyPatch) -> list[Standing]:
     return held
 
 
-def _unit_alarm(text: str = "unit gate-1: not heard since 2026-06-03 12:00 UTC") -> Standing:
+def _unit_alarm(text: str = "unit gate-1: not heard since 2026-06-03 05:00 -07:00") -> Standing:
     return Standing("units", Alarm("430.4-a", text))
 
 
@@ -78,9 +78,9 @@ def test_alarm_reaches_who_must_act_once_until_it_clears(
     assert {m["To"] for m in sink.mails} == {"admin@police.example", "tech@police.example"}
     assert "430.4-a: unit gate-1: not heard since" in _text(sink.mails[0])
     # A count that grows is the same alarm; another unit is another.
-    raised[0] = _unit_alarm("unit gate-1: not heard since 2026-06-03 13:30 UTC")
+    raised[0] = _unit_alarm("unit gate-1: not heard since 2026-06-03 06:30 -07:00")
     assert _mail().startswith("0 mails made")
-    raised.append(_unit_alarm("unit gate-2: not heard since 2026-06-03 13:30 UTC"))
+    raised.append(_unit_alarm("unit gate-2: not heard since 2026-06-03 06:30 -07:00"))
     assert _mail().startswith("2 mails made")
     assert "gate-1" not in _text(sink.mails[-1])
     # Cleared and back again is news.

@@ -298,7 +298,7 @@ def test_retired_unit_is_an_alarm_until_a_second_person_saw_the_wipe(
         ({"record": {"clock": {"quality": "ntp", "offset_ms": -2500.0}}}, "off by -2500 ms"),
         ({"record": {"clock": None}}, "clock is not set"),
         ({"record": {"disk_free_bytes": 5}}, "5 % of storage left"),
-        ({"queue": 9, "record": {"oldest_queued_s": 7200.0}}, "9 records queued"),
+        ({"queue": 9, "record": {"oldest_queued_s": 7200.0}}, "records queued: 9"),
         ({"list_age_s": 90000.0}, "hot list is 25 h old"),
         ({"list_age_s": None, "list_version": ""}, "no hot list"),
         ({"record": {"camera": "blocked"}}, "camera blocked"),
@@ -388,7 +388,7 @@ def test_trailer_that_captures_outside_a_deployment_is_warned_of(office: kept.Of
     clock.advance(minutes=1)
     kept.read(on=trailer, pictures=())
     assert [line for line in alarms() if "430.3(c)-1" in line] == [
-        "430.3(c)-1 trailer trailer-1 captured 1 reads without an open deployment"
+        "430.3(c)-1 trailer trailer-1 captured without an open deployment; reads: 1"
     ]
 
 
