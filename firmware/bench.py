@@ -14,11 +14,11 @@ import statistics
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from firmware import loop
 from firmware.alarms import Alarms
@@ -34,6 +34,9 @@ from hw.protocols import Hardware
 from hw.sim.clock import SimClock
 from hw.sim.street import living_street
 from hw.trigger import MotionTrigger
+
+if TYPE_CHECKING:
+    from detector.image import Picture
 
 STAGES: Final = ("trigger", "locate", "read", "passage", "match", "pictures", "store", "signal")
 """In the order of the loop."""
@@ -246,33 +249,36 @@ def stand_in_scribe(settings: Settings, hardware: Hardware) -> Scribe:
     )
 
 
+def plate_frames(settings: Settings, count: int) -> Iterator[Picture]:
+    """The images of the first `count` frames of the living street by day that show a plate."""
+    street = living_street(replace(settings.camera, fps=0.0), SimClock(), "day")
+    while count:
+        frame = street.frame(1.0)
+        if any(truth.box for truth in frame.truth or ()):
+            count -= 1
+            yield frame.image
+
+
 def one_plate(
-    settings: Settings, readers: Mapping[int, PlateReader], frames: int
+    images: Iterable[Picture], readers: Mapping[int, PlateReader]
 ) -> dict[int, dict[str, dict[str, float]]]:
-    """CPU and wall milliseconds of locating in a frame that shows a plate, and of reading the best one.
+    """CPU and wall milliseconds of locating in an image that shows a plate, and of reading the best one.
 
     Args:
-        settings: of the camera.
+        images: see `plate_frames`.
         readers: the models by their number of threads.
-        frames: so many frames with a plate.
 
     Returns:
         By number of threads: locate_cpu_ms, locate_wall_ms, read_cpu_ms, read_wall_ms.
     """
     watches = {threads: Stopwatch() for threads in readers}
-    street = living_street(replace(settings.camera, fps=0.0), SimClock(), "day")
-    seen = 0
-    while seen < frames:
-        frame = street.frame(1.0)
-        if not any(truth.box for truth in frame.truth or ()):
-            continue
-        seen += 1
+    for image in images:
         for threads, reader in readers.items():
             with watches[threads].stage("locate"):
-                found = reader.locate(frame.image)
+                found = reader.locate(image)
             if found:
                 with watches[threads].stage("read"):
-                    reader.read(frame.image, found[0])
+                    reader.read(image, found[0])
     return {
         threads: {
             f"{stage}_{kind}_ms": spread(times[stage])

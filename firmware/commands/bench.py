@@ -1,7 +1,7 @@
 """`platewarden bench`: speed and memory of the unit on this machine; `bench street` counts its reads.
 
-Owns the command's order of work and its tables. The measuring is `firmware.bench`, `firmware.bench_unit`,
-`firmware.bench_lists` and `firmware.measure`.
+Owns the command's order of work and its tables. The measuring is `firmware.bench`, `firmware.bench_models`,
+`firmware.bench_unit`, `firmware.bench_lists` and `firmware.measure`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,10 @@ FRAMES = 400
 """Frames of the pipeline."""
 PLATES = 100
 """Frames with a plate that are located and read by themselves."""
+FEW_PLATES = 20
+"""Frames with a plate in which the runs of each model are counted."""
+RUNS = 40
+"""Runs of each model by itself."""
 LIVE_S = 60.0
 """Seconds of street in real time."""
 ENTRIES, PATTERNS = 1_000_000, 1_000
@@ -85,13 +89,18 @@ def _settings(folder: Path, models: Path | None) -> Settings:
 
 def _speed(settings: Settings, folder: Path) -> dict[str, Any]:
     from detector.reader import Reader
-    from firmware import bench, bench_lists, bench_unit, measure
+    from firmware import bench, bench_lists, bench_models, bench_unit, measure
 
     say = _progress()
     result: dict[str, Any] = {"machine": asdict(bench.Machine.this())}
+    say("running each model by itself")
+    folder_of_models = settings.detector.models
+    costs = {
+        name: bench_models.cost(folder_of_models / file, RUNS) for name, file in bench_models.MODELS.items()
+    }
     say("locating and reading one plate")
     readers = {threads: Reader.open(settings.detector.models, threads) for threads in (1, 2)}
-    for threads, times in bench.one_plate(settings, readers, PLATES).items():
+    for threads, times in bench.one_plate(bench.plate_frames(settings, PLATES), readers).items():
         result[f"threads_{threads}"] = times
     say("running the pipeline")
     # The street's own plates are listed, so that there is something to signal.
@@ -107,6 +116,17 @@ def _speed(settings: Settings, folder: Path) -> dict[str, Any]:
         "overhead": round(pipeline.overhead, 4),
         "stages_cpu_ms": {name: bench.spread(pipeline.watch.cpu[name]) for name in bench.STAGES},
         "stages_wall_ms": {name: bench.spread(pipeline.watch.wall[name]) for name in bench.STAGES},
+    }
+    runs = bench_models.runs_a_frame(folder_of_models, list(bench.plate_frames(settings, FEW_PLATES)))
+    stages, one = result["pipeline"]["stages_cpu_ms"], result["threads_1"]
+    frame_ms = sum(
+        part["median"]
+        for part in (stages["trigger"], one["locate_cpu_ms"], one["read_cpu_ms"], stages["passage"])
+    )
+    result["models"] = {name: {**costs[name], "runs_a_frame": runs[name]} for name in costs}
+    result["estimate"] = {
+        board.name: {"wanted": board.wanted, **bench_models.estimate(board, costs, runs, frame_ms)}
+        for board in bench_models.BOARDS
     }
     say("starting a unit")
     result["process"] = asdict(bench_unit.start_unit(folder, _unit_arguments(settings, folder)))
@@ -179,6 +199,8 @@ def _speed_lines(result: Mapping[str, Any]) -> list[str]:
         )
     lines += [
         "",
+        *_model_lines(result),
+        "",
         f"pipeline         {pipeline['frames_s']:.1f} frames/s, {pipeline['cpu_ms_a_frame']:.1f} ms CPU each;"
         f" {pipeline['opened']} of {pipeline['frames']} frames opened, {pipeline['reads']} reads",
         f"loop's own part  {100 * pipeline['overhead']:.1f} % of the CPU time",
@@ -190,6 +212,27 @@ def _speed_lines(result: Mapping[str, Any]) -> list[str]:
         f"{lists['rss_mb']:.0f} MB of memory; look-up {lists['lookup_ms']['median']:.3f} ms, with "
         f"{lists['patterns']:,} patterns {lists['patterns_ms']['median']:.2f} ms",
     ]
+    return lines
+
+
+def _model_lines(result: Mapping[str, Any]) -> list[str]:
+    head = f"{'model, one run':<16}{'million MACs':>13}{'bytes':>11}{'1 thread':>10}{'2 threads, CPU':>16}"
+    lines = [f"{head}{'wall':>7}{'runs a frame':>14}"]
+    for name, cost in result["models"].items():
+        one, two, wall = cost["cpu_ms"]["1"], cost["cpu_ms"]["2"], cost["wall_ms"]["2"]
+        lines.append(
+            f"{name:<16}{cost['macs'] / 1e6:>13,.1f}{cost['bytes']:>11,}{one:>10.2f}{two:>16.2f}{wall:>7.2f}"
+            f"{cost['runs_a_frame']:>14.1f}"
+        )
+    lines += ["", "ESTIMATE, not measured (reasoning: docs/performance.md), of a frame with a plate"]
+    for board, found in result["estimate"].items():
+        for threads in ("1", "4"):
+            part = found[threads]
+            lines.append(
+                f"{board}, networks on {threads} thread{'s' * (threads > '1'):<2}"
+                f"{part['networks_ms']:>5.0f} ms of networks,{part['rest_ms']:>4.0f} ms of the rest:"
+                f"{part['frames_s']:>4.0f} frames/s ({found['wanted']:.0f} wanted)"
+            )
     return lines
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from firmware import config, measure
+from firmware import bench_models, config, measure
 from firmware.bench import STAGES, Stopwatch, percentile, run_pipeline, spread
 from firmware.bench_lists import bench_lists
 from firmware.bench_unit import start_unit
-from firmware.commands.bench import _street_lines
+from firmware.commands.bench import _model_lines, _street_lines
 from firmware.errors import IoError
 from firmware.hotlist import HotList
 
@@ -64,6 +65,43 @@ def test_a_random_list_holds_plates_of_real_forms(tmp_path: Path) -> None:
     with HotList.open(tmp_path / "list.sqlite") as hot_list:
         assert 490 < hot_list.entries <= 501
         assert [match.entry.plate for match in hot_list.match("TEST123")] == ["TEST123"]
+
+
+def test_operations_of_a_model_are_those_counted_by_hand() -> None:
+    """The second look: convolutions of 3 x 3 at halved sizes, then two full connections."""
+    convolutions = [(3, 16, 32 * 64), (16, 32, 16 * 32), (32, 64, 8 * 16), (64, 96, 4 * 8)]
+    entering = sum(9 * inner * outer * places for inner, outer, places in convolutions)
+    blocks = sum(2 * 9 * outer * outer * places for _, outer, places in convolutions[1:])
+    full = 96 * 4 * 8 * 160 + 160 * 9
+    assert bench_models.macs(MODELS / "corners.tflite") == entering + blocks + full
+
+
+def test_a_model_takes_time_and_no_more_runs_than_a_frame_needs() -> None:
+    found = bench_models.cost(MODELS / "corners.tflite", 3)
+    assert found["bytes"] == (MODELS / "corners.tflite").stat().st_size
+    assert min(found["cpu_ms"]["1"], found["wall_ms"]["2"]) > 0
+    runs = bench_models.runs_a_frame(MODELS, [np.zeros((384, 640, 3), np.uint8)] * 2)
+    assert runs["locator"] == 1
+    assert runs["ocr"] <= 3
+
+
+def test_the_estimate_is_networks_by_their_operations_and_the_rest_by_the_core() -> None:
+    board = bench_models.Board("board", {1: 1e9, 4: 2e9}, slower=5.0, wanted=15.0)
+    costs = {
+        "a": {"macs": 100_000_000, "cpu_ms": {"1": 1.0}},
+        "b": {"macs": 50_000_000, "cpu_ms": {"1": 2.0}},
+    }
+    found = bench_models.estimate(board, costs, {"a": 1.0, "b": 2.0}, frame_ms=9.0)
+    assert found["1"] == pytest.approx({"networks_ms": 200.0, "rest_ms": 20.0, "frames_s": 1e3 / 220})
+    assert found["4"] == pytest.approx({"networks_ms": 100.0, "rest_ms": 20.0, "frames_s": 1e3 / 120})
+    costs_told = {**costs["a"], "bytes": 1234, "cpu_ms": {"1": 1.0, "2": 1.5}, "wall_ms": {"2": 0.8}}
+    result = {
+        "models": {"a": {**costs_told, "runs_a_frame": 1.0}},
+        "estimate": {"board": {"wanted": 15.0, **found}},
+    }
+    lines = _model_lines(json.loads(json.dumps(result)))
+    assert any("ESTIMATE" in line for line in lines)
+    assert any("board" in line and "5 frames/s (15 wanted)" in line for line in lines)
 
 
 def settings(folder: Path) -> config.Settings:
