@@ -127,8 +127,9 @@ class HotList:
             text: the reading, normalised.
             char_confidence: probability (0..1) of each character.
             candidates: the OCR's candidates with their probabilities.
-            state: the reading's state, "" where unknown. An entry of another state matches all the
-                same, with `state_agrees` False and after those that agree: a state is misread too.
+            state: the reading's state, "" where unknown or not sure enough
+                (`plates.match.sure_state`). An entry of another state matches all the same, with
+                `state_agrees` False and after those that agree: a state is misread too.
             today: entries that expired before it do not match; None, while the clock is not set,
                 lets all match, since a missed alarm is worse than a stale lead that says its age.
             substitutions, lookalike_score: as in the configuration's [hotlist].

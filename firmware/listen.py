@@ -214,9 +214,10 @@ class Listener:
                 return f"{head} {record.read_id} revision {record.revision}{self._plate(record)}"
             case Hit():
                 withdrawn = " withdrawn" if record.withdrawn else ""
+                differs = " another state" if record.state_agrees is False else ""
                 entry = f" {record.entry_plate} {record.reason}" if self._may_show(record.read_id) else ""
                 return (
-                    f"{head} {record.read_id} {record.kind} {record.alarm_class}{withdrawn}"
+                    f"{head} {record.read_id} {record.kind}{differs} {record.alarm_class}{withdrawn}"
                     f" {record.status}{entry}"
                 )
             case PictureHeader():

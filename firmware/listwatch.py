@@ -16,6 +16,7 @@ from firmware.hotlist import HotList, HotListFileError, hit_of
 from hw.protocols import Clock
 from mqtt.fields import time_text
 from mqtt.records import Hit, Read
+from plates.match import sure_state
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +66,7 @@ class ListWatch:
                 read.plate,
                 char_confidence=read.char_confidence,
                 candidates={one.text: one.probability for one in read.candidates},
+                state=sure_state(read.region, read.region_confidence),
                 # The unit's own zone: an entry is good until the end of its last day where the unit stands.
                 today=None if wall is None else wall.astimezone().date(),
                 substitutions=self._settings.substitutions,

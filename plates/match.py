@@ -21,9 +21,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from plates.lookalike import CONFUSIONS, ONE_GLYPH
 from plates.words import HotListEntry, MatchKind
+
+STATE_SURE: Final = 0.95
+"""The least probability (0..1) of a read's state with which a hit says that the states agree or differ. Most
+exact hits are of the listed state, so that with a lower bound most of the hits that say "another state" would
+say so because the state was misread, and officers would learn to pass over the words; and "the same" must not
+lull them more than once in twenty times. Below it the hit says what it says of an unknown state: look."""
+
+_NCIC_STATES: Final = {"NB": "NE"}
+"""NCIC's codes that are not the post's, which plate designs are named by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,4 +97,11 @@ def lookalikes(
 
 def state_agrees(read_state: str, entry_state: str) -> bool | None:
     """Whether two state codes agree; None where either is unknown ("")."""
-    return read_state == entry_state if read_state and entry_state else None
+    if not read_state or not entry_state:
+        return None
+    return _NCIC_STATES.get(read_state, read_state) == _NCIC_STATES.get(entry_state, entry_state)
+
+
+def sure_state(region: str, confidence: float) -> str:
+    """A read's state where it is sure enough to be held against an entry's (STATE_SURE), "" otherwise."""
+    return region if confidence >= STATE_SURE else ""

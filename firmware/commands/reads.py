@@ -166,7 +166,9 @@ def _line(read: Read, hits: Sequence[Hit], may_see: bool) -> str:
     told = [time, read.read_id, read.camera]
     if may_see:
         told[1:1] = [f"{read.plate:<8}", f"{read.region:<2}", f"{read.confidence:.2f}"]
-        told += [f"HIT {_class(hit)} {hit.kind} {hit.status}" for hit in hits if not hit.withdrawn]
+        told += [
+            f"HIT {_class(hit)} {hit.kind}{_states(hit)} {hit.status}" for hit in hits if not hit.withdrawn
+        ]
     return "  ".join(told)
 
 
@@ -188,6 +190,10 @@ def _hit(hit: Hit) -> dict[str, object]:
         # Its detail is for people whom HQ grants it (430.3(e), CJIS 4.2.2); the unit knows no such grants.
         return {"hit_id": hit.hit_id, "kind": hit.kind, "status": hit.status, "alarm_class": _class(hit)}
     return asdict(hit)
+
+
+def _states(hit: Hit) -> str:
+    return ", another state," if hit.state_agrees is False and not _is_restricted(hit) else ""
 
 
 def _class(hit: Hit) -> str:

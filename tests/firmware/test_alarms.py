@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from firmware.alarms import REMEMBERED, Alarms
 from hw.protocols import Alarm
 from mqtt.records import Hit, Read
@@ -42,6 +44,23 @@ def test_a_hit_sounds_once_however_often_its_read_is_revised() -> None:
     assert [hit.hit_id for hit in first] == [STOLEN.hit_id]
     assert again == []
     assert desk.heard == [Alarm(AlarmClass.STOLEN_VEHICLE, MatchKind.EXACT)]
+
+
+def test_a_state_that_later_looks_tell_revises_the_hit_and_does_not_silence_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """430.3(f): HQ hears that the states differ; the alarm of an exact match stands as it is."""
+    caplog.set_level("INFO")
+    desk = Desk()
+    (first,) = desk.look(READ, STOLEN)
+    (second,) = desk.look(replace(READ, revision=2), replace(STOLEN, state_agrees=False))
+    assert (second.hit_id, second.state_agrees, second.withdrawn) == (first.hit_id, False, False)
+    assert len(desk.heard) == 1
+    assert "another state" not in caplog.text
+    other = samples.read(samples.SetClock())
+    desk.look(other, replace(STOLEN, state_agrees=False))
+    assert len(desk.heard) == 2
+    assert "exact, of another state than was read" in caplog.text
 
 
 def test_a_revision_that_becomes_a_hit_sounds() -> None:

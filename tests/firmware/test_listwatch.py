@@ -14,6 +14,7 @@ from firmware.listwatch import LOOK_S, ListState, ListWatch
 from hw.protocols import ClockQuality
 from mqtt.fields import time_text
 from mqtt.records import Hit, TextCandidate
+from plates.match import STATE_SURE
 from plates.words import AlarmClass, HotListEntry
 from tests.firmware import store_samples as samples
 
@@ -75,6 +76,56 @@ def test_a_hit_tells_the_age_of_its_own_source(tmp_path: Path) -> None:
     desk.later()
     assert [desk.hits(plate)[0].list_age_s for plate in ("TEST123", "DEMO456")] == [7200.0, 3600.0]
     assert desk.watch.state() == ListState("8", 2, 7200.0, "")
+
+
+@pytest.mark.clause("430.3(f)")
+def test_an_exact_hit_of_another_state_is_told_as_such(tmp_path: Path) -> None:
+    """The officer compares plate and state: a state that differs is said and never hides the hit."""
+    desk = Desk(tmp_path)
+    build(
+        desk.file,
+        [entry("TEST123", state="NV", priority=90), entry("TEST123"), entry("7EST123", state="NV")],
+        version="7",
+        issued_at=ISSUED,
+    )
+    desk.later()
+    doubt = {"candidates": (TextCandidate(text="TEST123", probability=0.6),)}
+    told = [
+        (hit.kind, hit.entry_state, hit.state_agrees)
+        for hit in desk.hits("TEST123", region="CA", region_confidence=0.99, **doubt)
+    ]
+    assert told == [("exact", "CA", True), ("exact", "NV", False)]
+    (hit,) = desk.hits("7EST123", region="CA", region_confidence=0.99)
+    assert (hit.kind, hit.state_agrees) == ("exact", False)
+
+
+@pytest.mark.clause("430.3(f)")
+@pytest.mark.parametrize(("region", "sure"), [("", 0.0), ("NV", STATE_SURE - 0.001)])
+def test_nothing_is_lost_or_said_where_the_state_is_not_known(
+    tmp_path: Path, region: str, sure: float
+) -> None:
+    """Exact, look-alike and partial hits come as they came before states were read."""
+    desk = Desk(tmp_path)
+    build(
+        desk.file,
+        [entry("TEST128"), entry("TE5T128"), entry("TES?12*", partial=True)],
+        version="7",
+        issued_at=ISSUED,
+    )
+    desk.later()
+    doubt = {"char_confidence": (0.99, 0.99, 0.6, 0.99, 0.99, 0.99, 0.99)}
+    hits = desk.hits("TEST128", region=region, region_confidence=sure, **doubt)
+    assert [(hit.kind, hit.state_agrees) for hit in hits] == [
+        ("exact", None),
+        ("lookalike", None),
+        ("partial", None),
+    ]
+    sure_of_another = desk.hits("TEST128", region="NV", region_confidence=0.99, **doubt)
+    assert [(hit.kind, hit.state_agrees) for hit in sure_of_another] == [
+        ("exact", False),
+        ("lookalike", False),
+        ("partial", False),
+    ]
 
 
 def test_no_file_is_no_list_and_no_fault(tmp_path: Path) -> None:

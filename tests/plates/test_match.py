@@ -59,6 +59,8 @@ def test_states_agree_disagree_or_are_unknown() -> None:
     assert state_agrees("CA", "NV") is False
     assert state_agrees("", "NV") is None
     assert state_agrees("CA", "") is None
+    assert state_agrees("NE", "NB") is True, "NCIC calls Nebraska NB"
+    assert state_agrees("NE", "NV") is False
 
 
 def test_candidate_scores_by_itself_where_the_reading_is_no_candidate() -> None:
