@@ -18,6 +18,7 @@ from django.urls import reverse
 
 from hq.log import chain
 from hq.log.models import AccessRecord
+from hq.people import stated
 from hq.people.models import Person
 from hq.people.policy import RIGHTS, Refused, Standing, check
 
@@ -33,6 +34,8 @@ class Access:
     purpose: str = ""
     case: str = ""
     on_behalf_of: str = ""
+    mark: str = ""
+    """Of the statement (`hq.people.stated`), for the links of the page; "" where nothing is stated."""
     elements: dict[str, Any] = field(default_factory=dict)
     result_count: int | None = None
     ids: Sequence[object] = ()
@@ -62,8 +65,9 @@ def page(
 ) -> Callable[[View[P]], Callable[Concatenate[HttpRequest, P], HttpResponseBase]]:
     """Make a view a page of the records system.
 
-    action: of rights.toml. purpose: a purpose must be in force (from the request's fields `purpose`, `case`,
-    `on_behalf_of`, else from the session); a person without one is asked for it. kind: of the access record.
+    action: of rights.toml. purpose: a purpose must be in force (from a sent form's fields `purpose`, `case`,
+    `on_behalf_of`, else what `hq.people.stated` holds for this page); a person without one is asked for it.
+    kind: of the access record.
     passive: the page reloads itself, so that it does not count as the person's activity (AC-11).
     changes: False for a POST that only looks something up, which must not hold the database's write lock.
 
@@ -119,7 +123,7 @@ def _answer(
     if person.password_once and request.path != reverse("people:password"):
         return HttpResponseRedirect(reverse("people:password"))
     request.person = person
-    request.access = _stated(request, kind)
+    request.access = _stated(request, action, kind)
     request.standing = Standing(person)
     try:
         try:
@@ -127,7 +131,7 @@ def _answer(
         except Refused as refused:
             if refused.clause == "430.3(a)" and purpose and request.method in SAFE:
                 return HttpResponseRedirect(
-                    f"{reverse('people:purpose')}?{urlencode({'next': request.get_full_path()})}"
+                    f"{reverse('people:purpose')}?{urlencode({'next': stated.without_mark(request)})}"
                 )
             _record(request, action, "refused", f"{refused.clause}: {refused.why}")
             return refusal(request, refused)
@@ -151,8 +155,8 @@ def _run(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> HttpResponseBase:
-    stated = request.access.purpose if purpose else None
-    check(request.person, action, purpose=stated, case=request.access.case, standing=request.standing)
+    given = request.access.purpose if purpose else None
+    check(request.person, action, purpose=given, case=request.access.case, standing=request.standing)
     if request.method in SAFE or not changes:
         response = view(request, *args, **kwargs)
         _record(request, action, "done")
@@ -168,15 +172,15 @@ def _verified(request: Any) -> bool:
     return bool(request.user.is_verified())
 
 
-def _stated(request: HttpRequest, kind: str) -> Access:
-    fields = request.POST if request.method == "POST" else request.GET
-    session = request.session
-    source = fields if "purpose" in fields else session
+def _stated(request: HttpRequest, action: str, kind: str) -> Access:
+    form = request.POST
+    if "purpose" not in form:
+        return Access(kind, **stated.of(request, searches=action.startswith("reads."))._asdict())
     return Access(
         kind=kind,
-        purpose=str(source.get("purpose", "")),
-        case=str(source.get("case", "")).strip()[:64],
-        on_behalf_of=str(source.get("on_behalf_of", "")).strip()[:128],
+        purpose=form.get("purpose", ""),
+        case=form.get("case", "").strip()[:64],
+        on_behalf_of=form.get("on_behalf_of", "").strip()[:128],
     )
 
 

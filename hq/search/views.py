@@ -22,7 +22,7 @@ from django.template.response import TemplateResponse
 from django.views.decorators.http import require_POST, require_safe
 
 from hq.lists import masking
-from hq.people import purposes
+from hq.people import purposes, stated
 from hq.people.decorators import PageRequest, page
 from hq.people.policy import Standing, check, may
 from hq.records.models import Hit, Picture, Read, UnitStatus
@@ -276,13 +276,8 @@ def _filled(request: PageRequest, kind: type[_Form]) -> _Form:
         request.access.case = filled.cleaned_data["case"]
         request.access.on_behalf_of = filled.on_behalf_of
         request.access.elements = filled.asked.elements()
-        request.session.update(
-            {
-                "purpose": request.access.purpose,
-                "case": request.access.case,
-                "on_behalf_of": request.access.on_behalf_of,
-            }
-        )
+        access = request.access
+        access.mark = stated.keep(request.session, access.purpose, access.case, access.on_behalf_of)
     return filled
 
 

@@ -103,13 +103,16 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     }
     if isinstance(person, Person):
         standing = getattr(request, "standing", None) or Standing(person)
-        stated = purposes.ALL.get(str(request.session.get("purpose", "")))
+        access, session = getattr(request, "access", None), request.session
+        # What this page was opened for, which another tab's statement does not change.
+        said = access if access is not None and access.mark else None
         shown |= {
             "menu": _menu(request, person, standing),
             "roles": sorted(standing.roles),
-            "purpose_in_force": stated,
-            "case_in_force": request.session.get("case", ""),
-            "on_behalf_in_force": request.session.get("on_behalf_of", ""),
+            "purpose_in_force": purposes.ALL.get(said.purpose if said else str(session.get("purpose", ""))),
+            "case_in_force": said.case if said else session.get("case", ""),
+            "on_behalf_in_force": said.on_behalf_of if said else session.get("on_behalf_of", ""),
+            "stated_mark": said.mark if said else "",
         }
     return shown
 

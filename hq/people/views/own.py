@@ -8,6 +8,7 @@ from django import forms
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 
+from hq.people import stated
 from hq.people.decorators import PageRequest, page
 from hq.people.models import Completion
 from hq.people.policy import RIGHTS, Standing, check_purpose
@@ -45,10 +46,10 @@ def purpose(request: PageRequest) -> HttpResponseBase:
     held = {name: request.session.get(name, "") for name in ("purpose", "case", "on_behalf_of")}
     form = PurposeForm(standing, request.POST or None, initial=held)
     if request.method == "POST" and form.is_valid():
-        stated = form.cleaned_data
-        check_purpose(standing.roles, stated["purpose"], stated["case"])
-        request.session.update({name: stated[name] for name in held})
-        return redirect(wanted_or_home(request))
+        given = form.cleaned_data
+        check_purpose(standing.roles, given["purpose"], given["case"])
+        mark = stated.keep(request.session, given["purpose"], given["case"], given["on_behalf_of"])
+        return redirect(stated.marked(request.session, wanted_or_home(request), mark))
     return render(request, "people/purpose.html", {"form": form})
 
 
