@@ -112,6 +112,7 @@ _READ: Final = _object(
     {
         "id": _text("Id of the read.", format="uuid"),
         "plate": _text("As it was read."),
+        "corrected_plate": _text("As a person corrected it, empty where nobody did; found under both."),
         "region": _text("Where the plate is from, empty where not known."),
         "confidence": {"type": "number", "minimum": 0, "maximum": 1},
         "candidates": {

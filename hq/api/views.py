@@ -16,6 +16,7 @@ from django.views.decorators.http import require_safe
 
 from hq.api.guard import BadRequest, Call, endpoint
 from hq.api.openapi import DOCUMENT
+from hq.hits import corrections
 from hq.lists import masking
 from hq.people.decorators import public_page
 from hq.records.models import Hit, Read
@@ -75,7 +76,7 @@ def read(call: Call, pk: UUID) -> dict[str, Any]:
     _check_names(call.query, ())
     call.elements = {"read": str(pk)}
     reach = reach_of(call.standing, "reads.view")
-    rows = Read.objects.filter(reach.q(), pk=pk).prefetch_related("hits")
+    rows = Read.objects.filter(reach.q(), pk=pk).prefetch_related("hits", "corrections")
     row = rows.first()
     if row is None:
         raise Http404
@@ -121,6 +122,7 @@ def _read(row: Read) -> dict[str, Any]:
     return {
         "id": str(row.pk),
         "plate": row.text,
+        "corrected_plate": corrections.right(row),
         "region": row.region,
         "confidence": row.confidence,
         "candidates": [{"plate": text, "share": share} for text, share in row.candidates],

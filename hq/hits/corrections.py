@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import Count
 
 from hq.hits.models import Correction, Visual
 from hq.people.models import Person
 from hq.people.policy import Refused
+from hq.records import trigrams
 from hq.records.keys import lookalike_key, search_key
 from hq.records.models import Read
 from hq.site import clock
@@ -39,17 +41,23 @@ def correct(read: Read, by: Person, *, corrected: str, why: str) -> Correction:
     if text == now_read(read):
         raise Refused(CLAUSE, "that is the text that stands already", _NOBODY)
     key = search_key(text)
-    return Correction.objects.create(
-        read=read,
-        revision=read.revision,
-        original=read.text,
-        corrected=text,
-        key=key,
-        lookalike=lookalike_key(key),
-        why=why.strip(),
-        by=by,
-        at=clock.now(),
-    )
+    with transaction.atomic():
+        # Locked, so that the index and a revision or purge of the read do not pass each other.
+        held = Read.objects.select_for_update().filter(pk=read.pk).first()
+        if held is None:
+            raise Refused(CLAUSE, "the read was destroyed meanwhile", _NOBODY)
+        trigrams.add_text(held, key)
+        return Correction.objects.create(
+            read=held,
+            revision=held.revision,
+            original=held.text,
+            corrected=text,
+            key=key,
+            lookalike=lookalike_key(key),
+            why=why.strip(),
+            by=by,
+            at=clock.now(),
+        )
 
 
 def newest(reads: Iterable[UUID]) -> dict[UUID, Correction]:
@@ -67,6 +75,12 @@ def now_read(read: Read) -> str:
     """The text that counts: corrected, or as it was read."""
     last = read.corrections.order_by("-pk").first()
     return last.corrected if last is not None else read.key
+
+
+def right(read: Read) -> str:
+    """The corrected text of a read, "" where nobody corrected it; of a read that was fetched with its own."""
+    rows = list(read.corrections.all())
+    return rows[-1].corrected if rows else ""
 
 
 def fits(entry: str, text: str) -> bool:

@@ -155,7 +155,11 @@ def run(request: PageRequest, pk: int) -> HttpResponseBase:
     check_match(request)
     held = get_object_or_404(RetroRun.objects.select_related("by", "manual", "partial", "version"), pk=pk)
     matches = list(held.matches.all()[:SHOWN])
-    reads = Read.objects.select_related("unit").in_bulk([one.read_id for one in matches])
+    reads = (
+        Read.objects.select_related("unit")
+        .prefetch_related("corrections")
+        .in_bulk([one.read_id for one in matches])
+    )
     rows = [{"match": one, "read": reads.get(one.read_id)} for one in matches]
     request.access.elements = {"run": held.pk, "kind": held.kind}
     request.access.ids = [one.read_id for one in matches if one.read_id in reads]

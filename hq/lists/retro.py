@@ -1,7 +1,8 @@
 """Stored reads that fit what was entered today: matched backwards, and logged as the search that it is.
 
 Owns the matching and its record. A match is a lead: exact and look-alike as on the units, a partial plate's
-never exact (430.3(c)-2). Who may search at all is the caller's question to `hq.people.policy`.
+never exact (430.3(c)-2). A misread is matched by what was read and by what a person corrected it to. Who may
+search at all is the caller's question to `hq.people.policy`.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
+from uuid import UUID
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
+from hq.hits.models import Correction
 from hq.lists.models import (
     HotListVersion,
     ManualEntry,
@@ -56,6 +59,7 @@ def run_manual(entry: ManualEntry, *, by: Person, purpose: str, case: str) -> Re
         score = lookalikes(read.key, read.char_confidence, candidates, 1, LEAST_SCORE).get(entry.plate)
         if score is not None:
             found.append((score, MatchKind.LOOKALIKE.value, read))
+    found += _corrected(reads, Q(key=entry.plate))
     run = RetroRun(kind="manual", manual=entry)
     return _keep(run, found, {"plate": entry.plate}, by, purpose, case)
 
@@ -86,6 +90,7 @@ def run_version(version: HotListVersion, *, by: Person, purpose: str, case: str)
     plates = added.filter(partial=False).values_list("plate", flat=True).distinct()
     for some in _chunks(plates.iterator(_CHUNK)):
         found += [(1.0, MatchKind.EXACT.value, read) for read in reads.filter(key__in=some)]
+        found += _corrected(reads, Q(key__in=some))
     for text in added.filter(partial=True).values_list("plate", flat=True).distinct():
         found += _partial(reads, compile_pattern(text))
     elements = {"list": version.hot_list.name, "version": version.number, "entries": added.count()}
@@ -107,6 +112,17 @@ def _partial(reads: QuerySet[Read], pattern: Pattern) -> Iterator[_Found]:
         count = replaced(pattern, read.key, read.lookalike)
         if count is not None:
             yield pattern.score(read.key, count), MatchKind.PARTIAL.value, read
+    rows = Correction.objects.filter(read__in=reads, lookalike__contains=fold(run)).select_related("read")
+    for row in rows.iterator(_CHUNK):
+        count = replaced(pattern, row.key, row.lookalike)
+        if count is not None:
+            yield pattern.score(row.key, count), MatchKind.PARTIAL.value, row.read
+
+
+def _corrected(reads: QuerySet[Read], fits: Q) -> list[_Found]:
+    """Reads that a person corrected to a text that fits: what a person read is no look-alike (CC-51b2F)."""
+    rows = Correction.objects.filter(fits, read__in=reads).select_related("read")
+    return [(1.0, MatchKind.EXACT.value, row.read) for row in rows]
 
 
 def _near(entry: PartialPlate) -> Callable[[Read], bool]:
@@ -134,7 +150,11 @@ def metres(lat1: float, lon1: float, lat2: float, lon2: float) -> float:
 def _keep(
     run: RetroRun, found: list[_Found], elements: Mapping[str, object], by: Person, purpose: str, case: str
 ) -> RetroRun:
-    found.sort(key=lambda one: (-one[0], one[2].at, str(one[2].pk)))
+    best: dict[UUID, _Found] = {}
+    for one in found:
+        if one[2].pk not in best or one[0] > best[one[2].pk][0]:
+            best[one[2].pk] = one
+    found = sorted(best.values(), key=lambda one: (-one[0], one[2].at, str(one[2].pk)))
     run.since, run.at = _since(), clock.now()
     run.by, run.purpose, run.case_number = by, purpose, case
     run.searched, run.found = _recent().count(), len(found)

@@ -20,7 +20,7 @@ from hq.log import chain
 from hq.log.models import AccessRecord
 from hq.people import stated
 from hq.people.models import Person
-from hq.people.policy import RIGHTS, Refused, Standing, check
+from hq.people.policy import RIGHTS, Refused, Standing, Unstated, check
 
 P = ParamSpec("P")
 SAFE = ("GET", "HEAD", "OPTIONS")
@@ -62,6 +62,7 @@ def page(
     kind: str = "view",
     passive: bool = False,
     changes: bool = True,
+    asks: Callable[[PageRequest, Unstated], HttpResponse] | None = None,
 ) -> Callable[[View[P]], Callable[Concatenate[HttpRequest, P], HttpResponseBase]]:
     """Make a view a page of the records system.
 
@@ -70,6 +71,7 @@ def page(
     kind: of the access record.
     passive: the page reloads itself, so that it does not count as the person's activity (AC-11).
     changes: False for a POST that only looks something up, which must not hold the database's write lock.
+    asks: makes the sent form again where its purpose or case does not do, in place of the refusal's page.
 
     The view finds `request.person` and fills `request.access`. Its record is written when the view is done
     and before anything is sent; for a POST in the view's own transaction. Where it cannot be written nothing
@@ -80,7 +82,7 @@ def page(
     def wrap(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
         @wraps(view)
         def guarded(request: Any, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
-            return _answer(request, view, action, purpose, kind, changes, args, kwargs)
+            return _answer(request, view, action, purpose, kind, changes, asks, args, kwargs)
 
         guarded.action = action  # type: ignore[attr-defined]
         guarded.passive = passive  # type: ignore[attr-defined]
@@ -112,6 +114,7 @@ def _answer(
     purpose: bool,
     kind: str,
     changes: bool,
+    asks: Callable[[PageRequest, Unstated], HttpResponse] | None,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> HttpResponseBase:
@@ -134,6 +137,8 @@ def _answer(
                     f"{reverse('people:purpose')}?{urlencode({'next': stated.without_mark(request)})}"
                 )
             _record(request, action, "refused", f"{refused.clause}: {refused.why}")
+            if asks is not None and isinstance(refused, Unstated):
+                return asks(request, refused)
             return refusal(request, refused)
         except chain.LogUnavailable:
             raise

@@ -33,6 +33,14 @@ class Refused(Exception):
         self.who_can_grant = who_can_grant
 
 
+class Unstated(Refused):
+    """The purpose or case that was stated does not do: `field` says which of the two."""
+
+    def __init__(self, field: str, clause: str, why: str, who_can_grant: str) -> None:
+        super().__init__(clause, why, who_can_grant)
+        self.field = field
+
+
 @dataclass(frozen=True)
 class Right:
     """One action of rights.toml: `marks` maps a role to y, c, a or r.
@@ -208,18 +216,23 @@ def check_entry(person: Person, standing: Standing | None = None) -> None:
 
 
 def check_purpose(roles: Iterable[str], purpose: str, case: str) -> None:
-    """Whether these roles may state that purpose with that case number; raises Refused."""
+    """Whether these roles may state that purpose with that case number; raises Unstated."""
     row = purposes.ALL.get(purpose)
     if row is None:
-        raise Refused(
-            "430.3(a)", "no purpose of the policy's list is stated", "nobody: state one on this page"
+        raise Unstated(
+            "purpose",
+            "430.3(a)",
+            "no purpose of the policy's list is stated",
+            "nobody: state one on this page",
         )
     if purpose not in purposes.in_use():
-        raise Refused(row.clause, f"the agency does not use the purpose “{row.title}”", COMMANDER)
+        raise Unstated("purpose", row.clause, f"the agency does not use the purpose “{row.title}”", COMMANDER)
     if not set(roles) & set(row.roles):
-        raise Refused(row.clause, f"your roles may not state the purpose “{row.title}”", COMMANDER)
+        raise Unstated(
+            "purpose", row.clause, f"your roles may not state the purpose “{row.title}”", COMMANDER
+        )
     if why := cases.fault(row, case):
-        raise Refused("430.5(b)", why, "nobody: go back and enter it")
+        raise Unstated("case", "430.5(b)", why, "nobody: go back and enter it")
 
 
 def courses_for(roles: Iterable[str]) -> list[Course]:

@@ -289,15 +289,14 @@ def _median(asks: Sequence[Callable[[], object]]) -> float:
 
 def _questions(chance: random.Random) -> dict[str, list[Callable[[], object]]]:
     """What a page of results asks: the newest 100, and how many there are in all."""
-    from hq.records.models import Fragment
+    from hq.records.models import Read as Row
     from hq.search import finding
     from hq.search.asked import Asked
 
-    newest = Fragment.objects.order_by("-id").values_list("id", flat=True)[0]
     plates: list[str] = []
     while len(plates) < ASKED:
-        found = Fragment.objects.filter(id=chance.randint(1, newest)).values_list("key", flat=True).first()
-        plates += [found] if found else []
+        drawn = Row.objects.filter(id__gte=uuid.UUID(int=chance.getrandbits(128))).order_by("id")
+        plates += drawn.values_list("key", flat=True)[:1]
     now = datetime.now(UTC)
     week = {"since": now - timedelta(days=7), "until": now}
 
@@ -328,20 +327,17 @@ def _fill(count: int, chance: random.Random) -> None:
 
 
 def _insert(count: int, chance: random.Random, seen: list[str], now: datetime) -> None:
-    from hq.records import keys, rows
-    from hq.records.models import Fragment
+    from hq.records import keys, rows, trigrams
     from hq.records.models import Read as Row
 
     model, _, _ = _passage(chance)
     envelope = Envelope(unit=UNIT, store_id="0" * 32, sequence=1)
     reads = []
-    fresh = set()
     for _ in range(count):
         row = rows.read_row(model, envelope, "alpr", now)
         row.id = uuid.UUID(int=chance.getrandbits(128))
         if not seen or chance.random() < 0.8:
             row.text = _plate(chance)
-            fresh.add(row.text)
             if len(seen) < 1_000_000:
                 seen.append(row.text)
         else:
@@ -351,11 +347,7 @@ def _insert(count: int, chance: random.Random, seen: list[str], now: datetime) -
         reads.append(row)
     with transaction.atomic():
         Row.objects.bulk_create(reads, batch_size=500)
-        Fragment.objects.bulk_create(
-            (Fragment(start=start, key=key) for key in sorted(fresh) for start in keys.fragments(key)),
-            ignore_conflicts=True,
-            batch_size=2000,
-        )
+        trigrams.add(reads)
 
 
 if __name__ == "__main__":

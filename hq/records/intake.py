@@ -23,14 +23,12 @@ from uuid import UUID
 
 from django.db import DatabaseError, DataError, IntegrityError, transaction
 
-from hq.records import ledger, rows
-from hq.records.keys import fragments
+from hq.records import ledger, rows, trigrams
 from hq.records.ledger import Standing
 from hq.records.messages import Received
 from hq.records.models import (
     AccessReceived,
     Admission,
-    Fragment,
     Hit,
     Loss,
     Picture,
@@ -221,6 +219,7 @@ class _Batch:
         self._names = names
         self._held = held
         self._reads = _Known[Read]()
+        self._before: dict[UUID, Read] = {}
         self._hits = _Known[Hit]()
         self._pictures: dict[UUID, dict[PictureKey, Picture]] = {}
         self._new_pictures: dict[PictureKey, Picture] = {}
@@ -317,6 +316,7 @@ class _Batch:
             row.purge_after = max(row.purge_after, before.purge_after)
             row.received_at = before.received_at
             row.at = row.captured_at or row.received_at
+            self._before.setdefault(row.id, before)
         self._reads.put(row.id, row)
         self._name_pictures(row.id, record.pictures)
         return True
@@ -460,13 +460,8 @@ class _Batch:
         Read.objects.bulk_create(self._reads.new.values())
         for read in self._reads.changed.values():
             read.save(force_update=True)
-        keys = {row.key for row in (*self._reads.new.values(), *self._reads.changed.values())}
-        if keys:
-            keys -= set(Fragment.objects.filter(key__in=keys).values_list("key", flat=True))
-            Fragment.objects.bulk_create(
-                (Fragment(start=start, key=key) for key in sorted(keys) for start in fragments(key)),
-                ignore_conflicts=True,
-            )
+        trigrams.add(self._reads.new.values())
+        trigrams.move((self._before[read.id], read) for read in self._reads.changed.values())
         Picture.objects.bulk_create(self._new_pictures.values())
         if self._changed_pictures:
             Picture.objects.bulk_update(

@@ -1,6 +1,6 @@
 """The forms of a plate text by which it is found.
 
-Owns how a read's `key` and `lookalike` are made of its text, and the fragments of a key. Comparing plates is
+Owns how a read's `key` and `lookalike` are made of its text, and the trigrams of a key. Comparing plates is
 `plates`' business.
 """
 
@@ -33,6 +33,6 @@ def lookalike_key(key: str) -> str:
     return fold(key)
 
 
-def fragments(key: str) -> list[str]:
-    """`key` from each of its places to its end, as far as SHORTEST characters are left."""
-    return [key[place:] for place in range(len(key) - SHORTEST + 1)]
+def trigrams(key: str) -> set[str]:
+    """Every SHORTEST characters of a key that stand side by side."""
+    return {key[place : place + SHORTEST] for place in range(len(key) - SHORTEST + 1)}

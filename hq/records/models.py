@@ -101,22 +101,25 @@ class Read(models.Model):
         return str(self.id)
 
 
-class Fragment(models.Model):
-    """A text that was read, found by any three or more of its adjacent characters.
+class Trigram(models.Model):
+    """Three adjacent characters of a read's text or of a correction's, with look-alikes made one.
 
-    `start` is `key` from one of its places to its end, so that a range of `start` answers a partial search
-    from the index, on SQLite as well. One text has its rows once, however often it was read.
+    The rows of one `gram` lie together in the order of time, with all that a search asks first, so that the
+    newest reads that fit a pattern, and their number up to a limit, are found in one run through the index,
+    however many reads there are: `key` and `lookalike` are the whole text, `at` and `received_at` the read's.
+    On SQLite the primary key is the table. `hq.records.trigrams` keeps it.
     """
 
-    start = models.CharField(max_length=32)
+    pk = models.CompositePrimaryKey("gram", "at", "read", "key", "lookalike", "received_at")
+    gram = models.CharField(max_length=3)
+    at = models.DateTimeField()
+    read = models.ForeignKey(Read, models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False)
     key = models.CharField(max_length=32)
-
-    class Meta:
-        constraints = (models.UniqueConstraint(fields=("start", "key"), name="fragment_once"),)
-        indexes = (models.Index(fields=("key",), name="fragment_key"),)
+    lookalike = models.CharField(max_length=32)
+    received_at = models.DateTimeField()
 
     def __str__(self) -> str:
-        return str(self.pk)
+        return str(self.read_id)
 
 
 class Picture(models.Model):

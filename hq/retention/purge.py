@@ -25,7 +25,8 @@ from django.db import DatabaseError, connection, transaction
 from django.db.models import Q
 
 from hq.log import chain
-from hq.records.models import Fragment, Hit, Picture, Read, Revision
+from hq.records import trigrams
+from hq.records.models import Hit, Picture, Read, Revision
 from hq.retention import proposals, selection
 from hq.retention.aside import Aside
 from hq.retention.models import Batch, BatchItem, Certificate, Proposal
@@ -145,14 +146,13 @@ def _delete_rows(proposal: Proposal, batch: Batch, ids: Sequence[UUID]) -> None:
     reads = Read.objects.filter(id__in=ids)
     if selection.of_proposal(proposal).filter(id__in=ids).count() != len(ids):
         raise _Held
-    keys = set(reads.values_list("key", flat=True))
+    # Locked: a correction made meanwhile waits, and then finds the read gone.
+    trigrams.remove(reads.select_for_update().only("id", "key", "at"))
     hits = list(Hit.objects.filter(read__in=ids).values_list("id", flat=True))
     Revision.objects.filter(Q(kind="read", record__in=ids) | Q(kind="hit", record__in=hits)).delete()
     Hit.objects.filter(id__in=hits).delete()
     Picture.objects.filter(read__in=ids).delete()
     reads.delete()
-    keys -= set(Read.objects.filter(key__in=keys).values_list("key", flat=True))
-    Fragment.objects.filter(key__in=keys).delete()
     batch.state = Batch.State.DELETED
     batch.save(update_fields=["state"])
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from hq.hits import corrections
 from hq.people.models import Person
 from hq.records.models import Read
 from hq.search.asked import Asked, AskedError
@@ -37,13 +38,14 @@ class Stay:
 
 
 class Seen:
-    """One plate of a report."""
+    """One plate of a report; `read_as` are the texts that were read and that a person corrected to it."""
 
     def __init__(self, plate: str) -> None:
         self.plate = plate
         self.reads: list[Read] = []
         self.stays: list[Stay] = []
         self.alike: list[str] = []
+        self.read_as: list[str] = []
 
     @property
     def first(self) -> datetime:
@@ -96,12 +98,17 @@ def check_deployment(asked: Asked, person: Person, case: str) -> None:
 def report(reads: Iterable[Read]) -> list[Seen]:
     """The plates in the order in which they were first seen; `reads` in any order.
 
-    Texts that look alike stay apart, each naming the others: which is right is for a person to see.
+    A misread stands under its corrected text. Texts that look alike stay apart, each naming the others: which
+    is right is for a person to see.
     """
     seen: dict[str, Seen] = {}
     for read in sorted(reads, key=lambda one: (one.at, str(one.pk))):
-        name = read.key or read.text
-        seen.setdefault(name, Seen(name)).add(read)
+        right = corrections.right(read)
+        name = right or read.key or read.text
+        one = seen.setdefault(name, Seen(name))
+        one.add(read)
+        if right and read.text not in one.read_as:
+            one.read_as.append(read.text)
     groups: dict[str, list[str]] = {}
     for name in seen:
         groups.setdefault(fold(name), []).append(name)

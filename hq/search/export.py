@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from django.template.response import SimpleTemplateResponse
 
+from hq.hits import corrections
 from hq.log.chain import stamp
 from hq.people.decorators import Access
 from hq.people.models import Person
@@ -18,8 +19,8 @@ MOST: Final = 5_000
 """Reads of one file: more than this is an evidence package's or a release's business."""
 
 COLUMNS: Final = (
-    "read", "plate", "confidence", "captured_at", "received_at", "clock", "unit", "region", "latitude",
-    "longitude", "deployment", "unverified_hit", "exported_by", "access_record",
+    "read", "plate", "corrected_to", "confidence", "captured_at", "received_at", "clock", "unit", "region",
+    "latitude", "longitude", "deployment", "unverified_hit", "exported_by", "access_record",
 )  # fmt: skip
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 
@@ -62,6 +63,7 @@ def _row(read: Read) -> tuple[Any, ...]:
     return (
         read.pk,
         read.text,
+        corrections.right(read),
         round(read.confidence, 4),
         stamp(read.captured_at) if read.captured_at else "",
         stamp(read.received_at),

@@ -1,28 +1,30 @@
 """Which reads answer a question, for a person whose right may be narrow.
 
-Owns the query, which index answers it, and how many results are told. Writes nothing: the caller logs.
+Owns the query, which index answers it, and how many results are told. A read is found by the text that was
+read and by each that a person corrected it to (CC-51b2F). Writes nothing: the caller logs.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
+from uuid import UUID
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.lookups import LessThanOrEqual
 
+from hq.hits.models import Correction
 from hq.people.policy import RIGHTS, Standing
 from hq.records.keys import SHORTEST
-from hq.records.models import Fragment, Read
+from hq.records.models import Read, Trigram
 from hq.retention.scope import like_of
 from hq.search.asked import Asked, Box, Circle
 from hq.search.models import Shift
 from hq.site import clock
 from hq.units import deployments
-from plates.lookalike import CLASSES, fold
+from plates.lookalike import fold
 
 MOST: Final = 10_000
 """Results that are counted and can be paged to; beyond it a page says "more than"."""
@@ -31,8 +33,6 @@ RECENT: Final = timedelta(hours=24)
 """How far a narrow right looks back."""
 
 _METRES_A_DEGREE: Final = 111_195.0  # of latitude on a sphere of 6,371 km
-_ALIKE: Final = {char: group for group in CLASSES for char in group}
-_LONGEST: Final = 32  # of Fragment.start
 
 
 @dataclass(frozen=True)
@@ -88,65 +88,88 @@ def reach_of(standing: Standing, action: str = "reads.search") -> Reach:
 
 def query(asked: Asked, reach: Reach) -> QuerySet[Read]:
     """The reads that answer, in no order."""
-    return Read.objects.filter(_plate(asked), _bounds(asked), _area(asked), reach.q())
+    if asked.runs:
+        return Read.objects.filter(pk__in=_by_trigram(asked, reach, Q()).values("read"))
+    return Read.objects.filter(_plate(asked), _window(asked), _bounds(asked), _area(asked), reach.q())
 
 
 def page(asked: Asked, reach: Reach, first: int, size: int, asof: datetime) -> Found:
     """`size` answers from the `first` on (0 is the newest), of those that had come by `asof`."""
-    came = Q(received_at__lte=asof)
-    answer = query(asked, reach).filter(came)
     unplaced = 0
     if asked.area is not None:
-        without = Read.objects.filter(_plate(asked), _bounds(asked), reach.q(), came)
-        unplaced = without.filter(Q(lat=None) | Q(lon=None))[: MOST + 1].count()
-    return Found(newest(answer, first, size), answer[: MOST + 1].count(), unplaced)
+        anywhere = query(replace(asked, area=None), reach).filter(received_at__lte=asof)
+        unplaced = anywhere.filter(Q(lat=None) | Q(lon=None))[: MOST + 1].count()
+    return Found(newest(asked, reach, first, size, asof), count(asked, reach, MOST, asof), unplaced)
 
 
-def newest(answer: QuerySet[Read], first: int, size: int) -> list[Read]:
-    """A slice of the reads, newest first, with what a page shows beside them."""
-    rows = answer.order_by("-at", "-id").select_related("unit")
-    return list(rows.prefetch_related("pictures", "hits")[first : first + size])
+def count(asked: Asked, reach: Reach, most: int, asof: datetime | None = None) -> int:
+    """How many reads answer, counted up to one more than `most`."""
+    return _places(asked, reach, asof)[: most + 1].count()
+
+
+def newest(asked: Asked, reach: Reach, first: int, size: int, asof: datetime | None = None) -> list[Read]:
+    """A slice of the reads that answer, newest first, with what a page shows beside them."""
+    found = _places(asked, reach, asof)
+    # Which they are comes first: sorted with all their columns, thousands of reads take their time.
+    ids = [pk for _, pk in found.order_by(*(f"-{name}" for name in _names(asked)))[first : first + size]]
+    rows = Read.objects.select_related("unit").prefetch_related("pictures", "hits", "corrections")
+    held = rows.in_bulk(ids)
+    return [held[pk] for pk in ids if pk in held]
+
+
+def _places(asked: Asked, reach: Reach, asof: datetime | None) -> QuerySet[Any, tuple[datetime, UUID]]:
+    """Time and id of each read that answers, once."""
+    came = Q() if asof is None else Q(received_at__lte=asof)
+    if asked.runs:
+        # A read has two rows where the text that was read and the right one both fit.
+        return _by_trigram(asked, reach, came).values_list(*_names(asked)).distinct()
+    return query(asked, reach).filter(came).values_list(*_names(asked))
+
+
+def _names(asked: Asked) -> tuple[str, str]:
+    return ("at", "read") if asked.runs else ("at", "id")
+
+
+def _by_trigram(asked: Asked, reach: Reach, came: Q) -> QuerySet[Trigram]:
+    """The rows of the rarest three known characters whose whole text fits the pattern."""
+    like = like_of(asked.plate, asked.lookalikes)
+    fits = Q(lookalike__like=like) if asked.lookalikes else Q(key__like=like)
+    rows = Trigram.objects.filter(fits, _window(asked), came, gram=_rarest(asked))
+    rest = _bounds(asked) & _area(asked) & reach.q()
+    return rows.filter(Exists(Read.objects.filter(rest, pk=OuterRef("read")))) if rest else rows
+
+
+def _rarest(asked: Asked) -> str:
+    """Of the known characters side by side the three with the fewest digits, of which plates have more."""
+    folded = [fold(run) for run in asked.runs]
+    grams = [run[at : at + SHORTEST] for run in folded for at in range(len(run) - SHORTEST + 1)]
+    return min(grams, key=lambda gram: sum(char.isdigit() for char in gram))
 
 
 def _plate(asked: Asked) -> Q:
     if not asked.plate:
         return Q()
-    if not asked.partial:
-        return Q(lookalike=fold(asked.plate)) if asked.lookalikes else Q(key=asked.plate)
-    like = like_of(asked.plate, asked.lookalikes)
-    fits = Q(lookalike__like=like) if asked.lookalikes else Q(key__like=like)
-    if not asked.runs:
-        return fits
-    known = Fragment.objects.filter(_starts(asked))
-    if not asked.lookalikes:
-        known = known.filter(key__like=like)
-    return Q(key__in=known.values("key")) & fits
+    if asked.partial:
+        like = like_of(asked.plate, asked.lookalikes)
+        fits = Q(lookalike__like=like) if asked.lookalikes else Q(key__like=like)
+        return fits | Q(pk__in=Correction.objects.filter(fits).order_by().values("read"))
+    fits = Q(lookalike=fold(asked.plate)) if asked.lookalikes else Q(key=asked.plate)
+    # Named by id, as PostgreSQL uses no index for "or in a subquery"; of one plate there are few.
+    corrected = list(Correction.objects.filter(fits).order_by().values_list("read", flat=True).distinct())
+    return fits | Q(pk__in=corrected) if corrected else fits
 
 
-def _starts(asked: Asked) -> Q:
-    """The fragments that begin with known characters; with look-alikes, with any of their readings."""
-    if not asked.lookalikes:
-        return _range(max(asked.runs, key=len))
-    windows = [run[at : at + SHORTEST] for run in asked.runs for at in range(len(run) - SHORTEST + 1)]
-    best = min(windows, key=lambda some: math.prod(len(_ALIKE.get(char, char)) for char in some))
-    readings = ("".join(chars) for chars in itertools.product(*(_ALIKE.get(char, char) for char in best)))
-    found = Q()
-    for reading in readings:
-        found |= _range(reading)
-    return found
-
-
-def _range(start: str) -> Q:
-    # Z sorts last of what a key is made of, in every collation.
-    return Q(start__gte=start, start__lte=start.ljust(_LONGEST, "Z"))
-
-
-def _bounds(asked: Asked) -> Q:
+def _window(asked: Asked) -> Q:
     found = Q()
     if asked.since:
         found &= Q(at__gte=asked.since)
     if asked.until:
         found &= Q(at__lt=asked.until)
+    return found
+
+
+def _bounds(asked: Asked) -> Q:
+    found = Q()
     if asked.unit:
         found &= Q(unit=asked.unit)
     if asked.deployment:

@@ -21,10 +21,12 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.template.response import TemplateResponse
 from django.views.decorators.http import require_POST, require_safe
 
+from hq.hits import corrections
 from hq.lists import masking
 from hq.people import purposes, stated
 from hq.people.decorators import PageRequest, page
-from hq.people.policy import Standing, check, may
+from hq.people.policy import Standing, Unstated, check, may
+from hq.records.keys import search_key
 from hq.records.models import Hit, Picture, Read, UnitStatus
 from hq.search import canvass, export, finding, localtime, pictures
 from hq.search.asked import SCAN, Asked
@@ -45,6 +47,16 @@ MOST_SHIFTS: Final = 200
 _Form = TypeVar("_Form", bound=SearchForm)
 
 
+def _asks_search(request: PageRequest, refused: Unstated) -> HttpResponse:
+    """The search as it was sent, with what is wrong at its purpose or case."""
+    return _ask_again(request, refused, SearchForm, "search/form.html")
+
+
+def _asks_canvass(request: PageRequest, refused: Unstated) -> HttpResponse:
+    """The same for a canvass."""
+    return _ask_again(request, refused, CanvassForm, "search/canvass_form.html")
+
+
 @page("reads.search")
 @require_safe
 def form(request: PageRequest) -> HttpResponseBase:
@@ -53,7 +65,7 @@ def form(request: PageRequest) -> HttpResponseBase:
 
 
 @require_POST
-@page("reads.search", purpose=True, kind="search", changes=False)
+@page("reads.search", purpose=True, kind="search", changes=False, asks=_asks_search)
 def results(request: PageRequest) -> HttpResponseBase:
     """One page of what was found."""
     filled = _filled(request, SearchForm)
@@ -84,18 +96,16 @@ def results(request: PageRequest) -> HttpResponseBase:
 
 
 @require_POST
-@page("reads.export", purpose=True, kind="export", changes=False)
+@page("reads.export", purpose=True, kind="export", changes=False, asks=_asks_search)
 def csv(request: PageRequest) -> HttpResponseBase:
     """What was found as a CSV file."""
     filled = _filled(request, SearchForm)
     if not filled.is_valid():
         return _ask(request, filled, "search/form.html")
-    answer = finding.query(filled.asked, filled.reach)
-    count = answer[: export.MOST + 1].count()
-    if count > export.MOST:
+    if finding.count(filled.asked, filled.reach, export.MOST) > export.MOST:
         filled.add_error(None, f"A file holds {export.MOST:,} reads at most: ask for less.")
         return _ask(request, filled, "search/form.html")
-    reads = finding.newest(answer, 0, export.MOST)
+    reads = finding.newest(filled.asked, filled.reach, 0, export.MOST)
     request.access.result_count, request.access.ids = len(reads), [read.pk for read in reads]
     return export.CsvResponse(request.access, request.person, reads)
 
@@ -113,6 +123,8 @@ def read(request: PageRequest, pk: UUID) -> HttpResponseBase:
     request.access.ids = [row.pk]
     context = {
         "read": row,
+        "right": corrections.right(row),
+        "corrections": row.corrections.all(),
         "hits": hits,
         "pictures": [one for one in row.pictures.all() if one.current],
         "access": request.access,
@@ -124,14 +136,15 @@ def read(request: PageRequest, pk: UUID) -> HttpResponseBase:
 @page("reads.search", purpose=True, kind="search")
 @require_safe
 def timeline(request: PageRequest, pk: UUID) -> HttpResponseBase:
-    """Where and when the plate of a read was seen; with look-alikes where asked for."""
+    """Where and when the plate of a read was seen, the right one if it was misread; look-alikes if asked."""
     row = _read(request, pk, "reads.search")
-    if not row.key:
+    plate = search_key(corrections.right(row) or row.key)
+    if not plate:
         raise Http404
-    asked = Asked(plate=row.key, lookalikes="alike" in request.GET)
-    answer = finding.query(asked, finding.reach_of(Standing(request.person)))
-    count = answer[: finding.MOST + 1].count()
-    reads = finding.newest(answer, 0, MOST_ON_LINE)[::-1]
+    asked = Asked(plate=plate, lookalikes="alike" in request.GET)
+    reach = finding.reach_of(Standing(request.person))
+    count = finding.count(asked, reach, finding.MOST)
+    reads = finding.newest(asked, reach, 0, MOST_ON_LINE)[::-1]
     request.access.elements = {"timeline": str(row.pk), **asked.elements()}
     request.access.result_count, request.access.ids = count, [one.pk for one in reads]
     context = {
@@ -158,20 +171,18 @@ def canvass_form(request: PageRequest) -> HttpResponseBase:
 
 
 @require_POST
-@page("deployments.canvass", purpose=True, kind="search", changes=False)
+@page("deployments.canvass", purpose=True, kind="search", changes=False, asks=_asks_canvass)
 def canvass_report(request: PageRequest) -> HttpResponseBase:
     """Every plate of a deployment or area once, with its stays."""
     filled = _filled(request, CanvassForm)
     if not filled.is_valid():
         return _ask(request, filled, "search/canvass_form.html")
-    answer = finding.query(filled.asked, filled.reach)
-    count = answer[: canvass.MOST + 1].count()
-    if count > canvass.MOST:
+    if finding.count(filled.asked, filled.reach, canvass.MOST) > canvass.MOST:
         filled.add_error(
             None, f"That is more than {canvass.MOST:,} reads: narrow the window; half a canvass is none."
         )
         return _ask(request, filled, "search/canvass_form.html")
-    reads = finding.newest(answer, 0, canvass.MOST)
+    reads = finding.newest(filled.asked, filled.reach, 0, canvass.MOST)
     rows = canvass.report(reads)
     request.access.result_count, request.access.ids = len(rows), [one.pk for one in reads]
     context = _shown(request, filled) | {"rows": rows, "reads": len(reads), "away": canvass.AWAY}
@@ -281,7 +292,18 @@ def _filled(request: PageRequest, kind: type[_Form]) -> _Form:
     return filled
 
 
-def _ask(request: PageRequest, filled: SearchForm, template: str) -> HttpResponse:
+def _ask_again(
+    request: PageRequest, refused: Unstated, kind: type[SearchForm], template: str
+) -> HttpResponse:
+    """A refused search, which is logged as such, as the form that it was sent by, with all that was typed."""
+    standing = Standing(request.person)
+    filled = kind(standing, finding.reach_of(standing), request.POST)
+    filled.errors.pop(refused.field, None)
+    filled.add_error(refused.field, f"{refused.why[:1].upper()}{refused.why[1:]} ({refused.clause}).")
+    return _ask(request, filled, template, status=403)
+
+
+def _ask(request: PageRequest, filled: SearchForm, template: str, status: int = 200) -> HttpResponse:
     """The form, empty or with what is wrong with it."""
     if filled.is_bound:
         request.access.note = "nothing was looked up: the form was not filled in right"
@@ -293,7 +315,7 @@ def _ask(request: PageRequest, filled: SearchForm, template: str) -> HttpRespons
         "places": json.dumps(_places(filled)),
         "has_outline": _outline().is_file(),
     }
-    return render(request, template, context)
+    return render(request, template, context, status=status)
 
 
 def _shown(request: PageRequest, filled: SearchForm) -> dict[str, Any]:
@@ -317,6 +339,7 @@ def _line(one: Read) -> dict[str, Any]:
     hits: Sequence[Hit] = [hit for hit in one.hits.all() if not hit.withdrawn]
     return {
         "read": one,
+        "right": corrections.right(one),
         "plate_picture": any(p.kind == Picture.Kind.PLATE and not p.missing for p in held),
         "scene_picture": any(p.kind == Picture.Kind.SCENE and not p.missing for p in held),
         "hit": bool(hits),
@@ -328,7 +351,10 @@ def _read(request: PageRequest, pk: UUID, action: str) -> Read:
     reach = finding.reach_of(Standing(request.person), action)
     request.access.elements = {"read": str(pk)}
     return get_object_or_404(
-        Read.objects.filter(reach.q()).select_related("unit").prefetch_related("pictures", "hits"), pk=pk
+        Read.objects.filter(reach.q())
+        .select_related("unit")
+        .prefetch_related("pictures", "hits", "corrections__by"),
+        pk=pk,
     )
 
 

@@ -14,9 +14,10 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
 from hq.people.models import Person, Role
+from hq.records import trigrams
 from hq.records.keeping import purge_after
-from hq.records.keys import fragments, lookalike_key, search_key
-from hq.records.models import Fragment, Hit, Picture, Read, Revision, Unit
+from hq.records.keys import lookalike_key, search_key
+from hq.records.models import Hit, Picture, Read, Revision, Unit
 from hq.retention import proposals, schedules
 from hq.retention.models import Authority, Proposal, Schedule
 from hq.site import clock
@@ -96,9 +97,7 @@ def read(
             **fields,
         }
     )
-    Fragment.objects.bulk_create(
-        [Fragment(start=start, key=key) for start in fragments(key)], ignore_conflicts=True
-    )
+    trigrams.add([row])
     Revision.objects.create(
         kind="read", record=row.id, revision=0, received_at=received, digest="", body={"plate": text}
     )

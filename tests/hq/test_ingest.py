@@ -21,7 +21,6 @@ from hq.records.intake import LARGE, Intake, Source, Taken
 from hq.records.messages import Received, read_message
 from hq.records.models import (
     AccessReceived,
-    Fragment,
     Gap,
     Hit,
     Loss,
@@ -31,6 +30,7 @@ from hq.records.models import (
     Revision,
     Series,
     Transfer,
+    Trigram,
     Unit,
     UnitStatus,
 )
@@ -417,10 +417,16 @@ def test_what_was_received_is_never_changed(intake: Intake, model: type) -> None
             change(model._default_manager.all())
 
 
-def test_fragments_hold_every_run_of_three(intake: Intake) -> None:
-    take(intake, received(replace(samples.read(), plate="7TST 123"), 1), received(samples.read(), 2))
-    starts = set(Fragment.objects.values_list("start", flat=True))
-    assert starts == {"7TST123", "TST123", "ST123", "T123", "123"}
+def test_trigrams_follow_a_read_through_its_revisions(intake: Intake) -> None:
+    first = replace(samples.read(), plate="7TST 123")
+    take(intake, received(first, 1), received(samples.read(), 2))
+    rows = Trigram.objects.filter(read=first.read_id)
+    # Look-alikes made one: S is 5, so that one index answers with and without them.
+    assert set(rows.values_list("gram", flat=True)) == {"7T5", "T5T", "5T1", "T12", "123"}
+    later = "2026-03-04T05:06:07.50+00:00"
+    take(intake, received(replace(first, plate="7TST124", revision=2, captured_at=later), 3))
+    assert {row.gram for row in rows.all()} == {"7T5", "T5T", "5T1", "T12", "124"}
+    assert {(row.key, row.at) for row in rows.all()} == {("7TST124", Read.objects.get(pk=first.read_id).at)}
 
 
 def test_messages_of_units_cannot_pretend_to_be_others(intake: Intake) -> None:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 import pytest
 from django.db import IntegrityError, transaction
 
+from hq.hits import corrections
 from hq.lists import ageing, manual, masking, partials, retro, versions
 from hq.lists.errors import ListRefused
 from hq.lists.models import HotList, HotListSource, ListGroup, ManualEntry, PartialPlate, RetroRun, Rules
@@ -278,6 +279,27 @@ def test_a_hot_plate_is_matched_backwards_exactly_and_where_the_camera_doubted(
     run = retro.run_manual(entry, by=officer, purpose="stolen_vehicle", case="C-1")
     found = [(one.read_id, one.kind) for one in run.matches.all()]
     assert found == [(exact.pk, "exact"), (doubted.pk, "lookalike")]
+
+
+@pytest.mark.clause("CC-51b2F")
+def test_a_misread_is_matched_backwards_by_the_right_text_and_by_what_was_read(
+    hot_plate: manual.HotPlate,
+    remembered: partials.Remembered,
+    officer: Person,
+    unit: Unit,
+    clock: Clock,
+) -> None:
+    row, _ = reads(unit, ["1MMM777", "FREE01"], clock.at - timedelta(hours=2))
+    corrections.correct(row, officer, corrected="7AB1C22", why="the picture shows it")
+    for plate in ("7AB1C22", "1MMM777"):
+        entry = manual.enter(
+            dataclasses.replace(hot_plate, plate=plate), by=officer, purpose="stolen_vehicle"
+        )
+        run = retro.run_manual(entry, by=officer, purpose="stolen_vehicle", case="C-1")
+        assert [(one.read_id, one.kind) for one in run.matches.all()] == [(row.pk, "exact")]
+    partial = partials.enter(remembered, by=officer, purpose="criminal_investigation")
+    run = retro.run_partial(partial, by=officer, purpose="criminal_investigation", case="I-7")
+    assert [(one.read_id, one.kind) for one in run.matches.all()] == [(row.pk, "partial")]
 
 
 @pytest.mark.clause("CC-52a")

@@ -116,7 +116,7 @@ def test_no_command_deletes_a_young_read(
     deleted = []
 
     def watch(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        if sql.lstrip().upper().startswith("DELETE") and '"records_' in sql and "fragment" not in sql:
+        if sql.lstrip().upper().startswith("DELETE") and '"records_' in sql and "trigram" not in sql:
             deleted.append(sql)
         return execute(sql, params, many, context)
 

@@ -17,17 +17,21 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import DatabaseError, connection, transaction
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from hq.hits import corrections
 from hq.log.models import AccessRecord
 from hq.people.models import Person
-from hq.records.models import Picture, Read
+from hq.records import trigrams
+from hq.records.models import Picture, Read, Trigram
 from hq.search import canvass, export, finding, localtime, pictures
 from hq.search.asked import Asked, AskedError, Box, Circle, plate_text
 from hq.search.finding import Reach
 from hq.search.models import Shift
+from hq.site import clock
 from tests.hq import kept
 
 pytestmark = pytest.mark.django_db
@@ -145,12 +149,37 @@ def test_nothing_is_shown_where_the_log_cannot_be_written(
 def test_search_without_a_purpose_and_case_of_the_table_is_refused_and_logged(
     investigator: Client, purpose: str, case: str, clause: str
 ) -> None:
-    kept.read("7ABC123")
-    answer = investigator.post("/search/results/", {"plate": "7ABC123", "purpose": purpose, "case": case})
+    row = kept.read("7ABC123")
+    sent = {"plate": "7ABC123", "since": "2026-06-02 08:15", "purpose": purpose, "case": case}
+    answer = investigator.post("/search/results/", sent)
     assert answer.status_code == 403
-    assert b"7ABC123" not in answer.content
+    assert str(row.pk).encode() not in answer.content
     assert last().outcome == "refused"
     assert last().note.startswith(clause)
+    # The form again, at its field what is wrong, with all that was typed.
+    form = answer.context["form"]
+    assert clause in str(form.errors["purpose" if clause != "430.5(b)" else "case"])
+    page = answer.content.decode()
+    assert 'value="7ABC123"' in page
+    assert 'value="2026-06-02 08:15"' in page
+    assert 'aria-invalid="true"' in page
+
+
+@pytest.mark.clause("430.5(b)")
+def test_canvass_and_file_without_a_case_come_back_as_their_forms(investigator: Client) -> None:
+    kept.deployment("D-7")
+    row = kept.read("7ABC123", pictures=(), deployment="D-7")
+    sent = {"purpose": "criminal_investigation", "case": "", "deployment": "D-7"}
+    for address, action in (
+        ("/search/canvass/report/", "deployments.canvass"),
+        ("/search/csv/", "reads.export"),
+    ):
+        answer = investigator.post(address, sent)
+        assert answer.status_code == 403
+        assert "needs the case or incident number" in str(answer.context["form"].errors["case"])
+        assert 'value="D-7"' in answer.content.decode()
+        assert str(row.pk).encode() not in answer.content
+        assert (last(action).outcome, last(action).ids) == ("refused", [])
 
 
 @pytest.mark.clause("430.3(b)")
@@ -291,11 +320,18 @@ def test_three_known_characters_are_answered_from_the_index(plate: str, alike: b
         pytest.skip("PostgreSQL scans a small table whatever its indexes")
     for number in range(300):
         kept.read(f"8AB{number:04d}", pictures=())
-    answer = finding.query(Asked(plate=plate, lookalikes=alike), Reach()).order_by("-at", "-id")[:25]
-    plan = answer.explain()
-    assert "SCAN records_read" not in plan, plan
-    assert "read_key" in plan or "read_lookalike" in plan, plan
-    assert "records_fragment_1 (start>? AND start<?)" in plan or "*" not in plate, plan
+    with CaptureQueriesContext(connection) as asked:
+        finding.page(Asked(plate=plate, lookalikes=alike), Reach(), 0, 25, clock.now())
+    for query in asked.captured_queries:
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN QUERY PLAN {query['sql']}")
+            plan = " ".join(str(row[-1]) for row in cursor.fetchall())
+        assert "SCAN records_read" not in plan, plan
+        assert "SCAN records_trigram" not in plan, plan
+        if "records_trigram" in plan:
+            # The rows lie in the order of time: the newest come first without sorting them all.
+            assert "USING PRIMARY KEY (gram=?)" in plan, plan
+            assert "USE TEMP B-TREE FOR ORDER BY" not in plan, plan
 
 
 @pytest.mark.parametrize(
@@ -719,3 +755,85 @@ def test_deployment_page_leads_to_its_canvass(people: People, client_for: Client
     page = client.get("/search/canvass/?deployment=D-7").content.decode()
     assert 'value="D-7"' in page
     assert 'value="26-321"' in page
+
+
+WAYS = {
+    "exact": Asked(plate="8XYZ999"),
+    "look-alike": Asked(plate="BXYZ999", lookalikes=True),
+    "partial by the index": Asked(plate="8XY?999"),
+    "partial look-alike by the index": Asked(plate="*BXYZ*", lookalikes=True),
+    "partial by a scan": Asked(plate="8X?Z*9"),
+}
+
+
+@pytest.mark.clause("CC-51b2F")
+@pytest.mark.parametrize("way", WAYS)
+def test_misread_is_found_by_the_right_text_and_by_what_was_read(
+    people: People, clock: Any, way: str
+) -> None:
+    row = kept.read("1MMM777")
+    kept.read("5QQQ555")
+    assert texts(WAYS[way]) == []
+    corrections.correct(row, people("Officer"), corrected="8XYZ999", why="the picture shows it")
+    assert texts(WAYS[way]) == ["1MMM777"]
+    for plate in ("1MMM777", "*MMM*"):
+        assert texts(Asked(plate=plate)) == ["1MMM777"]
+    found = finding.page(WAYS[way], Reach(), 0, 25, clock())
+    assert (found.count, len(found.reads)) == (1, 1)
+
+
+@pytest.mark.clause("CC-51b2F")
+def test_read_that_fits_by_both_texts_is_found_once(people: People, clock: Any) -> None:
+    row = kept.read("1MMM777")
+    corrections.correct(row, people("Officer"), corrected="2MMM777", why="the picture shows it")
+    corrections.correct(row, people("Officer"), corrected="3MMM777", why="a second look")
+    for pattern in ("?MMM777", "*777", "?M?M*7"):
+        found = finding.page(Asked(plate=pattern), Reach(), 0, 25, clock())
+        assert (found.count, [read.pk for read in found.reads]) == (1, [row.pk])
+
+
+@pytest.mark.clause("CC-51b2F")
+def test_pages_and_file_say_that_a_text_was_corrected(investigator: Client, people: People) -> None:
+    kept.deployment("D-7")
+    row = kept.read("1MMM777", pictures=(), deployment="D-7")
+    twin = kept.read("8XYZ999", pictures=(), deployment="D-7")
+    corrections.correct(row, people("Officer"), corrected="8XYZ999", why="the picture shows it")
+    page = investigator.post("/search/results/", WHY | {"plate": "8XYZ999"}).content.decode()
+    assert "1MMM777" in page
+    assert "corrected to 8XYZ999" in page
+    assert "corrected to 8XYZ999" in investigator.get(f"/search/reads/{row.pk}/").content.decode()
+    # The timeline of the one or the other is that of the plate.
+    for read in (row, twin):
+        investigator.get(f"/search/reads/{read.pk}/timeline/")
+        assert set(last().ids) == {str(row.pk), str(twin.pk)}
+    report = investigator.post("/search/canvass/report/", WHY | {"deployment": "D-7"})
+    ((seen),) = report.context_data["rows"]  # type: ignore[attr-defined]
+    assert (seen.plate, len(seen.reads), seen.read_as) == ("8XYZ999", 2, ["1MMM777"])
+    assert "read as 1MMM777" in report.content.decode()
+    file = investigator.post("/search/csv/", WHY | {"plate": "8XYZ999"}).content.decode()
+    lines = list(csv.DictReader(io.StringIO(file)))
+    assert sorted((line["plate"], line["corrected_to"]) for line in lines) == [
+        ("1MMM777", "8XYZ999"),
+        ("8XYZ999", ""),
+    ]
+
+
+@pytest.mark.clause("430.4-d")
+@pytest.mark.clause("CC-51b2F")
+def test_nothing_of_a_read_stays_in_the_index(people: People, clock: Any) -> None:
+    row = kept.read("1MMM777")
+    stays = kept.read("1MMM778")
+    for right in ("8XYZ999", "8XYZ990"):
+        corrections.correct(row, people("Officer"), corrected=right, why="the picture shows it")
+    assert Trigram.objects.filter(read=row).count() == 5 + 5 + 5
+    moved = Read.objects.get(pk=row.pk)
+    moved.at, moved.key = clock() - timedelta(hours=1), "1NNN777"
+    trigrams.move([(row, moved)])
+    assert {one.at for one in Trigram.objects.filter(read=row)} == {moved.at}
+    assert set(Trigram.objects.filter(read=row).values_list("key", flat=True)) == {
+        "1NNN777",
+        "8XYZ999",
+        "8XYZ990",
+    }
+    trigrams.remove([moved])
+    assert set(Trigram.objects.values_list("read", flat=True)) == {stays.pk}
