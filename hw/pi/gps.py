@@ -7,6 +7,7 @@ survived, for the unit reads plates without a position too.
 from __future__ import annotations
 
 import logging
+import termios
 import threading
 import time
 from collections.abc import Callable
@@ -78,7 +79,8 @@ class SerialGps:
                     self._said("")
                     while not self._stop.is_set():
                         self._take(port.read_until(b"\n", _LONGEST))
-            except (serial.SerialException, OSError) as error:
+            except (serial.SerialException, OSError, termios.error) as error:
+                # The last is no OSError, and pyserial lets it pass where a port goes while it is opened.
                 self._said(str(error))
                 self._stop.wait(_RETRY_S)
 

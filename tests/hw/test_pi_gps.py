@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import pty
+import termios
 import time
 import tty
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import reduce
 from pathlib import Path
+from typing import Any
 
 import pytest
+import serial
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -98,6 +101,27 @@ def test_the_clock_is_set_by_the_receiver(port: Port) -> None:
     assert clock.now().quality is ClockQuality.NONE
     assert port.hears(sentence(RMC), lambda: clock.now().quality is ClockQuality.GPS)
     assert clock.wall("boot", 40.0) == (datetime(2027, 3, 15, 11, 59, 50, tzinfo=UTC), ClockQuality.GPS)
+
+
+def test_a_receiver_unplugged_while_its_port_is_opened_is_found_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pyserial passes termios.error on, which is no OSError; the thread must not die of it."""
+    monkeypatch.setattr("hw.pi.gps._RETRY_S", 0.05)
+    opened = serial.Serial
+    failures = [termios.error(5, "Input/output error")]
+
+    def serial_port(*args: Any, **kwargs: Any) -> serial.Serial:
+        if failures:
+            raise failures.pop()
+        return opened(*args, **kwargs)
+
+    monkeypatch.setattr("hw.pi.gps.serial.Serial", serial_port)
+    port = Port()
+    try:
+        assert port.hears(sentence(RMC), port.gps.fix)
+    finally:
+        port.close()
 
 
 def test_a_receiver_that_is_plugged_in_late_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
