@@ -8,7 +8,9 @@ is the affair of `detector.locate` and `detector.ocr`.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,9 @@ from detector.sidecar import Sidecar, load_sidecar
 
 RUNTIMES = {"ai-edge-litert": "ai_edge_litert.interpreter", "tflite-runtime": "tflite_runtime.interpreter"}
 """Name of the distribution -> module that holds its Interpreter, the preferred one first."""
+
+
+_GREETING = b"INFO: Created TensorFlow Lite XNNPACK delegate"
 
 
 def find_runtime(name: str | None = None) -> tuple[str, Callable[..., Any]]:
@@ -45,6 +50,21 @@ def find_runtime(name: str | None = None) -> tuple[str, Callable[..., Any]]:
     raise ModelError("no TFLite runtime can be used: " + "; ".join(failures))
 
 
+@contextmanager
+def _without_greeting() -> Iterator[None]:
+    """Leave out what LiteRT says on stderr of every model that it loads, which no option silences; the rest
+    is passed on when the model is loaded."""
+    stderr, said = os.dup(2), os.memfd_create("runtime")
+    os.dup2(said, 2)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        with open(said, "rb") as lines, open(stderr, "wb") as out:
+            lines.seek(0)
+            out.writelines(line for line in lines if not line.startswith(_GREETING))
+
+
 class Model:
     """An int8 model, loaded and checked, that takes pictures as bytes and gives float32 arrays.
 
@@ -63,8 +83,9 @@ class Model:
         self.sidecar: Sidecar = load_sidecar(self.path)
         self.runtime, interpreter = find_runtime(runtime)
         try:
-            self._interpreter = interpreter(model_path=str(self.path), num_threads=threads)
-            self._interpreter.allocate_tensors()
+            with _without_greeting():
+                self._interpreter = interpreter(model_path=str(self.path), num_threads=threads)
+                self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise ModelError(
                 f"{self.path}: {self.runtime} cannot load the model: {str(error).splitlines()[0]}"

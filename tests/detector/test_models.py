@@ -184,3 +184,14 @@ def test_cells_become_boxes_and_overlaps_leave_the_best() -> None:
     assert np.allclose(boxes[0], [20 - 16, 12 - 8, 20 + 16, 12 + 8])
     assert suppress(boxes, scores, 0.4) == [0]
     assert decode(heat, box, 8, 0.95)[0].shape == (0, 4)
+
+
+def test_only_the_runtimes_greeting_is_left_out_of_stderr() -> None:
+    """A unit's log begins with what matters, and an error of the runtime's stays in it."""
+    script = (
+        "import os; from detector import runtime;"
+        "runtime.Model('models/ocr.tflite')\n"
+        "with runtime._without_greeting(): os.write(2, b'ERROR: something real\\n')"
+    )
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert told.stderr == "ERROR: something real\n"
