@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+from django.conf import settings
 from django.core.files.base import ContentFile
+from django.core.management import call_command
 
 from hq.api.models import ApiToken, Feed
 from hq.audits import breaches, reviews, runs
@@ -13,10 +17,10 @@ from hq.demo.agency import OTHER, PLATE, UNIT, Agency
 from hq.demo.desk import post
 from hq.evidence import packages
 from hq.evidence.models import Package
-from hq.log import chain
+from hq.log import chain, heads
 from hq.mail import outbox
 from hq.people.models import Appointment, Course, Grant, Person
-from hq.public import figures, texts
+from hq.public import bundle, texts
 from hq.releases import partners, requests
 from hq.releases.models import ReleaseRequest
 from hq.retention import holds, proposals, purge, schedules
@@ -224,11 +228,20 @@ def oversight(made: Agency) -> None:
     text = texts.prepare(admin, "accuracy", "Misreads are corrected with the original kept (demo).")
     texts.approve(commander, text.pk)
     made.ids["text"] = texts.prepare(admin, "monitoring", "We review the log every week (demo).").pk
-    figures.publish()
+    _post_policy()
+    heads.sign(Path(settings.DATA) / "log-heads")
     made.ids |= {
         "plan": plan.pk, "audit": audit.pk, "finding": finding.pk, "breach": breach.pk, "notice": notice.pk,
         "freeze": held.pk,
     }  # fmt: skip
+
+
+def _post_policy() -> None:
+    """The public page, and that the website shows it: a demo has none, so the file itself is looked at."""
+    folder = Path(settings.DATA) / "public-policy"
+    call_command("publish_policy", folder, stdout=io.StringIO())
+    page = (folder / bundle.PAGE).read_bytes()
+    bundle.check_posted("https://arroyo-vista.example/alpr", fetch=lambda _: page)
 
 
 def delegating(made: Agency) -> None:

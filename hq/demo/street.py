@@ -121,7 +121,7 @@ class Street:
         self._batch = []
 
     def _hit(self, unit: str, read: records.Read, when: datetime, given: dict[str, Any]) -> UUID:
-        values = {
+        values: dict[str, Any] = {
             "hit_id": str(uuid4()), "read_id": read.read_id, "read_revision": 1, "at": time_text(when),
             "kind": "exact", "score": 1.0, "entry_plate": read.plate, "entry_state": "CA",
             "alarm_class": "stolen_vehicle", "reason": "Taken from a driveway (demo)",
