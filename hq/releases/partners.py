@@ -44,6 +44,8 @@ def approve(person: Person, pk: int) -> Partner:
     """Raises Refused, also for who proposed it."""
     partner = Partner.objects.select_for_update().get(pk=pk)
     check(person, "partners.approve", obj=partner)
+    if partner.approved_at is not None or partner.ended_at is not None:
+        raise Refused("430.8-0", f"{partner} does not wait for approval", "nobody: propose it anew")
     partner.approved_by, partner.approved_at = person, clock.now()
     partner.save(update_fields=["approved_by", "approved_at"])
     return partner
@@ -54,6 +56,8 @@ def end(person: Person, pk: int) -> Partner:
     """Nothing more goes to it. Raises Refused."""
     partner = Partner.objects.select_for_update().get(pk=pk)
     check(person, "partners.approve")
+    if partner.ended_at is not None:
+        raise Refused("430.8-0", f"{partner} has ended", "nobody")
     partner.ended_by, partner.ended_at = person, clock.now()
     partner.save(update_fields=["ended_by", "ended_at"])
     return partner
@@ -85,6 +89,8 @@ def approve_override(person: Person, pk: int) -> Override:
     """The Commander's override. Raises Refused, also for who proposed it."""
     override = Override.objects.select_for_update().get(pk=pk)
     check(person, "partners.approve", obj=override)
+    if override.approved_at is not None:
+        raise Refused("CC-55b", "this authority was approved before", "nobody: store a newer one")
     override.approved_by, override.approved_at = person, clock.now()
     override.save(update_fields=["approved_by", "approved_at"])
     return override

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 from django.db import transaction
@@ -17,6 +18,8 @@ from hq.retention.models import HeldRead, Hold, HoldReview
 from hq.retention.scope import Scope, ScopeError
 from hq.site import clock
 
+LONGEST: Final = timedelta(days=366)
+"""How far ahead a hold's review may lie: one that nobody looks at again keeps reads silently (430.4-d)."""
 SECOND = "another Commander, administrator or the custodian of records"
 
 
@@ -38,8 +41,7 @@ def place(
     if why := cases.number_fault(case, own=False):
         raise Refused("430.4-d", f"a hold needs the number of its case: {why}", "nobody: enter it")
     scope.check()
-    if review_on <= clock.today():
-        raise ScopeError("review date: must lie ahead")
+    _check_review(review_on)
     bounds = Scope(plate=scope.plate, unit=scope.unit, since=scope.since, until=scope.until, area=scope.area)
     south, west, north, east = scope.area or (None, None, None, None)
     hold = Hold(
@@ -72,8 +74,7 @@ def review(person: Person, pk: int, finding: str, next_on: date) -> HoldReview:
     """Record that a hold is still needed, and when to look again. Raises Refused, ScopeError."""
     hold = _open(pk)
     check(person, "holds.place", purpose=None)
-    if next_on <= clock.today():
-        raise ScopeError("review date: must lie ahead")
+    _check_review(next_on)
     found = HoldReview.objects.create(hold=hold, by=person, at=clock.now(), finding=finding, next_on=next_on)
     hold.review_on = next_on
     hold.save(update_fields=["review_on"])
@@ -134,6 +135,11 @@ def of_reads(reads: Iterable[UUID]) -> dict[UUID, list[Hold]]:
 def to_review(today: date | None = None) -> QuerySet[Hold]:
     """Open holds whose review is due, the longest overdue first."""
     return Hold.objects.filter(released_at__isnull=True, review_on__lte=today or clock.today())
+
+
+def _check_review(on: date) -> None:
+    if not clock.today() < on <= clock.today() + LONGEST:
+        raise ScopeError(f"review date: must lie ahead, by {LONGEST.days} days at most")
 
 
 def _open(pk: int) -> Hold:

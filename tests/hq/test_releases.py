@@ -118,6 +118,9 @@ def test_a_partner_is_approved_in_date_and_not_ended(office: kept.Office, clock:
     ended = partners.end(office.commander, ended.pk)
     with pytest.raises(Refused):
         ask(office, partner=ended)
+    for decided in (live, ended):
+        with pytest.raises(Refused, match="does not wait for approval"):
+            partners.approve(office.commander, decided.pk)
 
 
 # What a request must hold

@@ -124,6 +124,10 @@ def test_a_hold_from_its_placing_to_its_release(as_: Callable[[str], Client]) ->
         "review_on": day(30),
     }  # fmt: skip
     assert as_("investigator").post(reverse("retention:new_hold"), {**hold, "plate": ""}).status_code == 200
+    never = {**hold, "review_on": day(367)}
+    assert as_("investigator").post(reverse("retention:new_hold"), never).status_code == 200, (
+        "no review in time"
+    )
     post(as_("investigator"), "retention:new_hold", **hold)
     row = Hold.objects.get()
     assert "Reads kept now</dt><dd>1" in see(as_("custodian"), "retention:hold", row.pk)
