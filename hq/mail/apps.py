@@ -43,9 +43,7 @@ class MailConfig(AppConfig):
             )
         held = outbox.undelivered()
         if held:
-            yield Finding(
-                False, "430.2.1(b)", f"undelivered mails: {len(held)}; {held[0].error}", "see Mail"
-            )
+            yield Finding(False, "430.2.1(b)", f"undelivered mails: {len(held)}; {held[0].error}", "see Mail")
         if late := outbox.unsent(timedelta(hours=1)):
             yield Finding(
                 False,
