@@ -145,6 +145,13 @@ EMAIL_HOST_USER = os.environ.get("PLATEWARDEN_HQ_SMTP_USERNAME", "")
 SMTP_PASSWORD_FILE = os.environ.get("PLATEWARDEN_HQ_SMTP_PASSWORD_FILE", "")
 DEFAULT_FROM_EMAIL = os.environ.get("PLATEWARDEN_HQ_SMTP_FROM", "")
 EMAIL_TIMEOUT = 20
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"()": "hq.site.logs.OneLine", "format": "%(message)s"}},
+    "handlers": {"line": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["line"], "level": "WARNING"},
+}
 CSRF_FAILURE_VIEW = "hq.site.errors.csrf_failure"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 ROOT_URLCONF = "hq.urls"

@@ -90,6 +90,9 @@ def _fault(message: Message, payload: bytes) -> str:
     record = message.record
     if _NUL in payload[: len(payload) - len(message.data)] and _holds_nul(asdict(record)):
         return "record: holds a NUL character"
+    for field, plate in _plates(record):
+        if not plate.isprintable():
+            return f"record.{field}: holds a character that cannot be seen"
     if isinstance(record, PictureHeader):
         if len(message.data) != record.size:
             return f"record.size: is {record.size}, but {len(message.data)} bytes came"
@@ -101,6 +104,16 @@ def _fault(message: Message, payload: bytes) -> str:
         except ValueError:
             return f"record.{field}: no calendar has this time"
     return ""
+
+
+def _plates(record: object) -> tuple[tuple[str, str], ...]:
+    match record:
+        case Read():
+            candidates = tuple(("candidates", candidate.text) for candidate in record.candidates)
+            return (("plate", record.plate), *candidates)
+        case Hit():
+            return (("entry_plate", record.entry_plate),)
+    return ()
 
 
 def _times(record: object) -> tuple[tuple[str, str | None], ...]:
