@@ -9,8 +9,10 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 
+from hq.audits.acts import Act, of_log, of_unit
 from hq.log.models import AccessRecord
 from hq.log.triggers import protect
+from hq.records.models import AccessReceived
 from hq.site import clock
 
 _PERSON = settings.AUTH_USER_MODEL
@@ -125,7 +127,10 @@ class Audit(models.Model):
 
 
 class Item(models.Model):
-    """One record of a sample, given to one auditor, who is never the person whose action it is."""
+    """One record of a sample, given to one auditor, who is never the person whose action it is.
+
+    It is of the access log (`record`) or a unit's own (`received`).
+    """
 
     class Mark(models.TextChoices):
         OK = "ok", "in order"
@@ -133,7 +138,8 @@ class Item(models.Model):
         VIOLATION = "violation", "violation"
 
     audit = models.ForeignKey(Audit, models.PROTECT, related_name="items")
-    record = models.ForeignKey(AccessRecord, models.PROTECT, related_name="+")
+    record = models.ForeignKey(AccessRecord, models.PROTECT, null=True, related_name="+")
+    received = models.ForeignKey(AccessReceived, models.PROTECT, null=True, related_name="+")
     area = models.CharField(max_length=16)
     subject = _who(null=True)
     assigned_to = _who()
@@ -143,9 +149,15 @@ class Item(models.Model):
     marked_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        ordering: ClassVar = ["record_id"]
+        ordering: ClassVar = ["record_id", "received__received_at", "received_id"]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["audit", "record"], name="item_once_in_an_audit"),
+            models.UniqueConstraint(fields=["audit", "received"], name="unit_item_once_in_an_audit"),
+            models.CheckConstraint(
+                name="item_is_of_the_log_or_a_unit",
+                condition=Q(record__isnull=False, received__isnull=True)
+                | Q(record__isnull=True, received__isnull=False),
+            ),
             models.CheckConstraint(
                 name="nobody_audits_own_actions",
                 condition=Q(subject__isnull=True)
@@ -160,7 +172,20 @@ class Item(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"row {self.record_id} in {self.audit}"
+        return f"{self.what} in {self.audit}"
+
+    @property
+    def what(self) -> str:
+        """Which record it is, in words without a plate."""
+        return f"row {self.record_id}" if self.record_id else f"unit record {self.received_id}"
+
+    @property
+    def act(self) -> Act:
+        """The record as it is judged."""
+        if self.received is not None:
+            return of_unit(self.received)
+        assert self.record is not None
+        return of_log(self.record)
 
 
 class Finding(models.Model):

@@ -1,6 +1,7 @@
-"""What the access log shows of use: how old what people look for is, and what is odd.
+"""What the access log and units' access records show of use: how old what is looked for is, what is odd.
 
-Reads the log and the reads' times; no plate is in what it gives, only numbers of log rows.
+Reads the log, what units recorded and the reads' times; no plate is in what it gives, only numbers of log
+rows and ids of units' records. What was seen on a unit counts in the period in which HQ received it.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.db.models import Q, QuerySet
 
+from hq.audits.acts import SHOWN, Act, of_log, of_unit
 from hq.log.models import AccessRecord
 from hq.people import purposes
 from hq.people.models import Appointment, Role
 from hq.records.keys import lookalike_key, search_key
-from hq.records.models import Read
+from hq.records.models import AccessReceived, Read
 
 LOOKED: Final = ("reads.search", "reads.export", "deployments.canvass")
 OPENED: Final = ("reads.view", "reads.picture")
@@ -40,7 +42,7 @@ HOURS_SHARE: Final = 0.01
 
 @dataclass(frozen=True)
 class Bucket:
-    """Reads seen whose age was below `below` days (None: older, or destroyed since)."""
+    """Reads seen at an age, in results and opened at HQ, and on units."""
 
     label: str
     listed: int
@@ -48,25 +50,34 @@ class Bucket:
     listed_share: float
     opened_share: float
     opened_up_to: float
+    on_units: int
+    on_units_share: float
 
 
 def search_ages(since: datetime, until: datetime) -> list[Bucket]:
     """Age of the reads that people saw, at the time they saw them: in results and opened (rec. 19, 47).
 
-    Shares are of 1; `opened_up_to` is the share of opened reads of this age or younger.
+    Shares are of 1; `opened_up_to` is the share of opened reads of this age or younger. What units recorded
+    stands apart: a unit knows no opening.
     """
-    counts = {"listed": Counter[str](), "opened": Counter[str]()}
+    counts = {"listed": Counter[str](), "opened": Counter[str](), "on_units": Counter[str]()}
     for column, actions in (("listed", LOOKED), ("opened", OPENED)):
         rows = _done(since, until).filter(action__in=actions)
         for chunk in _chunks(rows.values_list("at", "ids").iterator(_CHUNK)):
             times = _read_times(ids for _, ids in chunk)
             for at, ids in chunk:
                 counts[column].update(_label(at, times.get(str(read))) for read in ids)
+    for chunk in _chunks(_on_units(since, until).iterator(_CHUNK)):
+        times = _read_times(row.ids for row in chunk)
+        for row in chunk:
+            at = row.accessed_at or row.received_at
+            counts["on_units"].update(_label(at, times.get(str(read))) for read in row.ids)
     labels = [*(_below(days) for days in BUCKETS), _OLDER, _GONE]
     total = {column: max(1, sum(count.values())) for column, count in counts.items()}
     found, opened_sum = [], 0
     for label in labels:
         listed, opened = counts["listed"][label], counts["opened"][label]
+        on_units = counts["on_units"][label]
         opened_sum += opened
         found.append(
             Bucket(
@@ -76,6 +87,8 @@ def search_ages(since: datetime, until: datetime) -> list[Bucket]:
                 listed / total["listed"],
                 opened / total["opened"],
                 opened_sum / total["opened"],
+                on_units,
+                on_units / total["on_units"],
             )
         )
     return found
@@ -83,12 +96,15 @@ def search_ages(since: datetime, until: datetime) -> list[Bucket]:
 
 @dataclass
 class Anomaly:
-    """Something to look into: of what kind, whose, in words, in which rows of the log."""
+    """Something to look into: of what kind, whose, in words, in which records.
+
+    `rows` holds numbers of rows of the log; of what happened on a unit the unit and the id of its record.
+    """
 
     kind: str
     username: str
     words: str
-    rows: list[int] = field(default_factory=list)
+    rows: list[int | str] = field(default_factory=list)
 
 
 def anomalies(since: datetime, until: datetime) -> list[Anomaly]:
@@ -99,33 +115,39 @@ def anomalies(since: datetime, until: datetime) -> list[Anomaly]:
         if row.elements.get("page", 1) == 1
     ]
     looked = [row for row in searches if row.action in LOOKED]
+    on_units = [of_unit(row) for row in _on_units(since, until).order_by("received_at", "id")]
     return [
-        *_same_plate(looked),
-        *_no_case(searches),
+        *_same_plate([*map(of_log, looked), *on_units]),
+        *_no_case([*map(of_log, searches), *on_units]),
         *_own(looked),
         *_off_hours(searches, since),
         *_volume(looked, since, until),
+        *_volume_on_units(on_units, since, until),
     ]
 
 
-def _same_plate(rows: Iterable[AccessRecord]) -> Iterator[Anomaly]:
-    found: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for row in rows:
-        if plate := str(row.elements.get("plate", "")):
+def _same_plate(acts: Iterable[Act]) -> Iterator[Anomaly]:
+    found: dict[tuple[str, str], list[int | str]] = defaultdict(list)
+    for act in acts:
+        if plate := act.plate:
             key = plate if set(plate) & set("?*") else lookalike_key(search_key(plate))
-            found[row.username, key].append(row.sequence)
+            found[act.who, key].append(_number(act))
     for (username, _), numbers in found.items():
         if len(numbers) >= SAME_PLATE:
             yield Anomaly("same plate often", username, f"one plate, {len(numbers)} searches", numbers)
 
 
-def _no_case(rows: Iterable[AccessRecord]) -> Iterator[Anomaly]:
-    found: dict[str, list[int]] = defaultdict(list)
-    for row in rows:
-        if not row.purpose or (purposes.ALL.get(row.purpose) is not None and not row.case.strip()):
-            found[row.username].append(row.sequence)
+def _no_case(acts: Iterable[Act]) -> Iterator[Anomaly]:
+    found: dict[str, list[int | str]] = defaultdict(list)
+    for act in acts:
+        if not act.purpose or (purposes.ALL.get(act.purpose) is not None and not act.case.strip()):
+            found[act.who].append(_number(act))
     for username, numbers in found.items():
-        yield Anomaly("no case", username, f"{len(numbers)} rows without purpose or case number", numbers)
+        yield Anomaly("no case", username, f"{len(numbers)} records without purpose or case number", numbers)
+
+
+def _number(act: Act) -> int | str:
+    return act.number if act.unit else int(act.number)
 
 
 def _own(rows: Iterable[AccessRecord]) -> Iterator[Anomaly]:
@@ -135,7 +157,7 @@ def _own(rows: Iterable[AccessRecord]) -> Iterator[Anomaly]:
             "person", flat=True
         )
     )
-    found: dict[str, list[int]] = defaultdict(list)
+    found: dict[str, list[int | str]] = defaultdict(list)
     for row in rows:
         if row.person_id in watchers:
             found[row.username].append(row.sequence)
@@ -148,7 +170,7 @@ def _own(rows: Iterable[AccessRecord]) -> Iterator[Anomaly]:
 def _off_hours(rows: Iterable[AccessRecord], since: datetime) -> Iterator[Anomaly]:
     """Hours at which the person was hardly ever active in the 90 days before."""
     zone = ZoneInfo(settings.TIME_ZONE)
-    found: dict[str, list[int]] = defaultdict(list)
+    found: dict[str, list[int | str]] = defaultdict(list)
     usual: dict[str, Counter[int]] = {}
     for row in rows:
         if row.username not in usual:
@@ -170,7 +192,7 @@ def _off_hours(rows: Iterable[AccessRecord], since: datetime) -> Iterator[Anomal
 def _volume(rows: Iterable[AccessRecord], since: datetime, until: datetime) -> Iterator[Anomaly]:
     """Many more searches than in the twelve periods of the same length before."""
     length = until - since
-    found: dict[str, list[int]] = defaultdict(list)
+    found: dict[str, list[int | str]] = defaultdict(list)
     for row in rows:
         found[row.username].append(row.sequence)
     for username, numbers in found.items():
@@ -187,6 +209,25 @@ def _volume(rows: Iterable[AccessRecord], since: datetime, until: datetime) -> I
         norm = statistics.median(before)
         if len(numbers) > VOLUME_TIMES * max(norm, 1):
             yield Anomaly("volume", username, f"{len(numbers)} searches, usually {norm:.0f}", numbers)
+
+
+def _volume_on_units(acts: Iterable[Act], since: datetime, until: datetime) -> Iterator[Anomaly]:
+    """The same of what one name did on one unit."""
+    length = until - since
+    found: dict[tuple[str, str], list[int | str]] = defaultdict(list)
+    for act in acts:
+        found[act.unit, act.name].append(_number(act))
+    for (unit, name), numbers in found.items():
+        if len(numbers) < VOLUME_LEAST:
+            continue
+        before = [
+            _on_units(since - length * n, since - length * (n - 1)).filter(unit=unit, person=name).count()
+            for n in range(1, VOLUME_WINDOWS + 1)
+        ]
+        norm = statistics.median(before)
+        if len(numbers) > VOLUME_TIMES * max(norm, 1):
+            words = f"{len(numbers)} accesses, usually {norm:.0f}"
+            yield Anomaly("volume", f"{name} on unit {unit}", words, numbers)
 
 
 _OLDER = f"{BUCKETS[-1]} days and older"
@@ -207,6 +248,10 @@ def _label(at: datetime, captured: datetime | None) -> str:
 
 def _done(since: datetime, until: datetime) -> QuerySet[AccessRecord]:
     return AccessRecord.objects.filter(Q(at__gte=since, at__lt=until), outcome="done")
+
+
+def _on_units(since: datetime, until: datetime) -> QuerySet[AccessReceived]:
+    return AccessReceived.objects.filter(received_at__gte=since, received_at__lt=until, outcome=SHOWN)
 
 
 def _read_times(lists: Iterable[list[Any]]) -> dict[str, datetime]:

@@ -13,11 +13,13 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 
+from hq.audits.acts import person_of
 from hq.audits.models import Audit, Finding, Item, Plan
 from hq.audits.sample import draw
 from hq.log.models import AccessRecord
 from hq.people.models import Person
 from hq.people.policy import Refused, check
+from hq.records.models import AccessReceived
 from hq.site import clock
 
 CLAUSE = "430.5(c)"
@@ -83,16 +85,12 @@ def start(person: Person, until: datetime | None = None, seed: str | None = None
     subjects = dict(
         AccessRecord.objects.filter(pk__in=[row for row, _ in drawn.rows]).values_list("pk", "person")
     )
-    Item.objects.bulk_create(
-        Item(
-            audit=audit,
-            record_id=row,
-            area=area,
-            subject_id=subjects[row],
-            assigned_to=other if subjects[row] == person.pk else person,
-        )
-        for row, area in drawn.rows
-    )
+    received = AccessReceived.objects.in_bulk([pk for pk, _ in drawn.units])
+    items = [Item(record_id=row, area=area, subject_id=subjects[row]) for row, area in drawn.rows]
+    items += [Item(received_id=pk, area=area, subject_id=person_of(received[pk])) for pk, area in drawn.units]
+    for item in items:
+        item.audit, item.assigned_to = audit, other if item.subject_id == person.pk else person
+    Item.objects.bulk_create(items)
     return audit
 
 
@@ -106,7 +104,7 @@ def mark(person: Person, pk: int, word: str, note: str = "") -> Item:
     if item.assigned_to_id != person.pk:
         raise Refused(CLAUSE, "this record is given to another auditor", str(item.assigned_to))
     if item.mark:
-        raise Refused(CLAUSE, f"row {item.record_id} is marked {item.mark}", "nobody: raise a finding")
+        raise Refused(CLAUSE, f"{item.what} is marked {item.mark}", "nobody: raise a finding")
     if item.audit.signed_at is not None:
         raise Refused(CLAUSE, "this audit is signed", "nobody")
     if word != Item.Mark.OK and not note.strip():

@@ -82,9 +82,9 @@ def start(request: PageRequest) -> HttpResponseBase:
 def audit(request: PageRequest, pk: int) -> HttpResponseBase:
     """One audit: its sample, marks and findings."""
     held, me = get_object_or_404(Audit.objects.select_related("plan", "auditor"), pk=pk), request.person
-    items = list(held.items.select_related("record", "assigned_to", "marked_by"))
+    items = list(held.items.select_related("record", "received", "assigned_to", "marked_by"))
     runs_it = may(me, "audits.run")
-    request.access.ids = [item.record_id for item in items]
+    request.access.ids = [item.record_id or item.received_id for item in items]
     request.access.elements = {"audit": pk}
     context = {
         "audit": held,
@@ -111,7 +111,7 @@ def report(request: PageRequest, pk: int) -> HttpResponseBase:
     held = get_object_or_404(
         Audit.objects.select_related("plan", "auditor", "signed_by", "approved_by"), pk=pk
     )
-    items = list(held.items.select_related("record", "marked_by"))
+    items = list(held.items.select_related("record", "received", "marked_by"))
     request.access.elements = {"audit": pk, "report": True}
     context = {
         "audit": held,
@@ -129,13 +129,13 @@ def report(request: PageRequest, pk: int) -> HttpResponseBase:
 def mark(request: PageRequest, pk: int) -> HttpResponseBase:
     """Judge one record."""
     item = get_object_or_404(Item, pk=pk)
-    request.access.ids = [item.record_id]
+    request.access.ids = [item.record_id or item.received_id]
     form = MarkForm(request.POST)
     if form.is_valid():
         runs.mark(request.person, pk, form.cleaned_data["mark"], form.cleaned_data["note"])
         request.access.note = form.cleaned_data["mark"]
     else:
-        messages.error(request, f"Row {item.record_id}: a query or violation needs a note.")
+        messages.error(request, f"{item.what.capitalize()}: a query or violation needs a note.")
     return redirect("audits:audit", item.audit_id)
 
 

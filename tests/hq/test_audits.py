@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -21,6 +22,8 @@ from hq.log import chain
 from hq.log.models import AccessRecord
 from hq.people.models import Person
 from hq.people.policy import Refused
+from hq.records.models import AccessReceived
+from hq.site import clock as clock_module
 from tests.hq import kept
 from tests.hq.conftest import Clock
 
@@ -59,6 +62,20 @@ def planned(office: kept.Office, **fields: Any) -> Plan:
 def log(person: Person | None, action: str = "reads.search", count: int = 1, **fields: Any) -> list[int]:
     values = {"kind": "search", "purpose": "criminal_investigation", "case": "26-1"} | fields
     return [chain.append(person=person, action=action, **values).sequence for _ in range(count)]
+
+
+def on_unit(person: str = "A. Tester", count: int = 1, **fields: Any) -> list[AccessReceived]:
+    """What a unit recorded of somebody who saw plates on it, received now."""
+    values = {"title": "Officer", "agency": "Test PD", "action": "reads list", "query": "plate=7ABC123"}
+    values |= {"purpose": "audit", "case_number": "A-1", "results": 1, "outcome": "shown"}
+    values |= {"clock": {}, "store_id": "s", "digest": "", "ids": [], "accessed_at": clock_module.now()}
+    return [
+        AccessReceived.objects.create(
+            id=uuid4(), unit=kept.unit(), sequence=n, person=person,
+            received_at=clock_module.now(), **values | fields,
+        )
+        for n in range(count)
+    ]  # fmt: skip
 
 
 def lines() -> list[str]:
@@ -227,6 +244,41 @@ def test_row_written_in_the_moment_of_the_draw_is_in_the_next_sample(
     two = runs.start(office.auditor)
     assert not one.items.exists()
     assert [item.record_id for item in two.items.all()] == late
+
+
+@pytest.mark.clause("430.5(c)")
+@pytest.mark.clause("CC-52a")
+def test_what_was_seen_on_units_is_in_the_sample_and_nobody_judges_their_own(
+    office: kept.Office, clock: Clock, client_for: ClientFor
+) -> None:
+    planned(office)
+    log(office.officer, count=2)
+    (seen,) = on_unit("A. Tester", accessed_at=None)
+    (refused,) = on_unit("A. Tester", outcome="refused")
+    (own,) = on_unit(office.auditor.full_name.upper())
+    end = clock.advance(days=1)
+    audit = runs.start(office.auditor, seed="ab")
+    items = {item.received_id: item for item in audit.items.all() if item.received_id}
+    assert set(items) == {seen.pk, refused.pk, own.pk}
+    assert audit.population == {"searches": 5, "lists": 0, "refused": 1}
+    assert (items[own.pk].subject, items[own.pk].assigned_to) == (office.auditor, office.made["second"])
+    assert items[seen.pk].assigned_to == office.auditor
+    # The same seed draws the same; a smaller sample is the lowest ranks, of the log and of units alike.
+    few = draw(end - timedelta(days=1), end, ["searches"], 3, "ab")
+    every = [rank("ab", row) for row in (*AccessRecord.objects.filter(action="reads.search")
+             .values_list("sequence", flat=True), seen.pk, refused.pk, own.pk)]  # fmt: skip
+    taken = [rank("ab", one) for one, _ in (*few.rows, *few.units)]
+    assert sorted(taken) == sorted(every)[:3]
+    page = client_for(office.auditor).get(f"/audits/{audit.pk}/").content.decode()
+    assert "on unit gate-1" in page
+    assert "time of receipt: the unit" in page
+    runs.mark(office.auditor, items[seen.pk].pk, "query", "why on the unit?")
+    report = client_for(office.commander).get(f"/audits/{audit.pk}/report/").content.decode()
+    assert f"unit record {seen.pk}" in report
+    assert "A. Tester on unit gate-1" in report
+    assert "7ABC123" not in report
+    clock.advance(days=1)
+    assert not runs.start(office.auditor).items.filter(received__isnull=False).exists()
 
 
 @pytest.mark.clause("430.5(c)")
@@ -407,6 +459,31 @@ def test_same_plate_often_is_odd_however_it_is_typed(people: People, clock: Cloc
     assert [(x.username, len(x.rows)) for x in found] == [(one.username, 5)]
     assert rows[0] in found[0].rows
     assert "8ABC" not in found[0].words
+
+
+@pytest.mark.clause("430.3-0")
+@pytest.mark.clause("2019-118 rec. 19")
+def test_reports_count_what_was_seen_on_units_as_what_it_is(
+    people: People, clock: Clock, tmp_path: Any, settings: Any
+) -> None:
+    settings.MEDIA_ROOT = tmp_path
+    old = kept.read(days=45, pictures=())
+    log(people("officer"), elements={"plate": "8ABC120"}, count=4)
+    on_unit("A. Tester", 4, query="plate=8ABC12O limit=5", ids=[str(old.pk)])
+    on_unit("A. Tester", query="plate=8ABC120", ids=[str(old.pk)], outcome="refused")
+    end = clock.advance(seconds=1)
+    assert not [x for x in reports.anomalies(end - timedelta(1), end) if x.kind != "own queries"]
+    (last,) = on_unit("A. Tester", query="plate=8ABC120", ids=[str(old.pk)])
+    bad = on_unit("B. Other", 20, case_number="", query="every read that arrives")
+    end = clock.advance(seconds=1)
+    found = {(x.kind, x.username): x for x in reports.anomalies(end - timedelta(1), end)}
+    same = found["same plate often", "A. Tester on unit gate-1"]
+    assert len(same.rows) == 5
+    assert f"gate-1 {last.pk}" in same.rows
+    assert len(found["no case", "B. Other on unit gate-1"].rows) == len(bad)
+    assert "volume" in {kind for kind, who in found if who == "B. Other on unit gate-1"}
+    ages = {row.label: row for row in reports.search_ages(end - timedelta(1), end)}
+    assert (ages["30 to 60 days"].on_units, ages["30 to 60 days"].listed) == (5, 0)
 
 
 @pytest.mark.clause("430.3-0")
