@@ -198,7 +198,7 @@ def test_digest_tells_what_waits_and_what_ends_within_30_and_7_days(
     assert "NCIC" not in _text(mail)
     assert "Jo Marsh: training ALPR use 1" in _text(sink.to("sergeant@police.example")[0])
     chief = _text(sink.to("chief@police.example")[0])
-    assert "1  accounts to approve" in chief
+    assert "accounts to approve: 1" in chief
     assert "Jo Marsh: appointment Investigator" in chief
     assert "your training" not in chief
 
