@@ -249,7 +249,7 @@ def delegating(made: Agency) -> None:
     admin, commander, trainer = made.who("administrator", "commander", "training")
     detective, second = made.who("investigator", "detective2")
     post(
-        admin, "people:propose", username="lquist", full_name="Lena Quist", title="Police Officer (demo)",
+        admin, "people:propose", username="lquist", full_name="Lena Quist", title="Police Officer",
         kind=Person.Kind.MEMBER, agency=commander.agency, badge="D140", email="",
     )  # fmt: skip
     person = Person.objects.get(username="lquist")

@@ -311,7 +311,7 @@ def test_commander_approves_what_waits_and_appoints(browser: Browser, hq: Served
         commander.press("Approve this scope")
         commander.says("approved")
         commander.menu("Records", "Partner agencies")
-        commander.press("Approve County District Attorney")
+        commander.press("Approve County District Attorney (demo)")
         commander.menu("Set-up", "Settings")
         commander.press("Approve")
         commander.says("In force.")
