@@ -137,9 +137,10 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not DEMO
 # The agency's mail server (docs/hq-mail.md); without PLATEWARDEN_HQ_SMTP_HOST nothing is mailed.
 EMAIL_HOST = os.environ.get("PLATEWARDEN_HQ_SMTP_HOST", "")
 _SMTP_TLS = os.environ.get("PLATEWARDEN_HQ_SMTP_TLS", "starttls")
-EMAIL_USE_TLS, EMAIL_USE_SSL = _SMTP_TLS == "starttls", _SMTP_TLS == "tls"
+# A word that is none of the three must not send in clear.
+EMAIL_USE_TLS, EMAIL_USE_SSL = _SMTP_TLS not in ("tls", "none"), _SMTP_TLS == "tls"
 EMAIL_PORT = int(
-    os.environ.get("PLATEWARDEN_HQ_SMTP_PORT", {"starttls": "587", "tls": "465"}.get(_SMTP_TLS, "25"))
+    os.environ.get("PLATEWARDEN_HQ_SMTP_PORT", {"tls": "465", "none": "25"}.get(_SMTP_TLS, "587"))
 )
 EMAIL_HOST_USER = os.environ.get("PLATEWARDEN_HQ_SMTP_USERNAME", "")
 SMTP_PASSWORD_FILE = os.environ.get("PLATEWARDEN_HQ_SMTP_PASSWORD_FILE", "")

@@ -27,6 +27,7 @@ class Sight:
     def __init__(self, request: PageRequest) -> None:
         self._person = request.person
         self._access = request.access
+        self._kiosk = request.kiosk
         self._standing = Standing(request.person)
         self._held = masking.grants_of(request.person)
         self._known: dict[tuple[str, str, bool], str] = {}
@@ -61,6 +62,8 @@ class Sight:
             return f"you hold no grant for {Grant.Code(lacks).label}"
         if self._lacking(hit.alarm_class, hit.source, whole=False) != Grant.Code.RESTRICTED:
             return ""
+        if self._kiosk is not None:
+            return "the session is locked, and nobody has shown who is at this screen"
         purpose, case = self._access.purpose, self._access.case
         if purpose == PATROL:
             case = str(hit.id)

@@ -21,6 +21,7 @@ from hq.hits.forms import CletsForm, CorrectionForm, OutcomeForm, PeriodForm, Vi
 from hq.hits.models import Visual
 from hq.hits.review import Review
 from hq.hits.sight import Sight
+from hq.people import kiosks
 from hq.people.decorators import PageRequest, page
 from hq.people.policy import Standing, check, may
 from hq.people.sessions import LOCK
@@ -33,28 +34,34 @@ STAMP = 1.08
 """The height of a scene with the stamp below it, in heights of the scene."""
 
 
-@page("hits.board", purpose=True)
+@page("hits.board", purpose=True, kiosk=True)
 @require_safe
 def show_board(request: PageRequest) -> HttpResponseBase:
     """The live board, with the rows as they stand."""
-    return render(request, "hits/board.html", _rows(request))
+    # A frame with the person's menu is for a session that is open.
+    frame = {} if request.kiosk is None else {"person": None}
+    return render(request, "hits/board.html", _rows(request) | frame)
 
 
-@page("hits.board", purpose=True, passive=True)
+@page("hits.board", purpose=True, passive=True, kiosk=True)
 @require_safe
 def rows(request: PageRequest) -> HttpResponseBase:
     """The rows alone, which the board asks for when something has changed."""
     return render(request, "hits/rows.html", _rows(request))
 
 
-@page("hits.board", purpose=True, passive=True, kind="stream")
+@page("hits.board", purpose=True, passive=True, kiosk=True, kind="stream")
 @require_safe
 def stream(request: PageRequest) -> HttpResponseBase:
     """Server-sent events that say when to ask for the rows; they hold no record."""
     Sight(request).state()
     known = str(request.headers.get("Last-Event-ID") or request.GET.get("mark", ""))
     idle = clock.now().timestamp() - float(request.session.get("seen", 0))
-    sent = live.events(known, LOCK.total_seconds() - idle)
+    if request.kiosk is not None:
+        # At once a change: rows with something to press give way to those without.
+        known = ""
+    until = LOCK if request.kiosk is None else kiosks.SHIFT
+    sent = live.events(known, until.total_seconds() - idle)
     headers = {"X-Accel-Buffering": "no"}
     return StreamingHttpResponse(sent, content_type="text/event-stream", headers=headers)
 
@@ -201,6 +208,8 @@ def _rows(request: PageRequest) -> dict[str, Any]:
     first = next((one for one in shown if one.alarm), None)
     return {
         "mark": mark,
+        "kiosk": request.kiosk,
+        "whose": request.person.full_name,
         "lines": shown,
         "first": first,
         "older": reports.older(),

@@ -37,6 +37,7 @@ _BY_CLAUSE: Final[dict[str, tuple[Role, ...]]] = {
     "430.2-c": (Role.COMMANDER, Role.ADMINISTRATOR, Role.TECHNICIAN),
     "430.5-z": (Role.COMMANDER, Role.ADMINISTRATOR, Role.CUSTODIAN),
     "CJIS AU-5": (Role.AUDITOR, Role.ADMINISTRATOR, Role.COMMANDER),
+    "CJIS IA-5": (Role.COMMANDER, Role.AUDITOR, Role.CUSTODIAN, Role.ADMINISTRATOR),
     "2019-118 rec. 19": (Role.COMMANDER, Role.CUSTODIAN),
 }
 _BY_SOURCE: Final[dict[str, tuple[Role, ...]]] = {

@@ -33,7 +33,8 @@ FIRST_WAIT: Final = timedelta(minutes=5)
 LONGEST_WAIT: Final = timedelta(hours=6)
 KEEP: Final = timedelta(days=90)
 STATES = Mail.State
-_FAILURES: Final = (smtplib.SMTPException, OSError)
+_FAILURES: Final = (smtplib.SMTPException, OSError, ValueError)
+"""Also what a mail cannot be made of, such as a broken address: it must hold up no other."""
 
 
 class Busy(Exception):
@@ -211,12 +212,20 @@ def _cry() -> None:
     one = alarms.Standing("log", alarms.LOG_DOWN)
     server = connection()
     server.open()
+    told, failed = 0, ""
     try:
         for person in one.recipients():
             subject, body = wording.alarms(person, [one])
-            server.send_messages([_message(subject, body, person.email, _message_id())])
+            try:
+                server.send_messages([_message(subject, body, person.email, _message_id())])
+            except _FAILURES as error:
+                failed = _said(error)
+            else:
+                told += 1
     finally:
         server.close()
+    if failed and not told:
+        raise smtplib.SMTPException(failed)
 
 
 def connection() -> BaseEmailBackend:

@@ -18,6 +18,8 @@ from hq.people.models import Authenticator, Person
 from hq.site import clock
 
 INACTIVE = timedelta(days=90)
+NEW_START = "password and authenticator set back"
+"""What the access log says of it; `hq.mail.alarms` tells the offices."""
 # No letter or digit that is taken for another when read from paper.
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar
 
 from django.apps import AppConfig
@@ -11,6 +12,7 @@ from django.urls import reverse
 if TYPE_CHECKING:
     from hq.people.models import Person
     from hq.people.policy import Standing
+    from hq.retention.alarms import Alarm
     from hq.site.doctor import Finding
 
 
@@ -20,6 +22,7 @@ class PeopleConfig(AppConfig):
     menu: ClassVar[list[tuple[str, str, str]]] = [
         ("Accounts", "people:accounts", "accounts.view"),
         ("Training", "people:training", "training.view"),
+        ("Kiosks", "people:kiosks", "kiosks.view"),
     ]
 
     def ready(self) -> None:
@@ -50,9 +53,22 @@ class PeopleConfig(AppConfig):
                 "set PLATEWARDEN_HQ_SECRET_KEY_OLD to the key of before and run platewarden-hq upkeep",
             )
 
+    def alarms(self) -> Iterator[Alarm]:
+        """Accounts set back within a day: whoever handed out the new password could have used it."""
+        from hq.log.models import AccessRecord
+        from hq.people.accounts import NEW_START
+        from hq.people.models import Person
+        from hq.retention.alarms import Alarm
+        from hq.site import clock
+
+        since = clock.now() - timedelta(days=1)
+        for row in AccessRecord.objects.filter(kind="account", outcome="done", note=NEW_START, at__gte=since):
+            for person in Person.objects.filter(pk__in=row.ids):
+                yield Alarm("CJIS IA-5", f"the account {person.username} was set back by {row.username}")
+
     def waiting(self, person: Person, standing: Standing) -> list[tuple[str, str, int]]:
         """What waits for this person: label, address, count."""
-        from hq.people.models import Appointment, Grant, Person
+        from hq.people.models import Appointment, Grant, Kiosk, Person
         from hq.people.policy import may
 
         lines = []
@@ -70,4 +86,7 @@ class PeopleConfig(AppConfig):
                 first = open_ones.first()
                 where = reverse("people:account", args=[first.person_id]) if first else ""
                 lines.append((label, where, open_ones.count()))
+        if may(person, "kiosks.approve", standing=standing):
+            kiosks = Kiosk.objects.filter(approved_at=None, ended_at=None).exclude(proposed_by=person)
+            lines.append(("kiosks to approve", reverse("people:kiosks"), kiosks.count()))
         return lines

@@ -19,7 +19,7 @@ from django.urls import reverse
 from hq.log import chain
 from hq.log.models import AccessRecord
 from hq.people import stated
-from hq.people.models import Person
+from hq.people.models import Kiosk, Person
 from hq.people.policy import RIGHTS, Refused, Standing, Unstated, check
 
 P = ParamSpec("P")
@@ -50,6 +50,8 @@ class PageRequest(HttpRequest):
     person: Person
     access: Access
     standing: Standing
+    kiosk: Kiosk | None
+    """Set where the session is locked and only this kiosk's screen asks."""
 
 
 View = Callable[Concatenate[PageRequest, P], HttpResponseBase]
@@ -61,6 +63,7 @@ def page(
     purpose: bool = False,
     kind: str = "view",
     passive: bool = False,
+    kiosk: bool = False,
     changes: bool = True,
     asks: Callable[[PageRequest, Unstated], HttpResponse] | None = None,
 ) -> Callable[[View[P]], Callable[Concatenate[HttpRequest, P], HttpResponseBase]]:
@@ -70,6 +73,8 @@ def page(
     `on_behalf_of`, else what `hq.people.stated` holds for this page); a person without one is asked for it.
     kind: of the access record.
     passive: the page reloads itself, so that it does not count as the person's activity (AC-11).
+    kiosk: a locked session is shown it at a kiosk, to read only; `request.kiosk` is then that kiosk, and what
+    the person stated before does not count (AC-11).
     changes: False for a POST that only looks something up, which must not hold the database's write lock.
     asks: makes the sent form again where its purpose or case does not do, in place of the refusal's page.
 
@@ -86,6 +91,7 @@ def page(
 
         guarded.action = action  # type: ignore[attr-defined]
         guarded.passive = passive  # type: ignore[attr-defined]
+        guarded.kiosk = kiosk  # type: ignore[attr-defined]
         return guarded
 
     return wrap
@@ -125,7 +131,7 @@ def _answer(
         )
     if person.password_once and request.path != reverse("people:password"):
         return HttpResponseRedirect(reverse("people:password"))
-    request.person = person
+    request.person, request.kiosk = person, getattr(request, "kiosk", None)
     request.access = _stated(request, action, kind)
     request.standing = Standing(person)
     try:
@@ -178,6 +184,8 @@ def _verified(request: Any) -> bool:
 
 
 def _stated(request: HttpRequest, action: str, kind: str) -> Access:
+    if getattr(request, "kiosk", None) is not None:
+        return Access(kind)
     form = request.POST
     if "purpose" not in form:
         return Access(kind, **stated.of(request, searches=action.startswith("reads."))._asdict())
@@ -191,6 +199,7 @@ def _stated(request: HttpRequest, action: str, kind: str) -> Access:
 
 def _record(request: Any, action: str, outcome: str, note: str = "") -> None:
     access: Access = request.access
+    at = {"kiosk": request.kiosk.pk} if request.kiosk is not None else {}
     access.record = chain.append(
         kind=access.kind,
         person=request.person,
@@ -199,7 +208,7 @@ def _record(request: Any, action: str, outcome: str, note: str = "") -> None:
         purpose=access.purpose,
         case=access.case,
         on_behalf_of=access.on_behalf_of,
-        elements={"path": request.path, "method": request.method, **access.elements},
+        elements={"path": request.path, "method": request.method, **at, **access.elements},
         result_count=access.result_count if outcome == "done" else None,
         ids=access.ids if outcome == "done" else (),
         outcome=outcome,

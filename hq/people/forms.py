@@ -7,7 +7,8 @@ from typing import Any
 
 from django import forms
 
-from hq.people.models import OFFICES, Appointment, Completion, Course, Grant, Person, Role
+from hq.people import kiosks
+from hq.people.models import OFFICES, Appointment, Completion, Course, Grant, Kiosk, Person, Role
 from hq.people.policy import COLUMNS, RIGHTS
 from hq.site import clock
 
@@ -102,6 +103,28 @@ class GrantForm(_DelegatedForm):
         model = Grant
         fields = ("code", "starts_on", "ends_on", "document", "note")
         widgets = {"starts_on": day(), "ends_on": day()}
+
+
+class KioskForm(_DelegatedForm):
+    """A screen to be exempt from the lock: where, as what, why it is secure, for a year at most."""
+
+    class Meta:
+        model = Kiosk
+        fields = ("place", "kind", "statement", "starts_on", "ends_on", "document")
+        widgets = {"starts_on": day(), "ends_on": day(), "statement": forms.Textarea(attrs={"rows": 3})}
+        help_texts = {"statement": "Who can be in the room, and how others are kept out of its sight."}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["ends_on"].required = True
+
+    def clean(self) -> dict[str, Any]:
+        """A year at most: then somebody looks again."""
+        data = super().clean()
+        starts, ends = data.get("starts_on"), data.get("ends_on")
+        if starts and ends and ends - starts > kiosks.LONGEST:
+            self.add_error("ends_on", "A kiosk is approved for a year at most.")
+        return data
 
 
 class ReasonForm(forms.Form):

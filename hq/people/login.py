@@ -143,7 +143,7 @@ def unlock(request: HttpRequest) -> HttpResponseBase:
 def lock(request: HttpRequest) -> HttpResponseBase:
     """Lock the own session at once."""
     if isinstance(request.user, Person):
-        request.session["locked"] = True
+        request.session["locked"] = sessions.BY_HAND
     return redirect("people:unlock")
 
 

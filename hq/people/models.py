@@ -282,6 +282,39 @@ class Grant(Delegated):
         return f"{self.person}: {self.get_code_display()}"
 
 
+class Kiosk(Delegated):
+    """A screen that shows the live board while its session is locked; `hq.people.kiosks` says more."""
+
+    class Kind(models.TextChoices):
+        DISPATCH = "dispatch", "dispatch, in a physically secure place"
+        VEHICLE = "vehicle", "criminal-justice vehicle"
+        RECEIVES = "receives", "only receives, in a physically secure place that is staffed"
+
+    kind = models.CharField("exempt as", max_length=16, choices=Kind.choices)
+    place = models.CharField(max_length=200)
+    statement = models.CharField("why only authorised people see it", max_length=500)
+    key_hash = models.CharField(max_length=64, blank=True)
+    placed_by = models.ForeignKey(Person, models.PROTECT, null=True, blank=True, related_name="+")
+    placed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["-proposed_at", "-id"]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                name="kiosk_has_place_statement_last_day",
+                condition=~Q(place="") & ~Q(statement="") & Q(ends_on__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="kiosk_not_approved_by_its_proposer",
+                condition=Q(approved_by__isnull=True)
+                | (Q(proposed_by__isnull=False) & ~Q(approved_by=F("proposed_by"))),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.place
+
+
 class Course(models.Model):
     """One version of a department-approved course (430.3(d), 430.6). A new version is a new row."""
 
@@ -341,5 +374,6 @@ protect(
 )
 protect(Appointment, allow=_ENDING)
 protect(Grant, allow=_ENDING)
+protect(Kiosk, allow=(*_ENDING, "key_hash", "placed_by", "placed_at"))
 protect(Course, allow=("retired_on",))
 protect(Completion)

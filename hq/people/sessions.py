@@ -1,7 +1,8 @@
 """How long a session lives: one a person, locked after 30 idle minutes, ended after an hour.
 
 430.3-0 (no shared accounts), CJIS AC-11, SC-10. A page that reloads itself (`page(passive=True)`) is no
-activity.
+activity. At a kiosk (`hq.people.kiosks`) a session that locked itself still shows the pages made for that
+(`page(kiosk=True)`), to read only; one that its person locked does not.
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ from django.urls import Resolver404, ResolverMatch, resolve, reverse
 from django.utils.http import urlencode
 
 from hq.log import chain
-from hq.people.models import Person
+from hq.people import kiosks
+from hq.people.models import Kiosk, Person
 from hq.site import clock
 
 LOCK = timedelta(minutes=30)
 END = timedelta(hours=1)
 ELSEWHERE = "the account was used to log in elsewhere"
+BY_HAND = "by hand"
+"""What a session's `locked` holds if its person locked it."""
 _WRITE_EVERY = timedelta(seconds=20)
 
 
@@ -41,10 +45,14 @@ class SessionRules:
         if person.session_key != request.session.session_key:
             return end(request, ELSEWHERE)
         idle = clock.now().timestamp() - float(request.session.get("seen", 0))
+        if idle >= LOCK.total_seconds() and not request.session.get("locked"):
+            request.session["locked"] = True
+        kiosk = _kiosk(request, match, idle)
+        if kiosk is not None:
+            request.kiosk = kiosk  # type: ignore[attr-defined]
+            return self.get_response(request)
         if idle >= END.total_seconds():
             return end(request, "an hour without use")
-        if idle >= LOCK.total_seconds():
-            request.session["locked"] = True
         if request.session.get("locked"):
             if match and match.view_name in ("people:unlock", "people:logout"):
                 return self.get_response(request)
@@ -72,6 +80,15 @@ def end(request: HttpRequest, why: str) -> HttpResponseBase:
         chain.append(kind="session", person=person, action="session.end", request=request, note=why)
     logout(request)
     return HttpResponseRedirect(f"{reverse('people:login')}?{urlencode({'ended': why})}")
+
+
+def _kiosk(request: HttpRequest, match: ResolverMatch | None, idle: float) -> Kiosk | None:
+    """The kiosk at which a locked session is shown this page all the same."""
+    if idle < LOCK.total_seconds() or idle >= kiosks.SHIFT.total_seconds() or request.method != "GET":
+        return None
+    if match is None or not getattr(match.func, "kiosk", False) or request.session.get("locked") == BY_HAND:
+        return None
+    return kiosks.of(request)
 
 
 def _note_use(request: HttpRequest, person: Person, idle: float) -> None:

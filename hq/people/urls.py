@@ -3,7 +3,7 @@
 from django.urls import URLPattern, URLResolver, path
 
 from hq.people import login
-from hq.people.views import accounts, own, roles, training
+from hq.people.views import accounts, kiosks, own, roles, training
 
 app_name = "people"
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -32,6 +32,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("appointments/<int:pk>/end/", roles.end_appointment, name="end_appointment"),
     path("grants/<int:pk>/approve/", roles.approve_grant, name="approve_grant"),
     path("grants/<int:pk>/end/", roles.end_grant, name="end_grant"),
+    path("kiosks/", kiosks.listing, name="kiosks"),
+    path("kiosks/propose/", kiosks.propose, name="propose_kiosk"),
+    path("kiosks/<int:pk>/approve/", kiosks.approve, name="approve_kiosk"),
+    path("kiosks/<int:pk>/place/", kiosks.place, name="place_kiosk"),
+    path("kiosks/<int:pk>/end/", kiosks.end, name="end_kiosk"),
     path("training/", training.matrix, name="training"),
     path("training/course/", training.add_course, name="add_course"),
     path("training/completion/", training.add_completion, name="add_completion"),

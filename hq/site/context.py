@@ -64,7 +64,7 @@ GROUPS: Final = (
             "public:policy",
         ),
     ),
-    ("Set-up", ("site:settings", "lists:rules", "mail:outbox", "api:tokens", "api:feeds")),
+    ("Set-up", ("site:settings", "lists:rules", "people:kiosks", "mail:outbox", "api:tokens", "api:feeds")),
     ("Your own", ("log:own", "mail:own", "api:own")),
 )
 """Headings of the menu with the addresses under them; lines without a heading are always in sight."""

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST
 from hq.people import accounts
 from hq.people.decorators import PageRequest, page
 from hq.people.forms import AccountForm, GrantForm, OfficeForm, ReasonForm, RoleForm
-from hq.people.models import Authenticator, Person
+from hq.people.models import OFFICES, Authenticator, Person
 from hq.people.policy import Refused, Standing, check, may
 from hq.site.models import Settings
 
@@ -84,7 +84,7 @@ def detail(request: PageRequest, pk: int) -> HttpResponseBase:
         "grants": [(g, may(me, "grants.approve", obj=g), may(me, "grants.end", obj=g))
                    for g in person.grants.select_related("approved_by", "proposed_by")],
         "gaps": Standing(person).training_gaps,
-        "may": may_do,
+        "may": may_do | {"new_start": may(me, _of_new_start(person), obj=person)},
         "locked": AxesProxyHandler.is_locked(request, {"username": person.username}),
         "authenticator": Authenticator.objects.filter(user=person, confirmed=True).exists(),
         "role_form": RoleForm(auto_id="role_%s") if may_do["propose_role"] else None,
@@ -144,15 +144,28 @@ def release(request: PageRequest, pk: int) -> HttpResponseBase:
 
 
 @require_POST
-@page("accounts.release", kind="account")
+@page("accounts.suspend", kind="account")
 def new_start(request: PageRequest, pk: int) -> HttpResponseBase:
     """A new first password and authenticator, for one who lost either."""
-    person = _account(request, pk, "accounts.release", STATES.ACTIVE)
+    action = _of_new_start(get_object_or_404(Person, pk=pk))
+    person = _account(request, pk, action, STATES.ACTIVE)
     Authenticator.objects.filter(user=person).delete()
     person.session_key = ""
     accounts.release(person)
-    request.access.note = "password and authenticator set back"
+    request.access.note = accounts.NEW_START
     return _once(request, person, accounts.once(person))
+
+
+def _of_new_start(person: Person) -> str:
+    """Who may give it: of an office's holder whoever approves accounts, if there is another (430.2-d).
+
+    What is handed out opens the account, and an administrator must not come to approve the own proposals.
+    """
+    others = Person.objects.filter(state=STATES.ACTIVE).exclude(pk=person.pk)
+    held = set(person.roles()) & OFFICES
+    if held and any(may(other, "accounts.approve", obj=person) for other in others):
+        return "accounts.approve"
+    return "accounts.release"
 
 
 def _account(request: PageRequest, pk: int, action: str, *states: str) -> Person:
