@@ -136,7 +136,7 @@ class Ocr:
                 sums[text] = sums.get(text, 0.0) + probability
         cuts = 1 + len(LOOKS)
         best = sorted(sums.items(), key=lambda item: -item[1])[: len(found)]
-        return [(text, total / cuts) for text, total in best], *self._named(logits / cuts)
+        return [(text, total / cuts) for text, total in best], *self._named(logits / np.float32(cuts))
 
     def _named(self, logits: NDArray[np.float32]) -> tuple[str, float]:
         if self._region is None:

@@ -80,9 +80,9 @@ def draw(since: datetime, until: datetime, areas: Sequence[str], size: int, seed
                 del open_areas[area]
             elif len(taken) < size:
                 taken[found] = area
-    rows = sorted((one, area) for one, area in taken.items() if isinstance(one, int))
+    own = sorted((one, area) for one, area in taken.items() if isinstance(one, int))
     units = sorted((one, area) for one, area in taken.items() if isinstance(one, UUID))
-    return Drawn(rows, units, {area: len(rows) for area, rows in ranked.items()})
+    return Drawn(own, units, {area: len(rows) for area, rows in ranked.items()})
 
 
 def rank(seed: str, record: int | UUID) -> str:

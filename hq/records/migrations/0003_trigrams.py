@@ -1,6 +1,8 @@
 """From fragments of texts to trigrams of reads, which lie in the order of time (see `models.Trigram`)."""
 
 import itertools
+from collections.abc import Iterator
+from typing import Any
 
 import django.db.models.deletion
 from django.db import migrations, models
@@ -13,7 +15,7 @@ _CHUNK = 2000
 class CreateClustered(migrations.CreateModel):
     """A table whose rows lie in the order of its primary key; PostgreSQL has the key's index for it."""
 
-    def database_forwards(self, app_label, schema_editor, from_state, to_state):
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         model = to_state.apps.get_model(app_label, self.name)
         if schema_editor.connection.vendor != "sqlite" or not self.allow_migrate_model(
             schema_editor.connection.alias, model
@@ -24,7 +26,7 @@ class CreateClustered(migrations.CreateModel):
         schema_editor.execute(f"{statement} WITHOUT ROWID", parameters or None)
 
 
-def fill(apps, schema_editor):
+def fill(apps: Any, schema_editor: Any) -> None:
     """Index what is here: every read's text and every correction's."""
     read = apps.get_model("records", "Read").objects
     reads = read.values_list("id", "at", "received_at", "key").iterator(_CHUNK)
@@ -44,7 +46,7 @@ def fill(apps, schema_editor):
         )
 
 
-def _chunks(rows):
+def _chunks(rows: Iterator[Any]) -> Iterator[list[Any]]:
     while chunk := list(itertools.islice(rows, _CHUNK)):
         yield chunk
 
