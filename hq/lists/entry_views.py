@@ -14,7 +14,7 @@ from hq.lists import manual, masking, partials, retro
 from hq.lists.errors import ListRefused
 from hq.lists.forms import EntryForm, ManualForm, PartialForm, WhyForm
 from hq.lists.models import ManualEntry, PartialPlate, RetroRun, Rules
-from hq.lists.views import check_match, may_match
+from hq.lists.views import check_match, check_unmasked, may_match
 from hq.people.decorators import PageRequest, page
 from hq.people.policy import Standing, check
 from hq.records.models import Read
@@ -57,13 +57,15 @@ def enter_manual(request: PageRequest) -> HttpResponseBase:
         except ListRefused as refused:
             return _refused(request, form, refused, "lists/manual_form.html")
         request.access.ids = [entry.pk]
-        if may_match(request):
+        if may_match(request) and not masking.lacking(masking.grants_of(request.person), entry.alarm_class):
             run = retro.run_manual(
                 entry, by=request.person, purpose=request.access.purpose, case=request.access.case
             )
             return redirect("lists:run", run.pk)
         messages.info(
-            request, "On the list. It was not matched backwards: that takes a wide search (430.5(b))."
+            request,
+            "On the list. It was not matched backwards: that takes a wide search (430.5(b)), and for a "
+            "restricted class the grant for it (430.3(e)).",
         )
         return redirect("lists:manual")
     return render(request, "lists/manual_form.html", {"form": form, "rules": Rules.current()})
@@ -74,6 +76,7 @@ def enter_manual(request: PageRequest) -> HttpResponseBase:
 def withdraw_manual(request: PageRequest, pk: int) -> HttpResponseBase:
     """Take a hot plate off the list."""
     entry = get_object_or_404(ManualEntry, pk=pk)
+    _check_entry(request, entry)
     manual.withdraw(entry, by=request.person, why=request.POST.get("why", ""))
     return redirect("lists:manual")
 
@@ -142,6 +145,7 @@ def match_again(request: PageRequest, kind: str, pk: int) -> HttpResponseBase:
     by, purpose, case = request.person, request.access.purpose, request.access.case
     if kind == "manual":
         hot_plate = get_object_or_404(ManualEntry, pk=pk)
+        _check_entry(request, hot_plate)
         run = retro.run_manual(hot_plate, by=by, purpose=purpose, case=case)
     else:
         partial = get_object_or_404(PartialPlate, pk=pk)
@@ -154,6 +158,10 @@ def run(request: PageRequest, pk: int) -> HttpResponseBase:
     """The stored reads that fit an entry: leads, each to be looked at before anybody acts."""
     check_match(request)
     held = get_object_or_404(RetroRun.objects.select_related("by", "manual", "partial", "version"), pk=pk)
+    if held.manual is not None:
+        _check_entry(request, held.manual)
+    if held.version is not None:
+        check_unmasked(masking.lacking_for_version(masking.grants_of(request.person), held.version))
     matches = list(held.matches.all()[:SHOWN])
     reads = (
         Read.objects.select_related("unit")
@@ -165,6 +173,11 @@ def run(request: PageRequest, pk: int) -> HttpResponseBase:
     request.access.ids = [one.read_id for one in matches if one.read_id in reads]
     request.access.result_count = len(rows)
     return render(request, "lists/run.html", {"run": held, "rows": rows, "limit": SHOWN})
+
+
+def _check_entry(request: PageRequest, entry: ManualEntry) -> None:
+    """Raise Refused for an entry that the list of hot plates masks for this person: its number is guessed."""
+    check_unmasked(masking.lacking(masking.grants_of(request.person), entry.alarm_class))
 
 
 def _stated(request: PageRequest) -> dict[str, object]:

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from typing import Final
 
 from hq.lists.classes import NEVER, restricted
-from hq.lists.models import HotListSource
+from hq.lists.models import HotListSource, HotListVersion
 from hq.people.models import Grant, Person
 from plates.words import AlarmClass
 
@@ -58,4 +58,11 @@ def lacking_for_hit(held: Collection[str], alarm_class: str, source: str) -> str
     answers = [lacking(held, alarm_class, data=one.data, whole=one.hot_list.restricted) for one in found] or [
         lacking(held, alarm_class)
     ]
+    return next(filter(None, answers), "")
+
+
+def lacking_for_version(held: Collection[str], version: HotListVersion) -> str:
+    """The grant that is missing to learn which stored reads a version's entries match, "" where none is."""
+    kinds = version.entries.values_list("alarm_class", "source__data", "source__hot_list__restricted")
+    answers = (lacking(held, name, data=data, whole=whole) for name, data, whole in kinds.distinct())
     return next(filter(None, answers), "")

@@ -20,6 +20,7 @@ from hq.lists.errors import ListRefused
 from hq.lists.forms import GroupForm, ListForm, MappingForm, RulesForm, SourceForm, UploadForm, WhyForm
 from hq.lists.models import HotList, HotListEntry, HotListSource, HotListVersion, ListGroup, Rules, Upload
 from hq.people.decorators import PageRequest, page
+from hq.people.models import Grant
 from hq.people.policy import RIGHTS, Refused, Standing, check, may
 from hq.site import clock
 from plates.words import CLASS_RULES
@@ -211,7 +212,9 @@ def version(request: PageRequest, pk: int) -> HttpResponseBase:
         "may_approve": held.state == "draft" and may(request.person, "lists.approve", obj=held),
         "may_withdraw": held.state in HotListVersion.IN_FORCE and may(request.person, "lists.approve"),
         "may_discard": held.state == "draft" and may(request.person, "lists.import"),
-        "may_match": held.state in HotListVersion.IN_FORCE and may_match(request),
+        "may_match": held.state in HotListVersion.IN_FORCE
+        and may_match(request)
+        and not masking.lacking_for_version(grants, held),
         "why": WhyForm(),
         "runs": held.runs.select_related("by"),
     }
@@ -253,6 +256,7 @@ def match(request: PageRequest, pk: int) -> HttpResponseBase:
     """Match what a version added against the reads of the last days."""
     held = get_object_or_404(HotListVersion, pk=pk, state__in=HotListVersion.IN_FORCE)
     check_match(request)
+    check_unmasked(masking.lacking_for_version(masking.grants_of(request.person), held))
     run = retro.run_version(held, by=request.person, purpose=request.access.purpose, case=request.access.case)
     return redirect("lists:run", run.pk)
 
@@ -313,6 +317,16 @@ def check_match(request: PageRequest) -> None:
         )
 
 
+def check_unmasked(lacking: str) -> None:
+    """Raise Refused where a grant is missing: what an entry matches tells its plate (430.3(e))."""
+    if lacking:
+        raise Refused(
+            "430.3(e)",
+            f"you hold no grant for {Grant.Code(lacking).label}",
+            "the Commander, on the ALPR administrator's proposal",
+        )
+
+
 def _upload(request: PageRequest, pk: uuid.UUID) -> Upload:
     held = get_object_or_404(Upload.objects.select_related("source__hot_list"), pk=pk)
     _check_data(request, held.source)
@@ -321,13 +335,7 @@ def _upload(request: PageRequest, pk: uuid.UUID) -> Upload:
 
 def _check_data(request: PageRequest, origin: HotListSource) -> None:
     """A file's lines are shown in its preview: the grant for its data is needed to import it (430.3(e))."""
-    lacking = masking.lacking_for_data(masking.grants_of(request.person), origin)
-    if lacking:
-        raise Refused(
-            "430.3(e)",
-            f"you hold no grant for {lacking.label}",
-            "the Commander, on the ALPR administrator's proposal",
-        )
+    check_unmasked(masking.lacking_for_data(masking.grants_of(request.person), origin) or "")
 
 
 def _rows(entries: QuerySet[HotListEntry], grants: frozenset[str]) -> list[Row]:
