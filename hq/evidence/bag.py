@@ -29,6 +29,7 @@ import minisign
 from django.template import Context, Engine
 
 from hq.evidence import sheets
+from hq.site.cells import text_cell
 
 Row = Mapping[str, object]
 
@@ -272,7 +273,7 @@ def _cell(value: object) -> str:
     if not isinstance(value, str):
         return json.dumps(value, ensure_ascii=False, sort_keys=True)
     # A spreadsheet would run such a cell as a formula; reads.json holds the text as it is.
-    return "'" + value if value[:1] in {"=", "+", "-", "@", "\t", "\r"} else value
+    return text_cell(value)
 
 
 def _manifest(sums: Mapping[str, str]) -> bytes:

@@ -22,6 +22,7 @@ from hq.releases import partners, requests
 from hq.releases.forms import DecisionForm, OverrideForm, PartnerForm, RegisterForm, ReviewForm
 from hq.releases.models import Override, Partner, ReleaseRequest
 from hq.site import clock, keys
+from hq.site.cells import text_cell
 
 State = ReleaseRequest.State
 
@@ -59,7 +60,7 @@ def register_csv(request: PageRequest) -> HttpResponseBase:
             row.fulfilled_by or "", row.fulfilled_at.isoformat() if row.fulfilled_at else "", row.reads,
             row.pictures, row.sha256,
         )  # fmt: skip
-        writer.writerow([_cell(str(cell)) for cell in cells])
+        writer.writerow([text_cell(str(cell)) for cell in cells])
     request.access.result_count = len(rows)
     return answer
 
@@ -312,8 +313,3 @@ def _note(request: PageRequest, row: ReleaseRequest) -> None:
     request.access.ids = [row.number]
     request.access.case = request.access.case or row.number or ""
     request.access.on_behalf_of = row.agency[:128]
-
-
-def _cell(text: str) -> str:
-    """A spreadsheet would run such a cell as a formula."""
-    return "'" + text if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text

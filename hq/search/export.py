@@ -14,6 +14,7 @@ from hq.log.chain import stamp
 from hq.people.decorators import Access
 from hq.people.models import Person
 from hq.records.models import Read
+from hq.site.cells import text_cell
 
 MOST: Final = 5_000
 """Reads of one file: more than this is an evidence package's or a release's business."""
@@ -22,7 +23,6 @@ COLUMNS: Final = (
     "read", "plate", "corrected_to", "confidence", "captured_at", "received_at", "clock", "unit", "region",
     "latitude", "longitude", "deployment", "unverified_hit", "exported_by", "access_record",
 )  # fmt: skip
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 class CsvResponse(SimpleTemplateResponse):
@@ -55,8 +55,7 @@ class CsvResponse(SimpleTemplateResponse):
 def cell(value: object) -> str:
     """A value as a cell that no spreadsheet takes for a formula."""
     text = "" if value is None else str(value)
-    number = isinstance(value, (int, float))
-    return f"'{text}" if text.startswith(_FORMULA) and not number else text
+    return text if isinstance(value, (int, float)) else text_cell(text)
 
 
 def _row(read: Read) -> tuple[Any, ...]:
