@@ -15,7 +15,7 @@ TRAIN := PYTHONPATH=.:models $(TRAIN_VENV)/bin/python
 JUNIT := build/junit
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow test-train lint format bench bench-hq policy street train evaluate docs clean
+.PHONY: help run test test-slow test-train lint format audit bench bench-hq policy street train evaluate docs clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ lint: $(VENV)/.ready ## ruff, mypy strict, the import rule, shellcheck, generate
 format: $(VENV)/.ready ## put the code into ruff's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+audit: $(VENV)/.ready ## do the installed packages fit together (known holes: docs/hq-running.md, Dependencies)
+	$(BIN)/python -m pip check
 
 bench: $(VENV)/.ready ## speed and memory, stage by stage, on this machine
 	$(BIN)/platewarden bench $(ARGS)
