@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import logging
 import logging.config
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +20,19 @@ from django.test import Client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hq.evidence import bag
 from hq.people.models import Person
 from hq.records.intake import Intake, Source
 from hq.records.messages import read_message
 from hq.records.models import Quarantined, Read, Unit
 from hq.records.pictures import Files
+from hq.releases import partners, requests
 from hq.releases.models import ReleaseRequest
+from hq.retention.scope import Scope
+from hq.search import export
+from hq.site import clock as hq_clock
 from mqtt import messages, topics
+from tests.hq import kept
 from tests.hq.ingest_site import UNIT, payload_of, received
 from tests.mqtt import samples
 
@@ -156,6 +165,32 @@ def test_a_message_is_one_line_of_the_log_whatever_is_in_it(text: str) -> None:
 
 # Files that go out
 
+FORMULAS = ["=1+1", "+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", " =1+1", "\u00a0=1", "＝1+1", "＠x"]
+
+
+@pytest.mark.clause("430.7-b")
+@pytest.mark.parametrize("formula", FORMULAS)
+def test_no_cell_of_any_csv_file_is_a_formula(
+    people: People, client_for: ClientFor, clock: Any, tmp_path: Path, settings: Any, formula: str
+) -> None:
+    """A search's export, the register of releases, and the tables of a package."""
+    settings.MEDIA_ROOT = tmp_path
+    row = kept.read("7ABC123", pictures=(), deployment=formula)
+    Read.objects.filter(pk=row.pk).update(text=formula)
+    _a_request(people, person_name=formula)
+    investigator = client_for(people("investigator"))
+    why = {"purpose": "criminal_investigation", "case": "26-1", "plate": "7ABC123"}
+    files = [
+        investigator.post("/search/csv/", why).content.decode(),
+        client_for(people("records_clerk")).get("/releases/register.csv").content.decode(),
+        bag._csv([{"text": formula}]).decode(),
+    ]
+    for text in files:
+        cells = [cell for line in csv.reader(io.StringIO(text, newline="")) for cell in line]
+        assert f"'{formula}" in cells
+        assert formula not in cells
+    assert export.cell(-34.1) == "-34.1"
+
 
 @pytest.mark.clause("430.5-0")
 @pytest.mark.parametrize(
@@ -198,3 +233,25 @@ def test_the_name_of_a_file_leads_nowhere_and_is_no_header(
     assert sent["X-Content-Type-Options"] == "nosniff"
     page = clerk.get(f"/releases/{row.pk}/").content
     assert b"<script>alert" not in page
+
+
+def _a_request(people: People, **fields: str) -> None:
+    admin, commander, clerk = people("administrator"), people("commander"), people("records_clerk")
+    partner = partners.propose(
+        admin, agency="Neighbour PD", kind="ca_law", valid_until=hq_clock.today() + timedelta(days=9)
+    )
+    partner = partners.approve(commander, partner.pk)
+    values: dict[str, Any] = {
+        "kind": "agency",
+        "agency": "Neighbour PD",
+        "partner": partner,
+        "person_name": "B. Ask",
+        "case": "N-1",
+        "purpose": "stolen_vehicle",
+        "purpose_text": "series",
+        "received_at": hq_clock.now(),
+        "document": ContentFile(b"%PDF- We ask", "letter.pdf"),
+        "scope": Scope(plate="7ABC123"),
+        "pictures": False,
+    }
+    requests.register(clerk, **values | fields)
