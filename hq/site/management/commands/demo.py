@@ -58,7 +58,7 @@ class Command(BaseCommand):
 
 def _hurry() -> None:
     """Nobody mourns a demo whose plug was pulled while it was built: SQLite does not wait for the disk."""
-    if connection.vendor == "sqlite":
+    if connection.vendor == "sqlite" and not connection.in_atomic_block:
         with connection.cursor() as cursor:
             cursor.execute("PRAGMA synchronous=OFF")
 
