@@ -361,7 +361,7 @@ class _Batch:
         if revision > newest:
             return "newest"
         if revision == newest:
-            if before.digest != digest:
+            if before.digest not in (digest, rows.earlier_digest_of(record)):
                 raise Conflict(f"record.revision: revision {revision} came before with another content")
             return "known"
         body = asdict(record)  # type: ignore[call-overload]
@@ -374,7 +374,7 @@ class _Batch:
                 kind=kind, record=key, revision=revision, received_at=at, digest=digest, body=body
             )
             return "older"
-        if older.digest != digest:
+        if older.digest not in (digest, rows.earlier_digest_of(record)):
             raise Conflict(f"record.revision: revision {revision} came before with another content")
         return "known"
 

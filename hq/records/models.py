@@ -68,6 +68,9 @@ class Read(models.Model):
     char_confidence = models.JSONField()
     candidates = models.JSONField(help_text="[[text, probability], ...], best first")
     region = models.CharField(max_length=10, blank=True)
+    region_confidence = models.FloatField(
+        default=0.0, db_default=0.0, help_text="0 where the region is not known"
+    )
     flags = models.JSONField()
     lat = models.FloatField(null=True)
     lon = models.FloatField(null=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,7 +17,7 @@ from django.db import DatabaseError, IntegrityError, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hq.records import ledger
+from hq.records import ledger, rows
 from hq.records.intake import LARGE, Intake, Source, Taken
 from hq.records.messages import Received, read_message
 from hq.records.models import (
@@ -191,6 +192,41 @@ def test_the_same_revision_with_another_content_goes_into_quarantine(intake: Int
 
 
 @pytest.mark.clause("430.2-c")
+@pytest.mark.clause("430.4-b")
+def test_a_read_kept_before_states_were_told_is_known_when_it_comes_again(
+    intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A unit that is older than the field sends again; HQ was upgraded in between."""
+    first = replace(samples.read(), region="", region_confidence=0.0)
+    second = replace(first, revision=2, plate="7TST124")
+
+    def before(record: object) -> str:
+        body = json.loads(messages.encode_record(record))
+        del body["region"], body["region_confidence"]
+        return hashlib.sha256(json.dumps(body, separators=(",", ":")).encode()).hexdigest()
+
+    with monkeypatch.context() as older:
+        older.setattr(rows, "digest_of", before)
+        take(intake, received(first, 1), received(second, 2))
+    assert take(intake, received(first, 1), received(second, 2)).known == 2
+    other = replace(second, region="CA", region_confidence=0.9)
+    assert take(intake, received(other, 3)).quarantined == 1
+    assert "revision 2 came before" in Quarantined.objects.get().reason
+
+
+@pytest.mark.clause("430.3(f)")
+def test_a_reads_state_is_kept_with_its_confidence_through_revisions(intake: Intake) -> None:
+    first = replace(samples.read(), region="", region_confidence=0.0)
+    second = replace(first, revision=2, region="NV", region_confidence=0.97)
+    take(intake, received(first, 1))
+    assert (Read.objects.get().region, Read.objects.get().region_confidence) == ("", 0.0)
+    take(intake, received(second, 2))
+    row = Read.objects.get()
+    assert (row.region, row.region_confidence) == ("NV", 0.97)
+    assert read_record(row, ()) == second
+    assert Revision.objects.get().body["region"] == ""
+
+
 def test_no_unit_touches_what_another_one_sent(intake: Intake) -> None:
     Unit.objects.create(unit_id="pole-8", state=Unit.State.ENROLLED)
     read, header, data = read_with_picture(1)
