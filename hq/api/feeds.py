@@ -166,6 +166,7 @@ def alpr_group(read: Read) -> dict[str, Any]:
     left, top, width, height = read.box
     corners = [(left, top), (left + width, top), (left + width, top + height), (left, top + height)]
     sure = round(read.confidence * 100, 4)
+    state_sure = round(read.region_confidence * 100, 4) if read.region else 0
     candidates = [
         {"plate": text, "confidence": round(share * 100, 4), "matches_template": 0}
         for text, share in read.candidates
@@ -176,7 +177,7 @@ def alpr_group(read: Read) -> dict[str, Any]:
         "matches_template": 0,
         "plate_index": 0,
         "region": _region(read.region),
-        "region_confidence": 0,
+        "region_confidence": state_sure,
         "processing_time_ms": 0,
         "requested_topn": len(candidates),
         "coordinates": [{"x": x, "y": y} for x, y in corners],
@@ -205,7 +206,7 @@ def alpr_group(read: Read) -> dict[str, Any]:
         "best_uuid": str(read.pk),
         "best_plate_number": read.text,
         "best_region": _region(read.region),
-        "best_region_confidence": 0,
+        "best_region_confidence": state_sure,
         "matches_template": 0,
         "best_image_width": read.frame_size[0],
         "best_image_height": read.frame_size[1],
@@ -218,6 +219,7 @@ def alpr_group(read: Read) -> dict[str, Any]:
 
 def alpr_alert(hit: Hit, read: Read) -> dict[str, Any]:
     """A hit as OpenALPR's alpr_alert, said to be unverified (430.3(f))."""
+    match = f"{hit.kind} match{' of another state' if hit.state_agrees is False else ''}"
     return {
         "data_type": "alpr_alert",
         "version": 1,
@@ -228,7 +230,7 @@ def alpr_alert(hit: Hit, read: Read) -> dict[str, Any]:
         "camera_name": read.camera,
         "camera_number": 0,
         "plate_number": read.text,
-        "description": f"UNVERIFIED: {hit.alarm_class}, {hit.kind} match, list {hit.list_version}",
+        "description": f"UNVERIFIED: {hit.alarm_class}, {match}, list {hit.list_version}",
         "list_type": "alert",
         "group": alpr_group(read),
     }

@@ -113,7 +113,8 @@ _READ: Final = _object(
         "id": _text("Id of the read.", format="uuid"),
         "plate": _text("As it was read."),
         "corrected_plate": _text("As a person corrected it, empty where nobody did; found under both."),
-        "region": _text("Where the plate is from, empty where not known."),
+        "region": _text("US state of the plate's design, two letters; empty where not known."),
+        "region_confidence": {"type": "number", "minimum": 0, "maximum": 1},
         "confidence": {"type": "number", "minimum": 0, "maximum": 1},
         "candidates": {
             "type": "array",
@@ -153,6 +154,12 @@ _HIT: Final = _object(
                     {
                         name: {"type": "string"}
                         for name in ("plate", "state", "alarm_class", "reason", "source", "list_version")
+                    }
+                    | {
+                        "state_agrees": {
+                            "type": ["boolean", "null"],
+                            "description": "Whether the read's state is the entry's; null where not known.",
+                        }
                     }
                 ),
             ]

@@ -124,6 +124,7 @@ def _read(row: Read) -> dict[str, Any]:
         "plate": row.text,
         "corrected_plate": corrections.right(row),
         "region": row.region,
+        "region_confidence": row.region_confidence,
         "confidence": row.confidence,
         "candidates": [{"plate": text, "share": share} for text, share in row.candidates],
         "captured_at": _time(row.captured_at),
@@ -145,6 +146,7 @@ def _hit(row: Hit, plate: str | None, held: frozenset[str]) -> dict[str, Any]:
         entry = {
             "plate": row.entry_plate,
             "state": row.entry_state,
+            "state_agrees": row.state_agrees,
             "alarm_class": row.alarm_class,
             "reason": row.reason,
             "source": row.source,

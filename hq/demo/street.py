@@ -70,6 +70,7 @@ class Street:
                 for kind, size, data in shots
             ),
             model_hashes=(_MODEL,), config_hash=_CONFIG, software=_SOFTWARE, demo=True,
+            region="CA", region_confidence=0.98,
         )  # fmt: skip
         self._send(unit, read, when)
         made = self._hit(unit, read, when, hit) if hit is not None else UUID(int=0)

@@ -274,6 +274,7 @@ def _hit(
         listed_at = wording.listed_at(one.hit)
         operator = {"operator": person.full_name, "answered_at": timezone.localtime(clock.now())}
         context |= {
+            "state_read": wording.state_read(one.hit, one.read),
             "listed": drawn.listed(one.hit.entry_plate, one.hit.entry_state),
             "listed_at": listed_at,
             "list_ago": wording.span((clock.now() - listed_at).total_seconds()) if listed_at else "",

@@ -15,7 +15,7 @@ from django.conf import settings
 from hq.hits.models import Clets
 from hq.hits.review import Review
 from hq.lists.classes import words
-from hq.records.models import Hit
+from hq.records.models import Hit, Read
 from plates.words import MatchKind
 
 MASKED: Final = "HIT, class hidden, call dispatch"
@@ -30,6 +30,35 @@ MATCH_SHORT: Final = {
     MatchKind.LOOKALIKE.value: "look-alike",
     MatchKind.PARTIAL.value: "partial",
 }
+
+
+STATES_DIFFER: Final = "another state"
+
+
+def match(hit: Hit) -> str:
+    """The kind of match in a sentence."""
+    said = MATCH.get(hit.kind, hit.kind)
+    return f"{said}, of {STATES_DIFFER} than was read" if hit.state_agrees is False else said
+
+
+def match_short(hit: Hit) -> str:
+    """The kind of match in a word, and that the states differ where the unit was sure of it."""
+    said = MATCH_SHORT.get(hit.kind, hit.kind)
+    return f"{said}, {STATES_DIFFER}" if hit.state_agrees is False else said
+
+
+def state_read(hit: Hit, read: Read | None) -> str:
+    """Which state the plate's design is of, how sure the unit is, and whether it is the entry's.
+
+    The unit compares only states of which it is sure (`plates.match.STATE_SURE`).
+    """
+    compared = {True: "the same", False: "another", None: ""}[hit.state_agrees]
+    if read is None or not read.region:
+        return compared or "not known"
+    said = f"{read.region}, {100 * read.region_confidence:.0f} % sure"
+    if not compared and hit.entry_state:
+        compared = "too little to compare"
+    return f"{said}, {compared}" if compared else said
 
 
 def listed_at(hit: Hit) -> datetime | None:

@@ -21,7 +21,8 @@ MOST: Final = 5_000
 
 COLUMNS: Final = (
     "read", "plate", "corrected_to", "confidence", "captured_at", "received_at", "clock", "unit", "region",
-    "latitude", "longitude", "deployment", "unverified_hit", "exported_by", "access_record",
+    "region_confidence", "latitude", "longitude", "deployment", "unverified_hit", "exported_by",
+    "access_record",
 )  # fmt: skip
 
 
@@ -69,6 +70,7 @@ def _row(read: Read) -> tuple[Any, ...]:
         read.clock.get("quality", ""),
         read.unit_id,
         read.region,
+        round(read.region_confidence, 4) if read.region else "",
         read.lat,
         read.lon,
         read.deployment,

@@ -77,7 +77,7 @@ def check_against_document(path: str, answer: Any) -> None:
 @pytest.mark.clause("CC-52a")
 @pytest.mark.clause("430.5(a)")
 def test_reads_are_answered_and_recorded_in_the_persons_name(get: Callable[..., Any]) -> None:
-    row = kept.read("7ABC123", lat=34.1, lon=-118.1, hit=True)
+    row = kept.read("7ABC123", lat=34.1, lon=-118.1, hit=True, region="NV", region_confidence=0.9)
     kept.read("8XYZ999")
     answer = get("reads?plate=7abc-12%3F")
     assert answer.status_code == 200
@@ -85,6 +85,7 @@ def test_reads_are_answered_and_recorded_in_the_persons_name(get: Callable[..., 
     body, record = answer.json(), last()
     assert [read["id"] for read in body["reads"]] == [str(row.pk)]
     assert body["reads"][0]["unverified_hit"] is True
+    assert (body["reads"][0]["region"], body["reads"][0]["region_confidence"]) == ("NV", 0.9)
     assert body["access_record"] == record.sequence
     assert (record.action, record.purpose, record.case) == (
         "reads.search",
@@ -112,6 +113,7 @@ def test_hits_are_unverified_and_masked_without_the_grant(get: Callable[..., Any
     shown = {hit["id"]: hit for hit in answer.json()["hits"]}
     assert {hit["status"] for hit in shown.values()} == {"UNVERIFIED"}
     assert shown[str(open_hit.pk)]["entry"]["alarm_class"] == "stolen_vehicle"
+    assert shown[str(open_hit.pk)]["entry"]["state_agrees"] is True
     assert shown[str(restricted.pk)]["masked"] is True
     assert shown[str(restricted.pk)]["entry"] is None
     assert b"sex" not in answer.content

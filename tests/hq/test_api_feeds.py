@@ -115,7 +115,7 @@ def test_read_is_sent_once_and_recorded_before(
     old = kept.read("8OLD999", days=0.1)
     feed = feed_to(recipient.url)
     clock.advance(minutes=5)
-    row = kept.read("7ABC123", lat=34.1, lon=-118.1, region="CA")
+    row = kept.read("7ABC123", lat=34.1, lon=-118.1, region="CA", region_confidence=0.96)
     assert "1 sent" in rounds(capsys)
     assert rounds(capsys) == ""
     (got,) = recipient.got
@@ -123,6 +123,7 @@ def test_read_is_sent_once_and_recorded_before(
     assert got["best_uuid"] == str(row.pk)
     assert got["best_plate"]["coordinates"][2] == {"x": 4, "y": 6}
     assert (got["best_region"], got["gps_latitude"]) == ("us-ca", 34.1)
+    assert (got["best_region_confidence"], got["best_plate"]["region_confidence"]) == (96.0, 96.0)
     assert not [name for name in json.dumps(got) if name == "jpeg"]
     assert "jpeg" not in json.dumps(got)
     record = AccessRecord.objects.get(kind="feed")
@@ -139,14 +140,16 @@ def test_hit_is_sent_as_unverified_and_a_restricted_one_not_at_all(
 ) -> None:
     feed_to(recipient.url, "hits")
     clock.advance(minutes=5)
-    kept.read("7ABC123", hit=True)
+    hit = kept.a_hit(kept.read("7ABC123"))
+    type(hit).objects.filter(pk=hit.pk).update(state_agrees=False)
     restricted = kept.a_hit(kept.read("8XYZ999"))
     type(restricted).objects.filter(pk=restricted.pk).update(alarm_class="sex_offender")
     for _ in range(3):
         rounds(capsys)
     (got,) = recipient.got
     assert (got["data_type"], got["plate_number"]) == ("alpr_alert", "7ABC123")
-    assert got["description"].startswith("UNVERIFIED")
+    assert got["description"].startswith("UNVERIFIED: stolen_vehicle, exact match of another state, list")
+    assert got["group"]["best_region_confidence"] == 0
     assert FeedMessage.objects.get(record=restricted.pk).state == "given_up"
 
 

@@ -90,6 +90,30 @@ def test_board_tells_each_hit_with_what_is_not_known(at_board: Client) -> None:
 
 
 @pytest.mark.clause("430.3(f)")
+@pytest.mark.parametrize(
+    ("region", "sure", "agrees", "said"),
+    [
+        ("", 0.0, None, "State read: not known."),
+        ("CA", 0.98, True, "State read: CA, 98 % sure, the same."),
+        ("NV", 0.98, False, "State read: NV, 98 % sure, another."),
+        ("NV", 0.9, None, "State read: NV, 90 % sure, too little to compare."),
+    ],
+)
+def test_state_that_was_read_stands_beside_the_listed_one(
+    at_board: Client, region: str, sure: float, agrees: bool | None, said: str
+) -> None:
+    """Step 1 compares plate and state; a state that differs is said on the board and hides no hit."""
+    hit = a_hit(state_agrees=agrees)
+    type(hit.read).objects.filter(pk=hit.read_id).update(region=region, region_confidence=sure)
+    page = shown(at_board, url(hit))
+    assert said in page
+    assert "State listed: CA." in page
+    assert ("The states differ." in page) is (agrees is False)
+    match = "exact, another state" if agrees is False else "exact"
+    assert f'<span class="match">{match}</span>' in shown(at_board, BOARD)
+
+
+@pytest.mark.clause("430.3(f)")
 def test_no_page_says_stolen_without_unverified_and_the_lists_time(at_board: Client, officer: Person) -> None:
     hit = a_hit(reason="STOLEN VEH")
     review.acknowledge(hit, officer)

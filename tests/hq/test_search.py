@@ -590,6 +590,19 @@ def test_timeline_is_logged_as_the_search_that_it_is(investigator: Client) -> No
     assert last().result_count == 3
 
 
+@pytest.mark.clause("430.3(f)")
+def test_state_of_a_read_is_shown_found_and_exported(investigator: Client) -> None:
+    row = kept.read("7ABC123", region="NV", region_confidence=0.97)
+    kept.read("7ABC124")
+    page = investigator.post("/search/results/", WHY | {"plate": "7ABC12?"}).content.decode()
+    assert '<span class="plate">7ABC123</span> NV' in page
+    assert "NV, 97 % sure" in investigator.get(f"/search/reads/{row.pk}/").content.decode()
+    answer = investigator.post("/search/csv/", WHY | {"plate": "7ABC12?"})
+    lines = {line["plate"]: line for line in csv.DictReader(io.StringIO(answer.content.decode()))}
+    assert (lines["7ABC123"]["region"], lines["7ABC123"]["region_confidence"]) == ("NV", "0.97")
+    assert (lines["7ABC124"]["region"], lines["7ABC124"]["region_confidence"]) == ("", "")
+
+
 @pytest.mark.clause("430.7-b")
 def test_export_names_its_record_and_opens_as_no_formula(investigator: Client) -> None:
     kept.read("7ABC123", deployment='=cmd|"/c calc"!A1')
