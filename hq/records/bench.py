@@ -1,353 +1,227 @@
-"""How fast HQ takes reads in and finds them: `make bench-hq`, or `python -m hq.records.bench`.
+"""How fast HQ takes reads in, finds them and shows hits: `make bench-hq`, or `python -m hq.records.bench`.
 
-Measures on the database and disk of PLATEWARDEN_HQ_DATA or DATABASE_URL, in a database of its own that is
-made for the purpose and removed afterwards:
+Measures on SQLite and, where PostgreSQL's programs are installed, on a PostgreSQL server of its own:
 
-- intake: reads with a plate picture each, committed in batches, without a broker and through mosquitto;
-- search: exact, look-alike, partial with three adjacent known characters, and a pattern of fewer within seven
-  days, each the median over plates that are there, at each number of reads.
+- intake: reads with a plate picture each, by MQTT through one subscriber, on PostgreSQL through two;
+- search: exact, look-alike and partial, at each number of reads, and how that grows;
+- board: open hit boards, how soon a hit is on all of them and what they cost.
 
-The plates are drawn at random in California's form; one car in five has been read before. What it prints is
-what it measured here and now, and how each figure grows.
+Each part is a program of its own (`bench_intake`, `bench_fill` and `bench_search`, `bench_board`) on a
+database of its own. All of it lies in a folder that is removed afterwards, or is kept for the next time.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
+import json
 import os
-import random
+import platform
+import pwd
 import shutil
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import django
-from django.conf import settings
-from django.db import connection, connections, transaction
-
-from mqtt import messages, topics
-from mqtt.client import Link
-from mqtt.fields import time_text
-from mqtt.records import ClockState, Envelope, PictureHeader, PictureKind, PictureRef, Read, TextCandidate
-from mqtt.settings import MqttSettings
-
 SIZES: Final = (100_000, 1_000_000)
-READS: Final = 3000
-PICTURE_BYTES: Final = 12_000
-ASKED: Final = 25
-UNIT: Final = "bench"
+READS: Final = 6000
+WATCHERS: Final = 50
+ENGINES: Final = ("sqlite", "postgresql")
 
-_CHUNK: Final = 20_000
-_DAYS: Final = 365
-_BATCH: Final = 200
-_MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
+_SETTINGS: Final = (
+    "listen_addresses=127.0.0.1",
+    "unix_socket_directories=",
+    "shared_buffers=2GB",
+    "max_wal_size=8GB",
+)
+"""What differs from PostgreSQL's defaults; fsync and synchronous_commit are on."""
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Measure and print; the exit code is 0."""
+    """Measure and print; the exit code is 0, 1 if a part failed."""
     parser = argparse.ArgumentParser(prog="bench-hq", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--engines", nargs="*", choices=ENGINES, default=ENGINES)
     parser.add_argument("--rows", type=int, nargs="*", default=SIZES, help="numbers of reads to search among")
-    parser.add_argument("--reads", type=int, default=READS, help="reads of the intake's measurement")
+    parser.add_argument("--reads", type=int, default=READS, help="reads of the intake's measurement, 0: none")
+    parser.add_argument("--watchers", type=int, default=WATCHERS, help="open hit boards, 0: none")
+    parser.add_argument("--folder", type=Path, help="keep the databases here, and use those that are there")
     args = parser.parse_args(words)
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hq.settings")
-    with _own_database() as where:
-        print(f"{connection.vendor}, {where}, Python {sys.version.split()[0]}")
-        if args.reads:
-            _measure_intake(args.reads)
-        if args.rows:
-            _measure_search(sorted(args.rows))
-    return 0
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {platform.platform()}")
+    failed = False
+    with _folder(args.folder) as folder:
+        for engine in args.engines:
+            with _engine(engine, folder) as site:
+                if site is None:
+                    print(f"\n{engine}: not measured, its programs are not installed")
+                    continue
+                print(f"\n{engine} {site.version}")
+                try:
+                    _all(site, args)
+                except subprocess.CalledProcessError as error:
+                    print(f"  {Path(error.cmd[2]).suffix[1:]} failed, exit {error.returncode}")
+                    failed = True
+    return int(failed)
 
 
-@contextmanager
-def _own_database() -> Iterator[str]:
-    """A migrated database and a folder of pictures for the measurement alone."""
-    with tempfile.TemporaryDirectory(prefix="bench-", dir=_data_folder()) as folder:
-        settings.MEDIA_ROOT = Path(folder) / "pictures"
-        held = settings.DATABASES["default"]
-        if held["ENGINE"].endswith("sqlite3"):
-            held["NAME"] = str(Path(folder) / "hq.sqlite3")
-            django.setup()
-            _migrate()
-            yield held["NAME"]
-            connections.close_all()
-            return
-        django.setup()
-        name = connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
-        try:
-            yield name
-        finally:
-            connection.creation.destroy_test_db(name, verbosity=0)
+@dataclass(frozen=True)
+class _Site:
+    """An engine: where its databases are, and its server's process id (0: none)."""
+
+    engine: str
+    version: str
+    folder: Path
+    address: str = ""
+    server: int = 0
+
+    def run(self, database: str, module: str, *words: object) -> Any:
+        """Run one part on a database; what it printed last, as JSON. Raises CalledProcessError."""
+        data = self.folder / f"{self.engine}-{database}"
+        data.mkdir(exist_ok=True)
+        environ = {key: text for key, text in os.environ.items() if not key.startswith("PLATEWARDEN")}
+        environ |= {"DJANGO_SETTINGS_MODULE": "hq.settings", "PLATEWARDEN_HQ_DATA": str(data)}
+        environ["PLATEWARDEN_HQ_SECRET_KEY"] = "for measurements only, of no use anywhere else " * 2
+        environ.pop("DATABASE_URL", None)
+        if self.address:
+            self._create(database)
+            environ["DATABASE_URL"] = f"{self.address}/{database}"
+        command = [sys.executable, "-m", f"hq.records.{module}", *map(str, words)]
+        done = subprocess.run(command, env=environ, stdout=subprocess.PIPE, text=True, check=True)
+        return json.loads(done.stdout.splitlines()[-1]) if done.stdout.startswith("{") else done.stdout
+
+    def _create(self, database: str) -> None:
+        import psycopg
+        from psycopg import sql
+
+        with psycopg.connect(f"{self.address}/postgres", autocommit=True) as link:
+            there = link.execute("SELECT 1 FROM pg_database WHERE datname = %s", (database,)).fetchone()
+            if not there:
+                link.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
 
 
-def _data_folder() -> Path:
-    folder = Path(settings.DATA)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+def _all(site: _Site, args: argparse.Namespace) -> None:
+    if args.reads:
+        _intake(site, args.reads)
+    if args.rows:
+        _search(site, sorted(args.rows))
+    if args.watchers:
+        _board(site, args.watchers)
 
 
-def _migrate() -> None:
-    from django.core.management import call_command
-
-    call_command("migrate", verbosity=0)
-
-
-# Intake
-
-
-def _measure_intake(count: int) -> None:
-    from hq.records.models import Unit
-
-    Unit.objects.create(unit_id=UNIT, state=Unit.State.ENROLLED)
-    print(f"\nintake of {count} reads with a plate picture of {PICTURE_BYTES // 1000} kB each")
-    made = list(_payloads(count, random.Random(1)))
-    seconds, processor = _timed(lambda: _take_directly(made))
-    print(f"  batches of {_BATCH} messages: {_rate(count, seconds, processor)}")
-    if _MOSQUITTO is None:
-        print("  through a broker: mosquitto is not installed")
-        return
-    made = list(_payloads(count, random.Random(2)))
-    with tempfile.TemporaryDirectory() as folder, _broker(Path(folder)) as port:
-        seconds, processor = _through_broker(port, made)
-    print(f"  through mosquitto:       {_rate(count, seconds, processor)}")
+def _intake(site: _Site, reads: int) -> None:
+    print(f"  intake of {reads:,} reads with a plate picture, by MQTT")
+    for subscribers in (1, 2) if site.server else (1,):
+        found = site.run("intake", "bench_intake", reads, subscribers, site.server)
+        spent = ", ".join(f"{name} {found[name]:.2f}" for name in ("subscribers", "database", "broker"))
+        print(f"    {subscribers} subscribers: {found['rate']:6.0f} reads/s; processor ms a read: {spent}")
 
 
-def _rate(count: int, seconds: float, processor: float) -> str:
-    share = 100 * processor / seconds
-    return (
-        f"{count / seconds:6.0f} reads/s with {share:.0f} % of one processor,"
-        f" {count / processor:6.0f} reads per second of processor"
+def _search(site: _Site, sizes: Sequence[int]) -> None:
+    print("  search, ms: median / 95 % (median's growth since the size before)")
+    before: dict[str, tuple[float, float]] = {}
+    for size in sizes:
+        print(f"    {size:,} reads", end="", flush=True)
+        made = site.run(f"reads-{size}", "bench_fill", size)
+        print(f", {made.rstrip()}" if made else "")
+        found = site.run(f"reads-{size}", "bench_search")
+        for name, (median, most) in found.items():
+            growth = f"  (x {median / before[name][0]:.1f})" if before else ""
+            print(f"      {name:<22} {median:8.1f} / {most:8.1f}{growth}")
+        before = found
+
+
+def _board(site: _Site, watchers: int) -> None:
+    found = site.run("board", "bench_board", watchers)
+    print(
+        f"  hit board, {watchers} watchers\n"
+        f"    a hit from its publish to the first screen {found['first']:.2f} s,"
+        f" to the last {found['all']:.2f} s (medians; longest {found['all_most']:.2f} s)\n"
+        f"    the server's processor: {found['processor_a_hit']:.2f} s a hit,"
+        f" {1000 * found['processor_a_page']:.0f} ms a page of rows; {found['pages_s']:.0f} pages/s at most"
     )
 
 
-def _timed(work: Callable[[], object]) -> tuple[float, float]:
-    start, before = time.perf_counter(), time.process_time()
-    work()
-    return time.perf_counter() - start, time.process_time() - before
-
-
-def _payloads(count: int, chance: random.Random) -> Iterator[tuple[str, bytes]]:
-    """Topic and payload of so many reads and their pictures."""
-    store_id, sequence = uuid.UUID(int=chance.getrandbits(128)).hex, 0
-    for _ in range(count):
-        read, header, data = _passage(chance)
-        for record, name, extra in ((read, "read", b""), (header, "picture", data)):
-            sequence += 1
-            envelope = Envelope(unit=UNIT, store_id=store_id, sequence=sequence)
-            yield topics.up(UNIT, name), messages.encode(record, envelope, extra)
-
-
-def _passage(chance: random.Random) -> tuple[Read, PictureHeader, bytes]:
-    plate, read_id = _plate(chance), str(uuid.UUID(int=chance.getrandbits(128)))
-    data = chance.randbytes(PICTURE_BYTES)
-    digest, model = hashlib.sha256(data).hexdigest(), "0" * 64
-    ref = PictureRef(kind=PictureKind.PLATE, sha256=digest, size=len(data), width=240, height=80)
-    read = Read(
-        read_id=read_id, revision=1, captured_at=time_text(datetime.now(UTC)),
-        clock=ClockState(quality="ntp", boot_id="0" * 32, boottime=1.0), camera="lane 1", deployment="",
-        position=None, plate=plate, confidence=0.97, char_confidence=tuple(0.99 for _ in plate),
-        candidates=(TextCandidate(text=plate, probability=0.97),), flags=(), box=(1.0, 2.0, 90.0, 30.0),
-        frame_size=(1280, 720), detection_score=0.9, looks=5, agreeing=4, parked=False, pictures=(ref,),
-        model_hashes=(model, model), config_hash=model, software="bench", demo=True,
-    )  # fmt: skip
-    return read, PictureHeader(read_id=read_id, kind=ref.kind, sha256=digest, size=len(data)), data
-
-
-def _plate(chance: random.Random) -> str:
-    letters = "ABCDEFGHJKLMNPRSTUVWXYZ"
-    return f"{chance.randint(4, 9)}{''.join(chance.choices(letters, k=3))}{chance.randint(0, 999):03d}"
-
-
-def _take_directly(made: Sequence[tuple[str, bytes]]) -> None:
-    from hq.records.intake import Intake, Source
-    from hq.records.messages import read_message
-
-    with closing(Intake()) as intake:
-        for start in range(0, len(made), _BATCH):
-            batch = [read_message(topic, payload) for topic, payload in made[start : start + _BATCH]]
-            intake.take(batch, Source("mqtt", "bench"))
+@contextmanager
+def _folder(kept: Path | None) -> Iterator[Path]:
+    if kept is not None:
+        kept.mkdir(parents=True, exist_ok=True)
+        yield kept.resolve()
+        return
+    with tempfile.TemporaryDirectory(prefix="bench-hq-") as made:
+        # PostgreSQL's own account must reach the folder below it.
+        Path(made).chmod(0o711)
+        yield Path(made)
 
 
 @contextmanager
-def _broker(folder: Path) -> Iterator[int]:
+def _engine(engine: str, folder: Path) -> Iterator[_Site | None]:
+    if engine == "sqlite":
+        import sqlite3
+
+        yield _Site(engine, sqlite3.sqlite_version, folder)
+        return
+    programs = _postgresql()
+    if programs is None:
+        yield None
+        return
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
-    lines = [f"listener {port} 127.0.0.1", "allow_anonymous true", "max_inflight_messages 1000", "user root"]
-    (folder / "conf").write_text("\n".join([*lines, "max_queued_messages 100000"]) + "\n")
-    assert _MOSQUITTO is not None
-    process = subprocess.Popen([_MOSQUITTO, "-c", str(folder / "conf")], stderr=subprocess.DEVNULL)
+    data = folder / "postgresql"
+    account: dict[str, Any] = _account()
+    if not data.exists():
+        data.mkdir(mode=0o700)
+        if account:
+            shutil.chown(data, account["user"])
+        words = ["-D", str(data), "-A", "trust", "-U", "postgres", "--no-locale", "-E", "UTF8"]
+        subprocess.run([programs / "initdb", *words], check=True, stdout=subprocess.DEVNULL, **account)
+    given = [word for setting in (*_SETTINGS, f"port={port}") for word in ("-c", setting)]
+    with (folder / "postgresql.log").open("w") as log:
+        server = subprocess.Popen(
+            [programs / "postgres", "-D", str(data), *given], stdout=log, stderr=log, **account
+        )
     try:
-        yield port
+        _await(port)
+        version = subprocess.check_output([programs / "postgres", "--version"], text=True).split()[2]
+        yield _Site(engine, version, folder, f"postgresql://postgres@127.0.0.1:{port}", server.pid)
     finally:
-        process.terminate()
-        process.wait(10)
+        server.terminate()
+        server.wait(60)
 
 
-def _through_broker(port: int, made: Sequence[tuple[str, bytes]]) -> tuple[float, float]:
-    """Seconds from the first publish to the last commit, and the subscriber's processor seconds.
-
-    A process of its own publishes, as fast as the broker takes it.
-    """
-    from hq.records.intake import Intake
-    from hq.records.models import Series
-    from hq.records.subscriber import Subscriber
-
-    stop, ready = threading.Event(), threading.Event()
-    store_id = messages.decode("read", made[0][1]).envelope.store_id  # type: ignore[union-attr]
-    with closing(Intake()) as intake:
-        subscriber = Subscriber(MqttSettings(port=port, backoff_min_s=0.1), intake, "bench")
-
-        def run() -> None:
-            ready.set()
-            subscriber.run(stop)
-            connections.close_all()
-
-        thread = threading.Thread(target=run)
-        thread.start()
-        ready.wait()
-        time.sleep(1.0)
-        start, before = time.perf_counter(), time.process_time()
-        publisher = _publisher(port, made)
-        while not Series.objects.filter(store_id=store_id, contiguous=len(made)).exists():
-            time.sleep(0.05)
-        seconds, processor = time.perf_counter() - start, time.process_time() - before
-        stop.set()
-        subscriber.wake()
-        thread.join()
-        publisher.wait()
-    return seconds, processor
+def _postgresql() -> Path | None:
+    """The folder of PostgreSQL's programs; Debian keeps them out of the path."""
+    found = [Path(where).resolve().parent] if (where := shutil.which("initdb")) else []
+    found += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    return next((one for one in found if (one / "initdb").exists() and (one / "postgres").exists()), None)
 
 
-def _publisher(port: int, made: Sequence[tuple[str, bytes]]) -> subprocess.Popen[bytes]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", f"from hq.records.bench import publish; publish({port})"],
-        stdin=subprocess.PIPE,
-    )
-    assert process.stdin is not None
-    for topic, payload in made:
-        name = topic.encode()
-        process.stdin.write(len(name).to_bytes(4, "big") + len(payload).to_bytes(4, "big") + name + payload)
-    process.stdin.close()
-    return process
+def _account() -> dict[str, Any]:
+    """PostgreSQL refuses to run as root."""
+    if os.geteuid() != 0:
+        return {}
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    return {"user": "postgres" if "postgres" in names else "nobody", "cwd": "/"}
 
 
-def publish(port: int) -> None:
-    """Publish what standard input holds (for `_publisher`)."""
-    link = Link(MqttSettings(port=port, inflight=100), "bench-unit")
-    while not link.connected:
-        link.step(0.1)
-    stream = sys.stdin.buffer
-    while sizes := stream.read(8):
-        name = stream.read(int.from_bytes(sizes[:4], "big")).decode()
-        link.publish(name, stream.read(int.from_bytes(sizes[4:], "big")))
-        link.step(0.0)
-    end = time.monotonic() + 5
-    while time.monotonic() < end:
-        link.step(0.1)
-    with suppress(OSError):
-        link.close()
+def _await(port: int) -> None:
+    import psycopg
 
-
-# Search
-
-
-def _measure_search(sizes: Sequence[int]) -> None:
-    from hq.records.models import Read as Row
-    from hq.records.models import Unit
-
-    Unit.objects.get_or_create(unit_id=UNIT, defaults={"state": Unit.State.ENROLLED})
-    chance = random.Random(3)
-    print(f"\nsearch, median of {ASKED} in ms, the newest 100 (growth since the size before)")
-    before: dict[str, float] = {}
-    for size in sizes:
-        _fill(size - Row.objects.count(), chance)
-        medians = {name: _median(ask) for name, ask in _questions(chance).items()}
-        print(f"  {size:>11,} reads: " + ", ".join(_told(name, medians, before) for name in medians))
-        before = medians
-
-
-def _told(name: str, medians: dict[str, float], before: dict[str, float]) -> str:
-    growth = f" (x {medians[name] / before[name]:.1f})" if before.get(name) else ""
-    return f"{name} {medians[name]:.1f}{growth}"
-
-
-def _median(asks: Sequence[Callable[[], object]]) -> float:
-    return statistics.median(_timed(ask)[0] * 1000 for ask in asks)
-
-
-def _questions(chance: random.Random) -> dict[str, list[Callable[[], object]]]:
-    """What a page of results asks: the newest 100, and how many there are in all."""
-    from hq.records.models import Read as Row
-    from hq.search import finding
-    from hq.search.asked import Asked
-
-    plates: list[str] = []
-    while len(plates) < ASKED:
-        drawn = Row.objects.filter(id__gte=uuid.UUID(int=chance.getrandbits(128))).order_by("id")
-        plates += drawn.values_list("key", flat=True)[:1]
-    now = datetime.now(UTC)
-    week = {"since": now - timedelta(days=7), "until": now}
-
-    def ask(plate: str, **bounds: Any) -> Callable[[], object]:
-        asked = Asked(plate=plate, **bounds)
-        asked.check()
-        return lambda: finding.page(asked, finding.Reach(), 0, 100, now)
-
-    return {
-        "exact": [ask(plate) for plate in plates],
-        "look-alike": [ask(plate, lookalikes=True) for plate in plates],
-        "three letters": [ask(f"?{plate[1:4]}*") for plate in plates],
-        "three digits": [ask(f"*{plate[4:]}") for plate in plates],
-        "two apart in 7 days": [ask(f"*{plate[2]}?{plate[4]}*", **week) for plate in plates],
-    }
-
-
-def _fill(count: int, chance: random.Random) -> None:
-    """Put so many reads into the table, spread over a year, without files."""
-    seen: list[str] = []
-    now = datetime.now(UTC)
-    while count > 0:
-        chunk = min(count, _CHUNK)
-        _insert(chunk, chance, seen, now)
-        count -= chunk
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
-
-
-def _insert(count: int, chance: random.Random, seen: list[str], now: datetime) -> None:
-    from hq.records import keys, rows, trigrams
-    from hq.records.models import Read as Row
-
-    model, _, _ = _passage(chance)
-    envelope = Envelope(unit=UNIT, store_id="0" * 32, sequence=1)
-    reads = []
-    for _ in range(count):
-        row = rows.read_row(model, envelope, "alpr", now)
-        row.id = uuid.UUID(int=chance.getrandbits(128))
-        if not seen or chance.random() < 0.8:
-            row.text = _plate(chance)
-            if len(seen) < 1_000_000:
-                seen.append(row.text)
+    end = time.monotonic() + 60
+    while True:
+        try:
+            psycopg.connect(f"postgresql://postgres@127.0.0.1:{port}/postgres").close()
+        except psycopg.OperationalError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.2)
         else:
-            row.text = chance.choice(seen)
-        row.key, row.lookalike = row.text, keys.lookalike_key(row.text)
-        row.at = row.captured_at = now - timedelta(seconds=chance.uniform(0, _DAYS * 86400))
-        reads.append(row)
-    with transaction.atomic():
-        Row.objects.bulk_create(reads, batch_size=500)
-        trigrams.add(reads)
+            return
 
 
 if __name__ == "__main__":
