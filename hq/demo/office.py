@@ -245,7 +245,7 @@ def _post_policy() -> None:
 
 
 def delegating(made: Agency) -> None:
-    """Accounts, roles, grants, settings, tokens and feeds that wait for the Commander; courses; mail."""
+    """Accounts, roles, grants, a kiosk, settings, tokens, feeds that wait for the Commander; courses; mail."""
     admin, commander, trainer = made.who("administrator", "commander", "training")
     detective, second = made.who("investigator", "detective2")
     post(
@@ -257,6 +257,11 @@ def delegating(made: Agency) -> None:
     post(admin, "people:propose_role", person.pk, role="officer", **memo)
     post(admin, "people:propose_grant", second.pk, code=Grant.Code.CLETS, **memo)
     post(admin, "people:propose_grant", detective.pk, code=Grant.Code.WIDE_SEARCH, **memo)
+    post(
+        admin, "people:propose_kiosk", place="Dispatch, console 2 (demo)", kind="dispatch",
+        statement="Behind the card door; its window is frosted (demo).", starts_on=made.today,
+        ends_on=made.today + timedelta(days=180), document="Memo 26-89 (demo)",
+    )  # fmt: skip
     wider = Grant.objects.get(person=detective, code=Grant.Code.WIDE_SEARCH)
     post(commander, "people:approve_grant", wider.pk)
     post(
