@@ -245,7 +245,7 @@ def _post_policy() -> None:
 
 
 def delegating(made: Agency) -> None:
-    """Accounts, roles, grants, a kiosk, settings, tokens, feeds that wait for the Commander; courses; mail."""
+    """Accounts, roles, grants, a kiosk, settings, tokens, feeds waiting for the Commander; courses; mail."""
     admin, commander, trainer = made.who("administrator", "commander", "training")
     detective, second = made.who("investigator", "detective2")
     post(
