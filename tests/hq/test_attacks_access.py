@@ -244,7 +244,7 @@ def test_no_page_shows_a_plate_that_its_access_record_does_not_name(
 
 
 @pytest.mark.clause("430.5(b)")
-@pytest.mark.parametrize("role", ["officer", "dispatcher"])
+@pytest.mark.parametrize("role", ["officer", pytest.param("dispatcher", marks=pytest.mark.slow)])
 def test_no_page_shows_an_officer_a_read_beyond_the_own_shift(
     people: People, client_for: ClientFor, clock: Any, role: str
 ) -> None:

@@ -31,6 +31,7 @@ ClientFor = Callable[..., Client]
 PLATE = "7QQX471"
 
 
+@pytest.mark.slow
 @pytest.mark.clause("430.7-a")
 @pytest.mark.clause("430.3-0")
 def test_no_page_shows_a_read_of_no_hit_before_a_purpose_is_stated(
