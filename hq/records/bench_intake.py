@@ -66,7 +66,7 @@ def measure(reads: int, subscribers: int, server: int) -> dict[str, float]:
     Unit.objects.bulk_create(
         (Unit(unit_id=unit, state=Unit.State.ENROLLED) for unit in stores), ignore_conflicts=True
     )
-    packets, highest = _packets(reads, stores, random.Random(1))
+    packets, highest = _packets(reads, stores, random.Random(uuid.uuid4().int))
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         port, pid = stack.enter_context(broker(folder))

@@ -23,7 +23,7 @@ from uuid import UUID
 
 from django.db import DatabaseError, DataError, IntegrityError, transaction
 
-from hq.records import ledger, rows, trigrams
+from hq.records import bulk, ledger, rows, trigrams
 from hq.records.ledger import Standing
 from hq.records.messages import Received
 from hq.records.models import (
@@ -152,10 +152,11 @@ class Intake:
             raise Changed("the unit is no longer enrolled")
         batch = [_admitted(item, enrolled) for item in batch]
         names = self._write_files(batch, at, keep_bad=admission is None)
+        # All that needs no database comes before the locks, for which other subscribers and the pages wait.
+        work = _Batch(batch, at, enrolled, names)
         with transaction.atomic():
             held = {} if admission is None else _untried(batch)
-            work = _Batch(batch, at, enrolled, names, held)
-            work.write()
+            work.write(held)
             emptied = _mark_tried(held, admission, work.refused, at) if admission is not None else []
             work.taken.standings = ledger.note(_numbers(batch), at)
             Transfer.objects.create(**_transfer(batch, work.taken, source, at))
@@ -211,13 +212,18 @@ class _Batch:
         at: datetime,
         enrolled: dict[str, str],
         names: dict[str, str],
-        held: Mapping[str, Quarantined],
     ) -> None:
         self._items = items
         self._at = at
         self._enrolled = enrolled
         self._names = names
-        self._held = held
+        self._held: Mapping[str, Quarantined] = {}
+        self._made = {
+            id(item): rows.read_row(record, item.envelope, enrolled[item.unit], item.came_at or at)
+            for item in items
+            for record in ((item.message.record if item.message is not None else None),)
+            if isinstance(record, records.Read) and item.envelope is not None
+        }
         self._reads = _Known[Read]()
         self._before: dict[UUID, Read] = {}
         self._hits = _Known[Hit]()
@@ -232,8 +238,9 @@ class _Batch:
         self.refused: dict[str, str] = {}
         self.taken = Taken()
 
-    def write(self) -> None:
-        """Do all of it, in the caller's transaction."""
+    def write(self, held: Mapping[str, Quarantined]) -> None:
+        """Do all of it, in the caller's transaction; `held` are the rows of quarantined messages."""
+        self._held = held
         ledger.lock((key for key, _ in _numbers(self._items)), self._at)
         self._look_up()
         for item in self._items:
@@ -289,7 +296,7 @@ class _Batch:
         assert envelope is not None
         match record:
             case records.Read():
-                return self._read(record, envelope, at)
+                return self._read(record, self._made[id(item)], at)
             case records.Hit():
                 return self._hit(record, envelope, at)
             case records.PictureHeader():
@@ -302,8 +309,7 @@ class _Batch:
 
     # Reads and hits, which have revisions
 
-    def _read(self, record: records.Read, envelope: records.Envelope, at: datetime) -> bool:
-        row = rows.read_row(record, envelope, self._enrolled[envelope.unit], at)
+    def _read(self, record: records.Read, row: Read, at: datetime) -> bool:
         before = self._reads.rows.get(row.id)
         if before is not None and before.unit_id != row.unit_id:
             raise Conflict("record.read_id: is the id of another unit's read")
@@ -457,12 +463,12 @@ class _Batch:
     # Writing
 
     def _write_reads(self) -> None:
-        Read.objects.bulk_create(self._reads.new.values())
+        bulk.insert(self._reads.new.values())
         for read in self._reads.changed.values():
             read.save(force_update=True)
         trigrams.add(self._reads.new.values())
         trigrams.move((self._before[read.id], read) for read in self._reads.changed.values())
-        Picture.objects.bulk_create(self._new_pictures.values())
+        bulk.insert(self._new_pictures.values())
         if self._changed_pictures:
             Picture.objects.bulk_update(
                 self._changed_pictures.values(),

@@ -8,17 +8,25 @@ business, asking it `hq.search.finding`'s.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any, Final
 from uuid import UUID
 
 from django.apps import apps
+from django.db import connection
 
+from hq.records import bulk
 from hq.records.keys import lookalike_key, trigrams
 from hq.records.models import Read, Trigram
+
+_FIELDS: Final = [
+    Trigram._meta.get_field(name) for name in ("gram", "at", "read", "key", "lookalike", "received_at")
+]
+_COLUMNS: Final = [field.column for field in _FIELDS]
 
 
 def add(reads: Iterable[Read]) -> None:
     """Index the texts as they were read; these reads have no rows yet."""
-    _write(row for read in reads for row in rows(read, read.key))
+    _write(row for read in reads for row in _values(read, read.key))
 
 
 def add_text(read: Read, key: str) -> None:
@@ -35,7 +43,7 @@ def move(pairs: Iterable[tuple[Read, Read]]) -> None:
         row
         for _, after in pairs
         for key in {after.key, *corrected.get(after.id, ())}
-        for row in rows(after, key)
+        for row in _values(after, key)
     )
 
 
@@ -61,9 +69,19 @@ def rows(read: Read, key: str) -> list[Trigram]:
     ]
 
 
-def _write(found: Iterable[Trigram]) -> None:
+def _values(read: Read, key: str) -> list[tuple[Any, ...]]:
+    """The same as _COLUMNS, as the database takes them."""
+    alike = lookalike_key(key)
+    at, pk, _, _, received_at = (
+        field.get_db_prep_save(value, connection)
+        for field, value in zip(_FIELDS[1:], (read.at, read.id, key, alike, read.received_at), strict=True)
+    )
+    return [(gram, at, pk, key, alike, received_at) for gram in trigrams(alike)]
+
+
+def _write(found: Iterable[tuple[Any, ...]]) -> None:
     # In the order in which the table lies, so that neighbours are written together.
-    Trigram.objects.bulk_create(sorted(found, key=_place))
+    bulk.insert_values(Trigram, _COLUMNS, sorted(found))
 
 
 def _place(row: Trigram) -> tuple[str, object]:

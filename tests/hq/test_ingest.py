@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -14,10 +14,11 @@ from uuid import UUID
 import pytest
 from django.core.files.storage import FileSystemStorage
 from django.db import DatabaseError, IntegrityError, transaction
+from django.db.models import Model
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hq.records import ledger, rows
+from hq.records import bulk, ledger, rows
 from hq.records.intake import LARGE, Intake, Source, Taken
 from hq.records.messages import Received, read_message
 from hq.records.models import (
@@ -365,15 +366,14 @@ def test_a_record_that_the_database_refuses_stops_nothing_else(
 ) -> None:
     """As PostgreSQL refuses some of what SQLite takes: that record goes into quarantine alone."""
     poisoned = samples.read()
-    create = Read.objects.bulk_create
+    insert = bulk.insert
 
-    def refuse(rows: list[Read], **options: object) -> list[Read]:
-        rows = list(rows)
-        if any(str(row.pk) == poisoned.read_id for row in rows):
+    def refuse(new: Collection[Model]) -> None:
+        if any(str(row.pk) == poisoned.read_id for row in new):
             raise IntegrityError("no")
-        return create(rows, **options)  # type: ignore[arg-type]
+        insert(new)
 
-    monkeypatch.setattr(Read.objects, "bulk_create", refuse)
+    monkeypatch.setattr(bulk, "insert", refuse)
     taken = take(intake, received(samples.read(), 1), received(poisoned, 2), received(samples.read(), 3))
     assert (taken.new, taken.quarantined, taken.standings[0].contiguous) == (2, 1, 3)
     assert Quarantined.objects.get().reason == "record: cannot be kept (IntegrityError)"
