@@ -355,6 +355,47 @@ def test_log_that_cannot_be_written_is_told_at_once(
     assert "CJIS AU-5" in _text(sink.mails[0])
 
 
+@pytest.mark.clause("CJIS AU-5")
+def test_log_that_is_down_is_told_to_the_others_where_one_mailbox_refuses(
+    people: People, sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for role in ("auditor", "administrator", "commander"):
+        people(role, email=f"{role}@police.example")
+    sink.refuse.add("auditor@police.example")
+    monkeypatch.setattr(alarms, "log_works", lambda: False)
+    with pytest.raises(CommandError, match="access log cannot be written: HQ shows no records"):
+        _mail()
+    assert {m["To"] for m in sink.mails} == {"administrator@police.example", "commander@police.example"}
+    sink.refuse |= {"administrator@police.example", "commander@police.example"}
+    with pytest.raises(CommandError, match="nobody can be told"):
+        _mail()
+
+
+def test_mail_that_cannot_be_made_holds_up_no_other(
+    people: People, sink: Sink, raised: list[Standing]
+) -> None:
+    for number, address in enumerate(("broken\naddress@police.example", "good@police.example")):
+        people("administrator", email=address, username=f"person{number}")
+    raised.append(_unit_alarm())
+    with pytest.raises(CommandError, match="address"):
+        _mail()
+    assert [m["To"] for m in sink.mails] == ["good@police.example"]
+
+
+@pytest.mark.clause("CJIS IA-5")
+def test_account_that_was_set_back_is_told_to_its_holder_and_the_auditor(
+    people: People, client_for: Any, sink: Sink
+) -> None:
+    commander = people("commander", email="commander@police.example")
+    people("auditor", email="auditor@police.example")
+    administrator = people("administrator")
+    assert client_for(administrator).post(f"/people/{commander.pk}/new-start/").status_code == 200
+    _mail()
+    for address in ("commander@police.example", "auditor@police.example"):
+        (mail,) = sink.to(address)
+        assert f"the account {commander.username} was set back by {administrator.username}" in _text(mail)
+
+
 def test_no_mail_to_an_account_that_is_shut(
     people: People, sink: Sink, raised: list[Standing], settings: Any, clock: Any
 ) -> None:

@@ -246,3 +246,26 @@ def test_contractor_is_out_after_the_last_day(people: People, client_for: Client
     assert client.get("/").status_code == 200
     clock.advance(days=1)
     assert client.get("/").url.startswith("/people/login/")
+
+
+@pytest.mark.clause("430.2-d")
+def test_administrator_sets_no_office_back_while_another_may(people: People, client_for: Clients) -> None:
+    """Else the password handed out would approve, as the Commander, what the administrator proposed."""
+    administrator, commander = people("administrator"), people("commander")
+    auditor, officer = people("auditor"), people("officer")
+    client = client_for(administrator)
+    for person in (auditor, officer, commander):
+        before = person.password
+        answer = client.post(f"/people/{person.pk}/new-start/")
+        person.refresh_from_db()
+        # The only Commander must not be shut out for good: the offices are told of it by mail.
+        allowed = person in (officer, commander)
+        assert (answer.status_code == 200) == allowed, person
+        assert (person.password != before) == allowed, person
+    deputy = people("commander")
+    assert client.post(f"/people/{commander.pk}/new-start/").status_code == 403
+    assert "new-start" not in client.get(f"/people/{commander.pk}/").content.decode()
+    other = client_for(deputy)
+    assert f"/people/{commander.pk}/new-start/" in other.get(f"/people/{commander.pk}/").content.decode()
+    assert other.post(f"/people/{commander.pk}/new-start/").status_code == 200
+    assert other.post(f"/people/{deputy.pk}/new-start/").status_code == 403
