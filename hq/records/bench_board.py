@@ -95,7 +95,7 @@ class _Source:
             reason="bench", source="manual", case_number="T-1", expiry="2099-12-31", priority=50,
             state_agrees=None, list_version="1", list_age_s=60.0,
         )  # fmt: skip
-        packets = []
+        packets: list[bytes] = []
         for record, extra in ((read, b""), (hit, b""), (header, self._data)):
             self._number += 1
             envelope = Envelope(unit=UNIT, store_id=self._store, sequence=self._number)

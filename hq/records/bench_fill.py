@@ -253,7 +253,7 @@ def _statement(row: models.Model, makes: Mapping[str, str]) -> tuple[str, list[A
     for field in row._meta.local_concrete_fields:
         if field.attname not in makes and field.primary_key:
             continue
-        names.append(quote(field.column))
+        names.append(quote(str(field.column)))
         if field.attname in makes:
             values.append(makes[field.attname])
         else:

@@ -105,7 +105,8 @@ def payloads(
 
 
 def _packets(reads: int, stores: dict[str, str], chance: random.Random) -> tuple[list[bytes], dict[str, int]]:
-    packets, highest = [], {}
+    packets: list[bytes] = []
+    highest: dict[str, int] = {}
     for unit, topic, payload, number in payloads(reads, stores, chance):
         packets.append(publish(topic, payload, len(packets) % _WINDOW + 1))
         highest[unit] = number

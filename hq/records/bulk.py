@@ -37,7 +37,7 @@ def insert(rows: Collection[models.Model]) -> None:
             ]
             for row in rows
         )
-        insert_values(model, [field.column for field in fields], values)
+        insert_values(model, [str(field.column) for field in fields], values)
 
 
 def insert_values(model: type[models.Model], columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -48,7 +48,7 @@ def insert_values(model: type[models.Model], columns: Sequence[str], rows: Itera
         if connection.vendor == "postgresql":
             with (
                 connection.wrap_database_errors,
-                cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy,  # type: ignore[attr-defined]
+                cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy,
             ):
                 for row in rows:
                     copy.write_row(row)

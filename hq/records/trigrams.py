@@ -18,10 +18,8 @@ from hq.records import bulk
 from hq.records.keys import lookalike_key, trigrams
 from hq.records.models import Read, Trigram
 
-_FIELDS: Final = [
-    Trigram._meta.get_field(name) for name in ("gram", "at", "read", "key", "lookalike", "received_at")
-]
-_COLUMNS: Final = [field.column for field in _FIELDS]
+_FIELDS: Final = {field.name: field for field in Trigram._meta.local_concrete_fields}
+_COLUMNS: Final = ("gram", "at", "read_id", "key", "lookalike", "received_at")
 
 
 def add(reads: Iterable[Read]) -> None:
@@ -72,10 +70,9 @@ def rows(read: Read, key: str) -> list[Trigram]:
 def _values(read: Read, key: str) -> list[tuple[Any, ...]]:
     """The same as _COLUMNS, as the database takes them."""
     alike = lookalike_key(key)
-    at, pk, _, _, received_at = (
-        field.get_db_prep_save(value, connection)
-        for field, value in zip(_FIELDS[1:], (read.at, read.id, key, alike, read.received_at), strict=True)
-    )
+    at = _FIELDS["at"].get_db_prep_save(read.at, connection)
+    received_at = _FIELDS["received_at"].get_db_prep_save(read.received_at, connection)
+    pk = _FIELDS["read"].get_db_prep_save(read.id, connection)
     return [(gram, at, pk, key, alike, received_at) for gram in trigrams(alike)]
 
 
