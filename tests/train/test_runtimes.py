@@ -21,7 +21,11 @@ FONTS = ("BarlowCondensed-SemiBold.ttf", "SofiaSansCondensed-Bold.ttf", "BarlowS
 
 
 def plate(rng: np.random.Generator) -> tuple[Cut, str]:
-    """A plate 40 to 160 px wide on a grey ground, leaning, dim, noisy; and its text."""
+    """A plate 60 to 160 px wide on a grey ground, leaning, dim, a little noisy; and its text.
+
+    Plates that a person reads: where the noise decides, two runtimes that round otherwise differ, and
+    which of them is wrong is chance.
+    """
     marks = {"A": "ABCDEFGHJKLMNPRSTUVWXYZ", "9": "0123456789"}
     text = "".join(str(rng.choice(list(marks[mark]))) for mark in str(rng.choice(FORMATS)))
     background, foreground = COLOURS[rng.integers(len(COLOURS))]
@@ -32,13 +36,13 @@ def plate(rng: np.random.Generator) -> tuple[Cut, str]:
         foreground=foreground,
         embossed=bool(rng.random() < 0.5),
     )
-    width = int(40 * 4 ** rng.random())
+    width = int(60 * (160 / 60) ** rng.random())
     drawn = Image.fromarray(draw_plate(text, design, 320))
     small = drawn.resize((width, max(int(width / design.aspect), 8)), Image.Resampling.BOX)
     ground = Image.new("RGB", (2 * small.width, 2 * small.height), (90, 90, 90))
     ground.paste(small, (small.width // 2, small.height // 2))
     seen = np.asarray(ground.rotate(rng.normal(0, 2), Image.Resampling.BILINEAR), np.float32)
-    seen = seen * rng.uniform(0.3, 1.0) + rng.normal(0, rng.uniform(1, 12), seen.shape)
+    seen = seen * rng.uniform(0.4, 1.0) + rng.normal(0, rng.uniform(1, 6), seen.shape)
     box = (small.width / 2, small.height / 2, float(small.width), float(small.height))
     return Cut(np.clip(seen, 0, 255).astype(np.uint8), box), text
 
@@ -58,7 +62,7 @@ def test_both_runtimes_read_the_same_in_498_of_500_plates() -> None:
     differ = [pair for pair in found if pair[0] != pair[1]]
     assert len(differ) <= MOST * COUNT, differ
     # Plates that nobody could read would prove nothing.
-    assert sum(one == text for (one, _), (_, text) in zip(found, plates, strict=True)) > 0.7 * COUNT
+    assert sum(one == text for (one, _), (_, text) in zip(found, plates, strict=True)) > 0.75 * COUNT
 
 
 def test_crops_are_taken_from_every_set_alike() -> None:
