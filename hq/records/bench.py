@@ -18,6 +18,7 @@ import os
 import platform
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -190,7 +191,8 @@ def _engine(engine: str, folder: Path) -> Iterator[_Site | None]:
         version = subprocess.check_output([programs / "postgres", "--version"], text=True).split()[2]
         yield _Site(engine, version, folder, f"postgresql://postgres@127.0.0.1:{port}", server.pid)
     finally:
-        server.terminate()
+        # Its fast shutdown; the other waits for whoever is still connected.
+        server.send_signal(signal.SIGINT)
         server.wait(60)
 
 

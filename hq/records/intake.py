@@ -469,11 +469,10 @@ class _Batch:
         trigrams.add(self._reads.new.values())
         trigrams.move((self._before[read.id], read) for read in self._reads.changed.values())
         bulk.insert(self._new_pictures.values())
-        if self._changed_pictures:
-            Picture.objects.bulk_update(
-                self._changed_pictures.values(),
-                ["file", "size", "width", "height", "missing", "current", "received_at"],
-            )
+        bulk.update(
+            self._changed_pictures.values(),
+            ("file", "size", "width", "height", "missing", "current", "received_at"),
+        )
 
     def _write_others(self) -> None:
         Hit.objects.bulk_create(self._hits.new.values())

@@ -59,8 +59,9 @@ class Files:
         """
         folders: set[Path] = set()
         if self._local:
-            for name in files:
-                folders |= _make_folder(Path(self._storage.path(name)).parent, Path(self._storage.path("")))
+            root = Path(self._storage.path(""))
+            for folder in {name.rpartition("/")[0] for name in files}:
+                folders |= _make_folder(Path(self._storage.path(folder)), root)
         saved = dict(zip(files, self._pool.map(self._save, files, files.values()), strict=True))
         list(self._pool.map(_sync_folder, folders))
         return saved

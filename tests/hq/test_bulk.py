@@ -71,6 +71,18 @@ def test_a_picture_gets_its_number_and_its_file_name() -> None:
     assert here["plate"].pk != here["scene"].pk
 
 
+def test_a_changed_row_gets_the_named_fields_and_no_other() -> None:
+    row, other = (Picture(read=_read(), kind="plate", sha256=char * 64, size=3) for char in "ab")
+    for one in (row, other):
+        one.save()
+    row.file.name, row.size, row.missing, row.received_at, row.width = "reads/x.jpg", 4, False, NOW, 90
+    bulk.update([row], ("file", "size", "missing", "received_at"))
+    here = Picture.objects.get(pk=row.pk)
+    assert (here.file.name, here.size, here.missing, here.received_at) == ("reads/x.jpg", 4, False, NOW)
+    assert here.width == 0
+    assert _values(Picture.objects.get(pk=other.pk)) == _values(other)
+
+
 def test_a_row_that_is_here_is_refused_and_nothing_beside_it_stays() -> None:
     here, new = _read(), _read()
     bulk.insert([here])
