@@ -16,6 +16,7 @@ from tests.broker import Broker
 from tests.disk import tmpfs
 from tests.hq.ingest_sites import Hq, SendingUnit, manage
 
+KILLS = 50
 EXTRA = "max_inflight_messages 1000"
 LATER = "2099-01-01 00:00:00"
 
@@ -38,13 +39,13 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
 
 
 @pytest.mark.clause("430.4-b")
-@pytest.mark.parametrize("kills", [1, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_a_subscriber_killed_at_random_moments_loses_and_doubles_nothing(
-    tmp_path: Path, empty: Path, broker: Broker, kills: int
+    tmp_path: Path, empty: Path, broker: Broker
 ) -> None:
     chance = random.Random(430)
     with Hq(tmp_path / "hq", empty, broker.port) as hq, SendingUnit(tmp_path / "unit", broker.port) as unit:
-        for _ in range(kills):
+        for _ in range(KILLS):
             unit.add(150)
             hq.start()
             (before,) = hq.ask("SELECT COUNT(*) FROM records_transfer")
