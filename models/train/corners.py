@@ -31,7 +31,7 @@ from train.corners_net import HEIGHT, WIDTH, CornersNet, keras_twin
 from train.export import export_int8
 from train.folds import VALIDATION
 from train.scenes import decoded, load_plates, load_scenes
-from train.weights import load_weights, save_weights
+from train.weights import follow, load_weights, save_weights
 from train.windows import NOMINAL, Places, Window, Windows
 
 BATCH = 96
@@ -118,13 +118,7 @@ def train(windows: Windows, checkpoint: Path, minutes: float, start: CornersNet 
         torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
         optimiser.step()
         steps += 1
-        keep = min(0.998, (1 + steps) / (10 + steps))
-        with torch.no_grad():
-            for key, value in net.state_dict().items():
-                if value.dtype.is_floating_point:
-                    average[key].mul_(keep).add_(value, alpha=1 - keep)
-                else:
-                    average[key] = value.clone()
+        follow(average, net.state_dict(), steps)
         losses.append(loss.item())
         overlaps.append(overlap)
         seconds = before + time.monotonic() - began

@@ -41,7 +41,7 @@ from train.scenes import (
     load_plates,
     load_scenes,
 )
-from train.weights import load_weights, save_weights
+from train.weights import follow, load_weights, save_weights
 
 HEIGHT, WIDTH = 384, 640
 """The deployed input: a 1280 x 720 frame at half its size, and a stripe."""
@@ -125,13 +125,7 @@ def train(cutter: Cutter, checkpoint: Path, minutes: float, start: LocatorNet | 
         torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
         optimiser.step()
         steps += 1
-        keep = min(0.998, (1 + steps) / (10 + steps))
-        with torch.no_grad():
-            for key, value in net.state_dict().items():
-                if value.dtype.is_floating_point:
-                    average[key].mul_(keep).add_(value, alpha=1 - keep)
-                else:
-                    average[key] = value.clone()
+        follow(average, net.state_dict(), steps)
         losses.append(loss.item())
         goods.append(good)
         seconds = before + time.monotonic() - began

@@ -48,7 +48,7 @@ from train.ocr_augment import (
 )
 from train.ocr_net import ALPHABET, BLANK, OcrNet, RegionHead, keras_twin
 from train.synth import render
-from train.weights import load_weights, save_weights
+from train.weights import follow, load_weights, save_weights
 
 BATCH = 48
 STEP_PRETRAIN, STEP_FINETUNE = 2e-3, 1.2e-3
@@ -361,7 +361,7 @@ def train(
         torch.nn.utils.clip_grad_norm_(net.parameters(), 3.0)
         optimiser.step()
         state.steps += 1
-        _average(state)
+        follow(state.average, net.state_dict(), state.steps)
         losses.append(loss.item())
         right += [a == b for a, b in zip(read_greedy(logits.detach()), texts, strict=True)]
         state.seconds = before + time.monotonic() - began
@@ -390,17 +390,6 @@ def ctc_loss(logits: Tensor, texts: list[str]) -> Tensor:
     lengths = torch.tensor([len(text) for text in texts])
     columns = torch.full((len(texts),), scores.shape[0])
     return F.ctc_loss(scores, targets, columns, lengths, blank=BLANK, zero_infinity=True)
-
-
-def _average(state: State) -> None:
-    """An exponential moving average of the weights reads better than the last step's."""
-    keep = min(0.998, (1 + state.steps) / (10 + state.steps))
-    with torch.no_grad():
-        for key, value in state.net.state_dict().items():
-            if value.dtype.is_floating_point:
-                state.average[key].mul_(keep).add_(value, alpha=1 - keep)
-            else:
-                state.average[key] = value.clone()
 
 
 def averaged(state: State) -> OcrNet:

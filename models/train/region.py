@@ -31,7 +31,7 @@ from train.ocr import Crop, export, to_tensor
 from train.ocr_augment import Grey, degrade, place, surround
 from train.ocr_net import OcrNet, RegionHead
 from train.synth import render
-from train.weights import load_weights, save_weights
+from train.weights import follow, load_weights, save_weights
 
 BATCH = 64
 STEP = 2e-3
@@ -133,13 +133,7 @@ def train(net: OcrNet, regions: int, samples: Samples, checkpoint: Path, minutes
         loss.backward()
         optimiser.step()
         steps += 1
-        keep = min(0.995, (1 + steps) / (10 + steps))
-        with torch.no_grad():
-            for key, value in head.state_dict().items():
-                if value.dtype.is_floating_point:
-                    average[key].mul_(keep).add_(value, alpha=1 - keep)
-                else:
-                    average[key] = value.clone()
+        follow(average, head.state_dict(), steps, 0.995)
         losses.append(loss.item())
         seconds = before + time.monotonic() - began
         if seconds - told > 60 or seconds >= 60 * minutes:

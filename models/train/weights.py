@@ -23,6 +23,20 @@ def save_weights(path: Path, state: Mapping[str, Tensor]) -> None:
     np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
 
 
+def follow(average: dict[str, Tensor], state: Mapping[str, Tensor], steps: int, most: float = 0.998) -> None:
+    """Move an exponential average of a network's weights on: it does better than the last step's.
+
+    `most` (0..1) is the share that stays, less in the first of the `steps` made so far.
+    """
+    keep = min(most, (1 + steps) / (10 + steps))
+    with torch.no_grad():
+        for key, value in state.items():
+            if value.dtype.is_floating_point:
+                average[key].mul_(keep).add_(value, alpha=1 - keep)
+            else:
+                average[key] = value.clone()
+
+
 def load_weights(net: Net, path: Path) -> Net:
     """Put the weights of `save_weights` into `net`, which is given back ready to be asked.
 
