@@ -501,7 +501,7 @@ def test_technician_starts_a_deployment_and_records_work(browser: Browser, hq: S
         technician.press("Start")
         expect(technician.main.locator("tr", has_text="garfield-burglary")).to_contain_text("running")
         technician.menu("Units and lists", "Units")
-        page.get_by_role("link", name="Trailer 1").first.click()
+        page.get_by_role("link", name="Trailer, city yard").first.click()
         part = technician.open("Record work")
         technician.fill(
             part, kind=["inspection"], at=local_minute(page), done_by="L. Castellano", note="Mast checked"
