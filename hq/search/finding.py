@@ -188,11 +188,11 @@ def _area(asked: Asked) -> Q:
 
 def _within(circle: Circle) -> Q:
     """On a plane that touches the sphere in the centre: good to a thousandth within MOST_METRES."""
-    narrowing = math.cos(math.radians(circle.lat))
+    # PostgreSQL takes the square of next to nothing for an error, and no place is known to a millimetre.
+    lat, lon = round(circle.lat, 8), round(circle.lon, 8)
+    narrowing = math.cos(math.radians(lat))
     up = circle.metres / _METRES_A_DEGREE
     aside = up / narrowing
-    box = Q(
-        lat__range=(circle.lat - up, circle.lat + up), lon__range=(circle.lon - aside, circle.lon + aside)
-    )
-    north, east = F("lat") - circle.lat, (F("lon") - circle.lon) * narrowing
+    box = Q(lat__range=(lat - up, lat + up), lon__range=(lon - aside, lon + aside))
+    north, east = F("lat") - lat, (F("lon") - lon) * narrowing
     return box & Q(LessThanOrEqual(north * north + east * east, up * up))

@@ -384,7 +384,7 @@ def test_circle_is_a_circle_on_the_ground(lat: float, lon: float, north: float, 
     from hq.lists.retro import metres
 
     unit = kept.unit(str(uuid.uuid4()))
-    place = (lat + north * 0.05, lon + east * 0.05)
+    place = (round(lat + north * 0.05, 7), round(lon + east * 0.05, 7))  # as a receiver gives them
     kept.read("7ABC123", pictures=(), on=unit, lat=place[0], lon=place[1])
     distance = metres(lat, lon, *place)
     for radius, inside in ((distance * 1.005 + 1, True), (distance * 0.995 - 1, False)):
