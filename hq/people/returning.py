@@ -18,7 +18,8 @@ _READ_OTHERWISE: Final = {"\\", "\x7f", *map(chr, range(32))}
 def wanted_or_home(request: HttpRequest) -> str:
     """The `next` of the address where it surely lies on this site, else the start page's address."""
     wanted = request.GET.get("next", "")
-    if not wanted or _READ_OTHERWISE & set(wanted):
+    # Two slashes begin another host's address, whatever Python's parser makes of what follows.
+    if not wanted or wanted.startswith("//") or _READ_OTHERWISE & set(wanted):
         return reverse("site:home")
     own = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure())
     return wanted if own else reverse("site:home")
