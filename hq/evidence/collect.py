@@ -7,7 +7,7 @@ verification, an installation) is taken through their foreign keys, so that none
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, BinaryIO, Final
 from uuid import UUID
 
