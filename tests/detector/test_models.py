@@ -21,6 +21,7 @@ from detector.locate import decode, suppress
 from detector.runtime import RUNTIMES, Model, find_runtime
 from detector.sidecar import load_sidecar
 from tests.detector.conftest import ROOT, street
+from tests.needs import lacking
 
 
 @pytest.fixture
@@ -98,7 +99,7 @@ def test_both_runtimes_read_the_same_plates() -> None:
         "print(json.dumps(texts))"
     )
     if not python.exists():
-        pytest.skip("no .venv-tflite: `make test` builds it where tflite-runtime has a wheel")
+        lacking("no .venv-tflite: `make test` builds it, without tflite-runtime where that has no wheel")
     probe = subprocess.run([python, "-c", "import tflite_runtime, PIL"], check=False, capture_output=True)
     if probe.returncode:
         pytest.skip("tflite-runtime has no wheel for this Python")

@@ -7,7 +7,6 @@ import subprocess
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
-from shutil import which
 from typing import Any
 
 import minisign
@@ -22,6 +21,7 @@ from hq.log.models import AccessRecord, ChainHead, Removal, Removed, SignedHead
 from hq.people.models import Person
 from hq.site import keys
 from tests.hq import kept
+from tests.needs import program
 
 pytestmark = pytest.mark.django_db
 
@@ -105,9 +105,10 @@ def test_copy_is_verified_on_a_machine_without_the_database(
         call_command("log", "verify-copy", str(folder), "--alone", "--key", str(other))
 
 
-@pytest.mark.skipif(not (which("jq") and which("minisign")), reason="jq and minisign are not installed")
 def test_copy_is_verified_with_stock_tools(folder: Path) -> None:
     """What docs/hq-running.md tells an outsider to do."""
+    program("jq")
+    program("minisign")
     script = """
         set -eu
         for file in access-log-*.jsonl; do

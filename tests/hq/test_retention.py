@@ -243,7 +243,7 @@ def test_a_receipt_cannot_be_dated_back(office: kept.Office) -> None:
     )
 
 
-@pytest.mark.skipif("connection.vendor != 'sqlite'")
+@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="only SQLite has INSERT OR REPLACE")
 @pytest.mark.clause("430.4-c")
 def test_insert_or_replace_deletes_nothing() -> None:
     old = kept.read(days=800)
@@ -254,7 +254,7 @@ def test_insert_or_replace_deletes_nothing() -> None:
     assert Read.objects.get().id == old.id
 
 
-@pytest.mark.skipif("connection.vendor != 'sqlite'")
+@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="guards are lifted on SQLite alone")
 def test_without_the_guard_the_same_statement_would_pass(office: kept.Office) -> None:
     young = kept.read(days=1)
     floor.lift(connection)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from hw.sim import drawing
 from plates.draw import PlateDesign, draw_plate
+from tests.needs import lacking
 from train.labelled import Crop
 from train.runtimes import MOST, OTHER_PYTHON, ROOT, Cut, both, cut_out, spread
 
@@ -50,7 +51,7 @@ def plate(rng: np.random.Generator) -> tuple[Cut, str]:
 @pytest.mark.slow
 def test_both_runtimes_read_the_same_in_498_of_500_plates() -> None:
     if not OTHER_PYTHON.exists():
-        pytest.skip("no .venv-tflite: `make test` builds it where tflite-runtime has a wheel")
+        lacking("no .venv-tflite: `make test` builds it, without tflite-runtime where that has no wheel")
     probe = subprocess.run(
         [OTHER_PYTHON, "-c", "import tflite_runtime, PIL"], check=False, capture_output=True
     )
