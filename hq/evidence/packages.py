@@ -14,7 +14,7 @@ from hq.evidence import bag, collect
 from hq.evidence.models import Made, Package
 from hq.people import cases, purposes
 from hq.people.models import Person, Role, holders
-from hq.people.policy import Refused, check
+from hq.people.policy import Refused, check, said
 from hq.retention.models import Hold
 from hq.retention.scope import Scope
 from hq.site import clock, keys
@@ -69,10 +69,11 @@ def approve(person: Person, pk: int) -> Package:
 
 @transaction.atomic
 def refuse(person: Person, pk: int, why: str) -> Package:
-    """Raises Refused without the right."""
+    """Raises Refused without the right or a reason."""
     package = _in_state(pk, Package.State.REQUESTED)
     check(person, "evidence.approve", obj=package)
-    package.refused_why, package.state = why[:300], Package.State.REFUSED
+    package.refused_why = said("430.4-e", "the reason of the refusal", why)[:300]
+    package.state = Package.State.REFUSED
     package.save(update_fields=["refused_why", "state"])
     return package
 
@@ -81,9 +82,7 @@ def refuse(person: Person, pk: int, why: str) -> Package:
 def prepare(person: Person, pk: int) -> Package:
     """Make and sign the ZIP, whole or not at all. Raises Refused, TooMany, Unreadable, KeyExposed."""
     package = _in_state(pk, Package.State.APPROVED)
-    check(person, "evidence.prepare")
-    if package.approved_by == person:
-        raise Refused("430.4-e", "it takes a second person: you approved this package", COMMANDER)
+    check(person, "evidence.prepare", obj=package)
     now = clock.now()
     reads = collect.reads_of(package.scope.q())
     if not reads:
@@ -128,7 +127,7 @@ def book(
 ) -> Package:
     """Record that the medium lies in the property room. Raises Refused for what is missing."""
     package = _in_state(pk, Package.State.PREPARED)
-    check(person, "evidence.book")
+    check(person, "evidence.book", obj=package)
     for name, value in (
         ("serial number of the medium", medium_serial),
         ("evidence number", evidence_number),

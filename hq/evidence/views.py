@@ -12,7 +12,7 @@ from hq.evidence import bag, collect, packages
 from hq.evidence.forms import BookingForm, RequestForm
 from hq.evidence.models import Package
 from hq.people.decorators import PageRequest, page
-from hq.people.policy import may
+from hq.people.policy import check, may
 from hq.retention.models import Hold
 from hq.site import keys
 
@@ -72,12 +72,10 @@ def detail(request: PageRequest, pk: int) -> HttpResponseBase:
     context = {
         "package": row,
         "may_approve": row.state == State.REQUESTED and may(me, "evidence.approve", obj=row),
-        "may_prepare": row.state == State.APPROVED
-        and row.approved_by != me
-        and may(me, "evidence.prepare", obj=row),
-        "may_download": bool(row.file) and may(me, "evidence.prepare"),
+        "may_prepare": row.state == State.APPROVED and may(me, "evidence.prepare", obj=row),
+        "may_download": bool(row.file) and may(me, "evidence.prepare", obj=row),
         "booking": BookingForm(initial={"booked_name": me.full_name})
-        if row.state == State.PREPARED and may(me, "evidence.book")
+        if row.state == State.PREPARED and may(me, "evidence.book", obj=row)
         else None,
     }
     return render(request, "evidence/package.html", context)
@@ -125,6 +123,7 @@ def download(request: PageRequest, pk: int) -> HttpResponseBase:
     """The ZIP, to be put on the medium."""
     row = get_object_or_404(Package.objects.exclude(file=""), pk=pk)
     _note(request, row)
+    check(request.person, "evidence.prepare", obj=row)
     request.access.elements = {"sha256": row.sha256}
     request.access.result_count = row.reads
     name = str(row.file.name).rsplit("/", 1)[-1]

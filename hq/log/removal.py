@@ -19,7 +19,7 @@ from hq.log import chain, heads
 from hq.log.floor import FLOOR_DAYS, keeps
 from hq.log.models import AccessRecord, Removal, Removed
 from hq.people.models import Person
-from hq.people.policy import Refused, check
+from hq.people.policy import Refused, check, said
 from hq.retention import purge, schedules
 from hq.retention.models import Authority, Schedule
 from hq.site import clock
@@ -102,7 +102,8 @@ def refuse(person: Person, pk: int, why: str) -> Removal:
         check(person, "destruction.approve", obj=removal)
     except Refused:
         check(person, "destruction.cosign", obj=removal)
-    removal.refused_by, removal.refused_at, removal.refused_why = person, clock.now(), why[:300]
+    reason = said("430.2.1(f)", "the reason of the refusal", why)
+    removal.refused_by, removal.refused_at, removal.refused_why = person, clock.now(), reason[:300]
     removal.state = Removal.State.REFUSED
     removal.save(update_fields=["refused_by", "refused_at", "refused_why", "state"])
     return removal

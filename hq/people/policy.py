@@ -197,6 +197,13 @@ def may(
     return True
 
 
+def said(clause: str, field: str, text: str) -> str:
+    """What was written into a field that may not be empty, without the blanks around it. Raises Refused."""
+    if not text.strip():
+        raise Refused(clause, f"{field} is empty: a decision without it is no record", "nobody: enter it")
+    return text.strip()
+
+
 def granted(person: Person, code: str) -> bool:
     """Whether a grant (Grant.Code) is in force: for masking what a page shows."""
     return code in Standing(person).grants

@@ -18,7 +18,7 @@ from hq.evidence import bag, collect, packages
 from hq.hits import corrections
 from hq.people import cases, purposes
 from hq.people.models import Person
-from hq.people.policy import Refused, check
+from hq.people.policy import Refused, check, said
 from hq.releases import partners
 from hq.releases.models import Partner, ReleaseRequest
 from hq.retention.scope import Scope
@@ -122,10 +122,11 @@ def approve(person: Person, pk: int, scope: Scope, *, pictures: bool, reason: st
 
 @transaction.atomic
 def deny(person: Person, pk: int, reason: str) -> ReleaseRequest:
-    """Raises Refused."""
+    """Raises Refused, also without a reason."""
     row = _in_state(pk, State.REVIEWED)
     check(person, "releases.decide", obj=row)
-    row.decided_by, row.decided_at, row.decision_reason = person, clock.now(), reason[:500]
+    why = said("430.8(b)", "the reason of the denial", reason)
+    row.decided_by, row.decided_at, row.decision_reason = person, clock.now(), why[:500]
     row.state = State.DENIED
     row.save(update_fields=["decided_by", "decided_at", "decision_reason", "state"])
     return row
@@ -189,7 +190,8 @@ def close(person: Person, pk: int, note: str) -> ReleaseRequest:
     """The custodian has answered an OTHER request by the department's records procedure. Raises Refused."""
     row = _in_state(pk, State.ROUTED)
     check(person, "releases.register")
-    row.closed_by, row.closed_at, row.closing_note, row.state = person, clock.now(), note[:500], State.CLOSED
+    how = said("430.8-z", "how it was answered", note)
+    row.closed_by, row.closed_at, row.closing_note, row.state = person, clock.now(), how[:500], State.CLOSED
     row.save(update_fields=["closed_by", "closed_at", "closing_note", "state"])
     return row
 

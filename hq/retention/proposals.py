@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from django.db import transaction
 
 from hq.people.models import Person
-from hq.people.policy import Refused, check
+from hq.people.policy import Refused, check, said
 from hq.retention import selection
 from hq.retention.models import Authority, Batch, Certificate, Proposal, Schedule
 from hq.site import clock
@@ -91,7 +91,8 @@ def refuse(person: Person, pk: int, why: str) -> Proposal:
         check(person, "destruction.approve", obj=proposal)
     except Refused:
         check(person, "destruction.cosign", obj=proposal)
-    proposal.refused_by, proposal.refused_at, proposal.refused_why = person, clock.now(), why[:300]
+    reason = said("430.2.1(f)", "the reason of the refusal", why)
+    proposal.refused_by, proposal.refused_at, proposal.refused_why = person, clock.now(), reason[:300]
     proposal.state = Proposal.State.REFUSED
     proposal.save(update_fields=["refused_by", "refused_at", "refused_why", "state"])
     return proposal

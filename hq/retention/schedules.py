@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import Max
 
 from hq.people.models import Person
-from hq.people.policy import Refused, check
+from hq.people.policy import Refused, check, said
 from hq.records.keeping import FLOOR_DAYS
 from hq.records.models import Read, Unit
 from hq.retention.models import RECORD_CATEGORIES, Authority, Schedule
@@ -100,7 +100,8 @@ def refuse(person: Person, pk: int, why: str) -> Schedule:
         check(person, "retention.approve", obj=schedule)
     except Refused:
         check(person, "retention.cosign", obj=schedule)
-    schedule.state, schedule.ended_at, schedule.ended_why = Schedule.State.REFUSED, clock.now(), why[:300]
+    reason = said("430.2-d", "the reason of the refusal", why)
+    schedule.state, schedule.ended_at, schedule.ended_why = Schedule.State.REFUSED, clock.now(), reason[:300]
     schedule.save(update_fields=["state", "ended_at", "ended_why"])
     return schedule
 

@@ -13,10 +13,12 @@ import pytest
 from django.core.files.storage import default_storage
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, IntegrityError, transaction
+from django.test import Client
 
 from hq.evidence import bag, check, collect, packages
 from hq.evidence.models import Package
 from hq.log import chain
+from hq.log.models import AccessRecord
 from hq.people.models import Person
 from hq.people.policy import Refused
 from hq.records.models import AccessReceived, Picture, Read
@@ -26,6 +28,11 @@ from hq.site import keys
 from tests.hq import kept
 
 pytestmark = pytest.mark.django_db
+
+BOOKING = {
+    "medium": "stick", "medium_serial": "S1", "evidence_number": "E1", "booked_where": "L4",
+    "booked_name": "R. O.", "booked_on": "2020-01-01T10:00",
+}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -93,6 +100,35 @@ def test_it_needs_an_approver_who_neither_asked_nor_makes_it(
     with pytest.raises(IntegrityError), transaction.atomic():
         Package.objects.filter(pk=package.pk).update(prepared_by=both)
     assert packages.prepare(office.records_clerk, package.pk).state == "prepared"
+
+
+@pytest.mark.clause("430.4-e")
+def test_who_approved_it_neither_takes_it_out_nor_books_it(
+    office: kept.Office, people: Callable[..., Person], client_for: Callable[..., Client]
+) -> None:
+    kept.read()
+    both = people(["commander", "records_clerk"])
+    package = ask(office)
+    packages.approve(both, package.pk)
+    packages.prepare(office.records_clerk, package.pk)
+    page, address = client_for(both), f"/evidence/{package.pk}/"
+    assert page.get(f"{address}download/").status_code == 403
+    assert page.post(f"{address}book/", BOOKING).status_code == 403
+    assert b"download/" not in page.get(address).content
+    clerk = client_for(office.records_clerk)
+    assert clerk.get(f"{address}download/").status_code == 200
+    assert clerk.post(f"{address}book/", BOOKING).status_code == 302
+    assert AccessRecord.objects.filter(person=both, outcome="refused").count() == 2
+
+
+@pytest.mark.clause("430.4-e")
+def test_a_package_is_not_refused_without_a_reason(office: kept.Office) -> None:
+    package = ask(office)
+    for why in ("", " \t "):
+        with pytest.raises(Refused, match="the reason of the refusal is empty"):
+            packages.refuse(office.commander, package.pk, why)
+    assert Package.objects.get(pk=package.pk).state == "requested"
+    assert packages.refuse(office.commander, package.pk, " no case ").refused_why == "no case"
 
 
 @pytest.mark.clause("430.4-e")

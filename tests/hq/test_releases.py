@@ -197,6 +197,21 @@ def test_a_denied_request_is_never_fulfilled(office: kept.Office) -> None:
 
 
 @pytest.mark.clause("430.8(b)")
+@pytest.mark.clause("430.8(c)")
+def test_nothing_is_denied_without_a_reason_nor_closed_without_an_answer(office: kept.Office) -> None:
+    row = ask(office)
+    requests.review(office.commander, row.pk, "seen")
+    other = ask(office, kind="other", agency="private person", case="", scope=None, partner=None)
+    for words in ("", " \n"):
+        with pytest.raises(Refused, match="the reason of the denial is empty"):
+            requests.deny(office.commander, row.pk, words)
+        with pytest.raises(Refused, match="how it was answered is empty"):
+            requests.close(office.custodian, other.pk, words)
+    states = dict(ReleaseRequest.objects.values_list("pk", "state"))
+    assert states == {row.pk: "reviewed", other.pk: "routed"}
+
+
+@pytest.mark.clause("430.8(b)")
 def test_the_approver_neither_registered_nor_asked_nor_fulfils(
     office: kept.Office, people: Callable[..., Person]
 ) -> None:

@@ -401,6 +401,19 @@ def test_destruction_needs_resolution_consent_and_three_persons(office: kept.Off
 
 
 @pytest.mark.clause("430.2.1(f)")
+def test_neither_a_schedule_nor_a_destruction_is_refused_without_a_reason(office: kept.Office) -> None:
+    kept.read(days=800)
+    made = proposals.propose(office.administrator, office.schedule(), office.authority())
+    version = schedules.propose(office.administrator, category="alpr", days=400, basis="x", reason="x")
+    with pytest.raises(Refused, match="the reason of the refusal is empty"):
+        proposals.refuse(office.custodian, made.pk, " ")
+    with pytest.raises(Refused, match="the reason of the refusal is empty"):
+        schedules.refuse(office.commander, version.pk, "")
+    assert proposals.refuse(office.custodian, made.pk, "claim expected").state == "refused"
+    assert schedules.refuse(office.commander, version.pk, "too long").state == "refused"
+
+
+@pytest.mark.clause("430.2.1(f)")
 def test_the_purge_removes_rows_and_files_and_certifies(office: kept.Office) -> None:
     gone = [kept.read(days=400 + n, hit=n == 1) for n in range(3)]
     stays = kept.read("8XYZ987", days=300)
