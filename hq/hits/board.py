@@ -1,24 +1,23 @@
 """What stands on the live board, and by what mark a change of it is known.
 
-Owns which hits are on the board and their order. How they are told is `hq.hits.wording`'s, who sees what
-`hq.hits.sight`'s, how a change reaches a screen `hq.hits.live`'s.
+Owns which hits are on the board, their order, and the facts that what it shows depends on. How they are told
+is `hq.hits.wording`'s, who sees what `hq.hits.sight`'s, what boards share `hq.hits.shared`'s, how a change
+reaches a screen `hq.hits.live`'s.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from django.db.models import Count, Max, Q, Sum
+from django.db import connection
 
 from hq.hits import corrections, review, wording
-from hq.hits.models import PERMANENT
+from hq.hits.models import Acknowledgement, Clets, Correction, Outcome, Visual
 from hq.hits.review import Review
-from hq.hits.sight import Sight
 from hq.records.models import Hit, Picture, Read
 from hq.site import clock
 from plates.words import MatchKind
@@ -27,6 +26,46 @@ WINDOW: Final = timedelta(hours=12)
 """Hits of a shift; older ones that nobody verified are in the report."""
 
 MOST: Final = 40
+
+_NEWEST: Final = MOST * 3
+"""Hits of the window among which those are chosen."""
+
+_ACTS: Final = " UNION ALL ".join(
+    f"SELECT '{model._meta.model_name} ' || CAST(id AS text) FROM {model._meta.db_table}"
+    f" WHERE {key} IN (SELECT {of} FROM newest)"
+    for model, key, of in (
+        *((act, "hit_id", "id") for act in (Acknowledgement, Visual, Clets, Outcome)),
+        (Correction, "read_id", "read_id"),
+    )
+)
+# Of the older hits only their number is shown. Rows may be committed in another order than that of their
+# ids, so that the last id alone would not do for the hits of the board.
+_LAST: Final = " UNION ALL ".join(
+    f"SELECT 'last {model._meta.model_name} ' || CAST(COALESCE(MAX(id), 0) AS text)"
+    f" FROM {model._meta.db_table}"
+    for model in (Clets, Outcome)
+)
+# One statement, which SQLite and PostgreSQL both know: it is asked for every page of every board.
+_FACTS: Final = f"""
+WITH newest AS (
+  SELECT * FROM records_hit WHERE received_at >= %s ORDER BY received_at DESC, id DESC LIMIT {_NEWEST}
+)
+SELECT 'hit ' || CAST(h.id AS text) || ' ' || h.digest || ' ' || CAST(h.read_revision AS text) || ' '
+  || CAST(h.withdrawn AS text) || ' ' || COALESCE(r.digest || ' ' || CAST(r.revision AS text), '') || ' '
+  || (SELECT CAST(COUNT(*) AS text) || ' ' || CAST(COALESCE(SUM(p.id), 0) AS text) FROM records_picture p
+      WHERE p.read_id = h.read_id AND p."current" AND NOT p.missing)
+  FROM newest h LEFT JOIN records_read r ON r.id = h.read_id
+UNION ALL SELECT 'unit ' || unit_id || ' ' || name FROM records_unit
+  WHERE unit_id IN (SELECT unit_id FROM newest)
+UNION ALL SELECT 'person ' || CAST(id AS text) || ' ' || full_name FROM people_person
+  WHERE id IN (SELECT a.by_id FROM hits_acknowledgement a JOIN newest ON newest.id = a.hit_id)
+UNION ALL SELECT 'source ' || CAST(s.id AS text) || ' ' || CAST(l.restricted AS text) || ' ' || s.data || ' '
+  || s.name FROM lists_hotlistsource s JOIN lists_hotlist l ON l.id = s.hot_list_id
+UNION ALL SELECT 'left ' || COALESCE((SELECT CAST(id AS text) FROM records_hit WHERE received_at < %s
+  ORDER BY received_at DESC, id DESC LIMIT 1), '')
+UNION ALL {_ACTS}
+UNION ALL {_LAST}
+"""
 
 
 @dataclass(frozen=True)
@@ -45,7 +84,6 @@ class Line:
     unit: str
     place: str
     at: datetime
-    ago: str
     late: str
     list_age: str
     masked: str
@@ -60,17 +98,15 @@ class Line:
     step: str
 
 
-def lines(sight: Sight) -> list[Line]:
+def reviews() -> list[Review]:
     """The board's hits: first those that nobody has acknowledged, then open ones, then the rest."""
     hits = Hit.objects.filter(received_at__gte=clock.now() - WINDOW).order_by("-received_at", "-pk")
-    reviews = sorted(review.of(hits.select_related("unit")[: MOST * 3]), key=_rank)
-    return [line(one, sight) for one in reviews[:MOST]]
+    return sorted(review.of(hits.select_related("unit")[:_NEWEST]), key=_rank)[:MOST]
 
 
-def line(one: Review, sight: Sight) -> Line:
-    """A hit as the person may see it."""
+def line(one: Review, masked: str) -> Line:
+    """A hit as a person may see it for whom it is masked for this reason, "" for one who may see it whole."""
     hit, read = one.hit, one.read
-    masked = sight.masked(one)
     at = hit.hit_at or hit.received_at
     behind = (hit.received_at - at).total_seconds()
     seen, ended = one.acknowledged, one.outcome
@@ -88,12 +124,11 @@ def line(one: Review, sight: Sight) -> Line:
         unit=str(hit.unit),
         place=_place(read),
         at=at,
-        ago=wording.span((clock.now() - at).total_seconds()),
         late=wording.span(behind) if behind > 60 else "",
         list_age=wording.span(hit.list_age_s),
         masked=masked,
         exact=hit.kind == MatchKind.EXACT,
-        alarm=seen is None and one.open,
+        alarm=alarms(one),
         withdrawn=hit.withdrawn,
         confirmed=one.confirmed,
         verified=one.answer is not None,
@@ -104,34 +139,43 @@ def line(one: Review, sight: Sight) -> Line:
     )
 
 
+def alarms(one: Review) -> bool:
+    """Whether it waits for somebody to say that they have seen it."""
+    return one.acknowledged is None and one.open
+
+
+def ago(one: Review) -> str:
+    """For how long it has been, in words."""
+    return wording.span((clock.now() - (one.hit.hit_at or one.hit.received_at)).total_seconds())
+
+
 def no_longer_fits(one: Review) -> bool:
     """Whether the read was corrected to a text that is not the entry's."""
     corrected = one.corrected
     return corrected is not None and not corrections.fits(one.hit.entry_plate, corrected.corrected)
 
 
+def facts() -> str:
+    """All that the board's look depends on but for the viewer and the time of day; never for anybody's eyes.
+
+    It holds ids, digests and revisions of the hits and of what came and was done for them, and the names and
+    the rules of masking themselves. Only what came for hits of the window counts: a busy street
+    must not redraw every board.
+    """
+    since = connection.ops.adapt_datetimefield_value(clock.now() - WINDOW)
+    with connection.cursor() as cursor:
+        cursor.execute(_FACTS, [since, since])
+        return "\n".join(sorted(row[0] for row in cursor.fetchall()))
+
+
 def mark() -> str:
-    """Changes whenever the board would look different: a hash of counts, which tells nothing of a plate."""
-    since = clock.now() - WINDOW
-    recent = Hit.objects.filter(received_at__gte=since)
-    facts: list[object] = list(
-        recent.aggregate(
-            n=Count("pk"),
-            last=Max("received_at"),
-            r=Sum("read_revision"),
-            w=Count("pk", filter=Q(withdrawn=True)),
-        ).values()
-    )
-    # Only what came for hits of the window counts: a busy street must not redraw every board.
-    facts.append(Read.objects.filter(hits__in=recent).aggregate(n=Count("pk"), r=Sum("revision")))
-    facts.append(Picture.objects.filter(read__hits__in=recent, missing=False).count())
-    facts += [model._default_manager.aggregate(last=Max("pk"))["last"] for model in PERMANENT]
-    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
+    """Changes whenever the board would look different."""
+    return mark_of(facts())
 
 
-def ids(shown: Iterable[Line]) -> list[UUID]:
-    """For the access record."""
-    return [one.id for one in shown]
+def mark_of(facts: str) -> str:
+    """A hash of the facts, which tells nothing of a plate."""
+    return hashlib.sha256(facts.encode()).hexdigest()[:16]
 
 
 def _rank(one: Review) -> tuple[int, float]:

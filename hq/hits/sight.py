@@ -7,6 +7,7 @@ and the masking of a hit whose list the person has no grant for (430.3(e)); whic
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from hq.hits.review import Review
@@ -14,7 +15,9 @@ from hq.lists import masking
 from hq.people import policy, purposes
 from hq.people.decorators import PageRequest
 from hq.people.models import Grant
-from hq.people.policy import Refused, Standing
+from hq.people.policy import Refused
+
+Lacking = Callable[[frozenset[str], str, str], str]
 
 PATROL: Final = "patrol_hit"
 BOARD: Final = "live hit board"
@@ -24,12 +27,14 @@ BOARD: Final = "live hit board"
 class Sight:
     """What one request's person sees of hits."""
 
-    def __init__(self, request: PageRequest) -> None:
+    def __init__(self, request: PageRequest, lacking: Lacking = masking.lacking_for_hit) -> None:
+        """`lacking`: says what is missing to see a hit's entry; other than the default, it keeps answers."""
         self._person = request.person
         self._access = request.access
         self._kiosk = request.kiosk
-        self._standing = Standing(request.person)
-        self._held = masking.grants_of(request.person)
+        self._standing = request.standing
+        self._held = frozenset(request.standing.grants)
+        self._lacking_for_hit = lacking
         self._known: dict[tuple[str, str, bool], str] = {}
 
     def state(self, review: Review | None = None) -> None:
@@ -88,5 +93,5 @@ class Sight:
         key = (alarm_class, source, whole)
         if key not in self._known:
             held = self._held if whole else self._held - {Grant.Code.RESTRICTED}
-            self._known[key] = masking.lacking_for_hit(held, alarm_class, source)
+            self._known[key] = self._lacking_for_hit(held, alarm_class, source)
         return self._known[key]

@@ -12,11 +12,13 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
+from django.middleware.csrf import get_token
 from django.shortcuts import get_object_or_404, redirect, render
+from django.template.loader import render_to_string
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from hq.hits import board, corrections, drawn, live, reports, review, wording
+from hq.hits import board, corrections, drawn, live, reports, review, shared, wording
 from hq.hits.forms import CletsForm, CorrectionForm, OutcomeForm, PeriodForm, VisualForm
 from hq.hits.models import Visual
 from hq.hits.review import Review
@@ -25,7 +27,7 @@ from hq.people import kiosks
 from hq.people.decorators import PageRequest, page
 from hq.people.policy import Standing, check, may
 from hq.people.sessions import LOCK
-from hq.records.models import Hit, Read
+from hq.records.models import Hit, Picture, Read
 from hq.search import pictures
 from hq.search.finding import reach_of
 from hq.site import clock
@@ -47,7 +49,8 @@ def show_board(request: PageRequest) -> HttpResponseBase:
 @require_safe
 def rows(request: PageRequest) -> HttpResponseBase:
     """The rows alone, which the board asks for when something has changed."""
-    return render(request, "hits/rows.html", _rows(request))
+    # Not by `render`: nothing of the frame is in it.
+    return HttpResponse(render_to_string("hits/rows.html", _rows(request)))
 
 
 @page("hits.board", purpose=True, passive=True, kiosk=True, kind="stream")
@@ -129,14 +132,20 @@ def close(request: PageRequest, pk: UUID) -> HttpResponseBase:
 @require_safe
 def picture(request: PageRequest, pk: UUID, kind: str) -> HttpResponseBase:
     """The plate or the scene of a hit's read, stamped with who sees it."""
-    one = _stated(request, pk)
-    Sight(request).insist(one)
+    shown = shared.now()
+    sight = Sight(request, shown.lacking)
+    one = shown.review(pk) or _found(pk)
+    sight.state(one)
+    request.access.ids = [pk]
+    sight.insist(one)
     request.access.elements = {"picture": kind}
     request.access.ids = [pk, one.hit.read_id]
     if kind not in one.pictures:
         raise Http404("the picture has not come")
+    # A row of this request's own: an open file belongs to one thread.
+    row = get_object_or_404(Picture, pk=one.pictures[kind].pk)
     try:
-        return pictures.response(one.pictures[kind], request.person, clock.now())
+        return pictures.response(row, request.person, clock.now())
     except pictures.Unreadable as error:
         raise Http404(str(error)) from error
 
@@ -173,7 +182,7 @@ def unverified(request: PageRequest) -> HttpResponseBase:
     request.access.ids = [one.hit.pk for one in waiting]
     request.access.result_count = len(waiting)
     context = {
-        "lines": [(board.line(one, sight), reports.waited(one)) for one in waiting],
+        "lines": [(board.line(one, sight.masked(one)), reports.waited(one)) for one in waiting],
         "figures": reports.figures(clock.now() - timedelta(days=30)),
         **sight.stated(),
     }
@@ -197,22 +206,19 @@ def misreads(request: PageRequest) -> HttpResponseBase:
 
 
 def _rows(request: PageRequest) -> dict[str, Any]:
-    sight = Sight(request)
+    shown = shared.now()
+    sight = Sight(request, shown.lacking)
     sight.state()
-    # The mark first: what changes while the rows are read is told once more.
-    mark = board.mark()
-    shown = board.lines(sight)
-    request.access.ids = board.ids(shown)
-    request.access.result_count = len(shown)
-    request.access.elements = {"masked": sum(1 for one in shown if one.masked)}
-    first = next((one for one in shown if one.alarm), None)
+    told = shown.told(sight, kiosk=request.kiosk is not None, token=lambda: get_token(request))
+    request.access.ids = told.ids
+    request.access.result_count = len(told.ids)
+    request.access.elements = {"masked": told.masked}
     return {
-        "mark": mark,
+        "mark": shown.mark,
         "kiosk": request.kiosk,
         "whose": request.person.full_name,
-        "lines": shown,
-        "first": first,
-        "older": reports.older(),
+        "rows": told.html,
+        "older": shown.older(),
         "hours": round(board.WINDOW / timedelta(hours=1)),
         **sight.stated(),
     }
@@ -220,10 +226,14 @@ def _rows(request: PageRequest) -> dict[str, Any]:
 
 def _stated(request: PageRequest, pk: UUID) -> Review:
     """The hit, with the purpose of this request settled."""
-    hit = get_object_or_404(Hit.objects.select_related("unit"), pk=pk)
-    (one,) = review.of([hit])
+    one = _found(pk)
     Sight(request).state(one)
     request.access.ids = [pk]
+    return one
+
+
+def _found(pk: UUID) -> Review:
+    (one,) = review.of([get_object_or_404(Hit.objects.select_related("unit"), pk=pk)])
     return one
 
 
@@ -266,7 +276,7 @@ def _hit(
     """The page of a hit, with a form that was not right, or empty ones."""
     sight = Sight(request)
     sight.state(one)
-    line = board.line(one, sight)
+    line = board.line(one, sight.masked(one))
     person = request.person
     context: dict[str, Any] = {"line": line, "review": one, "hit": one.hit, **sight.stated()}
     if not line.masked:
