@@ -7,8 +7,11 @@ does is in its module of `firmware.commands`, which is imported only when it is 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import difflib
+import errno
 import importlib
+import io
 import logging
 import os
 import sqlite3
@@ -19,7 +22,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-from firmware.errors import ConfigError, Exit, FirmwareError
+from firmware.errors import ConfigError, Exit, FirmwareError, UsageError
 
 COMMANDS: Final = (
     "run",
@@ -46,6 +49,7 @@ _CODES = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line (without the program's name) and return its exit code."""
     arguments = sys.argv[1:] if argv is None else list(argv)
+    _secure_streams()
     try:
         code = _run(arguments)
         sys.stdout.flush()
@@ -55,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return Exit.INTERRUPTED
     except BrokenPipeError:
         # The reader of our output went away (`| head`): no error of ours, but the rest was not done.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return Exit.FAILED
     except Exception as error:
         code_of_error = exit_code(error)
@@ -63,7 +67,36 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         logging.getLogger(__name__).debug("the error came from here", exc_info=True)
         print(_told(error), file=sys.stderr)
+        if isinstance(error, OSError) and error.filename is None:
+            _drop_output()
         return code_of_error
+
+
+def _secure_streams() -> None:
+    """Have three open streams, whoever started us, and an output that takes every file's name.
+
+    Where one of them was closed (`>&-`), the first file that is opened would get its number, and what is
+    printed would end up in it: in the store, perhaps.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # The lowest free number, which is this one.
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w" if number else "r"))  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _drop_output() -> None:
+    """Let what is still to be printed go nowhere, so that the interpreter's own end does not fail too."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+_DISK: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
+"""What a write may meet; the error of a write names no file."""
 
 
 def exit_code(error: Exception) -> Exit | None:
@@ -82,7 +115,7 @@ def exit_code(error: Exception) -> Exit | None:
         return Exit.IO
     if isinstance(error, PlatesError):
         return Exit.FAILED
-    if isinstance(error, OSError) and error.filename is not None:
+    if isinstance(error, OSError) and (error.filename is not None or error.errno in _DISK):
         return Exit.IO
     return None
 
@@ -92,6 +125,8 @@ def _told(error: Exception) -> str:
         return str(error)
     if isinstance(error, OSError) and error.filename is not None:
         return f"platewarden: {os.fsdecode(error.filename)}: {error.strerror}"
+    if isinstance(error, OSError):
+        return f"platewarden: what was to be written cannot be: {error.strerror}"
     return f"platewarden: {error or type(error).__name__}"
 
 
@@ -120,10 +155,17 @@ def _run(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog=f"platewarden {name}", description=module.HELP)
     module.configure(parser)
     _add_common(parser.add_argument_group("options of every command"))
-    inner = parser.parse_args(rest)
-    inner.config = args.config if inner.config is None else inner.config
-    inner.overrides = [*args.overrides, *inner.overrides]
-    inner.verbose = args.verbose or inner.verbose
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for after in action.choices.values():
+                _add_common(after.add_argument_group("options of every command"), "last_")
+    inner = parser.parse_args(
+        rest, argparse.Namespace(last_config=None, last_overrides=[], last_verbose=False)
+    )
+    inner.config = inner.last_config or inner.config or args.config
+    inner.overrides = [*args.overrides, *inner.overrides, *inner.last_overrides]
+    inner.verbose = args.verbose or inner.verbose or inner.last_verbose
+    _check_texts(inner)
     if getattr(module, "NEEDS_CONFIG", False):
         from firmware import config
 
@@ -134,6 +176,18 @@ def _run(arguments: list[str]) -> int:
         set_up_log("warning", inner.verbose)
     run: Callable[[argparse.Namespace], int] = module.run
     return run(inner)
+
+
+def _check_texts(args: argparse.Namespace) -> None:
+    """Raise UsageError for an argument that is no UTF-8; neither the store nor a message could hold it.
+    Paths are bytes to the system and may be anything."""
+    for name, value in vars(args).items():
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str) and not text.isascii():
+                try:
+                    text.encode()
+                except UnicodeEncodeError:
+                    raise UsageError(f"{name}: {text!r} is no text in UTF-8") from None
 
 
 def set_up_log(level: str, verbose: bool) -> None:
@@ -190,19 +244,26 @@ def _top_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_common(parser: argparse._ActionsContainer) -> None:
+def _add_common(parser: argparse._ActionsContainer, place: str = "") -> None:
+    """Add them; `place` stands before their names in the namespace, where several parsers share it."""
     parser.add_argument(
-        "--config", type=Path, metavar="FILE", help="read FILE in the place of those under /etc/platewarden"
+        "--config",
+        dest=f"{place}config",
+        type=Path,
+        metavar="FILE",
+        help="read FILE in the place of those under /etc/platewarden",
     )
     parser.add_argument(
         "--set",
-        dest="overrides",
+        dest=f"{place}overrides",
         action="append",
         default=[],
         metavar="SECTION.KEY=VALUE",
         help="set one configuration option; repeatable",
     )
-    parser.add_argument("--verbose", action="store_true", help="log everything, plate text included")
+    parser.add_argument(
+        "--verbose", dest=f"{place}verbose", action="store_true", help="log everything, plate text included"
+    )
 
 
 if __name__ == "__main__":

@@ -11,7 +11,9 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
@@ -60,17 +62,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _share(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not within 0 to 1")
-    return value
+    with suppress(ValueError):
+        if 0 <= (value := float(text)) <= 1:
+            return value
+    raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to 1")
 
 
 def _threads(text: str) -> int:
-    value = int(text)
-    if not 1 <= value <= 64:
-        raise argparse.ArgumentTypeError(f"{text} is not within 1 to 64")
-    return value
+    with suppress(ValueError):
+        if 1 <= (value := int(text)) <= 64:
+            return value
+    raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to 64")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -186,19 +188,26 @@ def _line(found: dict[str, Any]) -> str:
 
 
 def _expand(paths: Sequence[Path], err: TextIO) -> tuple[list[Path], bool]:
-    """The picture files behind `paths`, folders with all below them in order; whether one had none."""
+    """The picture files behind `paths`, folders with all below them in order; whether one had none, or
+    could not be looked into as a whole."""
     images: list[Path] = []
     failed = False
+
+    def fail(error: OSError) -> None:
+        nonlocal failed
+        print(f"{error.filename}: cannot be read: {error.strerror}", file=err)
+        failed = True
+
     for path in paths:
-        if not path.is_dir():
+        try:
+            is_folder = path.is_dir()
+        except OSError as error:  # A name that is too long, or a folder above it that is closed to us.
+            fail(error)
+            continue
+        if not is_folder:
             images.append(path)
             continue
-        try:
-            inside = sorted(_pictures(path))
-        except OSError as error:
-            print(f"{error.filename or path}: cannot be read: {error.strerror or error}", file=err)
-            failed = True
-            continue
+        inside = sorted(_pictures(path, fail))
         if not inside:
             print(f"{path}: holds no picture", file=err)
             failed = True
@@ -206,18 +215,21 @@ def _expand(paths: Sequence[Path], err: TextIO) -> tuple[list[Path], bool]:
     return images, failed
 
 
-def _pictures(folder: Path) -> Iterator[Path]:
-    def fail(error: OSError) -> None:
-        raise error
-
-    for parent, _, names in os.walk(folder, onerror=fail):
-        yield from (Path(parent, name) for name in names if Path(name).suffix.lower() in SUFFIXES)
+def _pictures(folder: Path, fail: Callable[[OSError], None]) -> list[Path]:
+    """The pictures in `folder` and below; `fail` is told of each folder that cannot be read."""
+    return [
+        Path(parent, name)
+        for parent, _, names in os.walk(folder, onerror=fail)
+        for name in names
+        if Path(name).suffix.lower() in SUFFIXES
+    ]
 
 
 def _orientation(path: Path) -> int:
     """The orientation tag of an EXIF block: 1 (as stored) to 8; 1 where there is none to be believed."""
     try:
-        with Image.open(path) as image:
+        # What is odd about a tag is no news to whoever looks for a plate.
+        with warnings.catch_warnings(action="ignore"), Image.open(path) as image:
             value = image.getexif().get(_ORIENTATION_TAG, 1)
     except (OSError, ValueError, SyntaxError) as error:
         raise ImageError(f"{path}: damaged picture: {error}") from error

@@ -29,6 +29,7 @@ from plates.words import CLASS_RULES
 HELP = "list or show the reads that the unit keeps"
 NEEDS_CONFIG = True
 LIMIT = 50
+_MOST = 1_000_000
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -221,6 +222,6 @@ def _moment(text: str) -> str:
 
 
 def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 up")
+    if not text.isdecimal() or not 1 <= int(text[:20]) <= _MOST:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {_MOST}")
     return int(text)

@@ -95,8 +95,8 @@ def test_a_bad_configuration_ends_with_3_and_all_lines(tmp_path: Path) -> None:
         (("--bogus", "config"), "--bogus"),
         (("config", "--bogus"), "--bogus"),
         (("read",), "IMAGE"),
-        (("read", "x.jpg", "--min-confidence", "1.5"), "not within 0 to 1"),
-        (("read", "x.jpg", "--threads", "0"), "not within 1 to 64"),
+        (("read", "x.jpg", "--min-confidence", "1.5"), "is no number from 0 to 1"),
+        (("read", "x.jpg", "--threads", "0"), "is no number from 1 to 64"),
     ],
 )
 def test_wrong_usage_ends_with_2(
@@ -242,3 +242,50 @@ def test_a_command_imports_no_other() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert found.stdout.splitlines()[-1] == "['firmware.commands.config']"
+
+
+def test_a_full_disk_behind_the_output_is_one_line(unit: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        found = subprocess.run(
+            [sys.executable, "-m", "firmware.cli", "config", "--config", unit],
+            cwd=ROOT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert found.returncode == Exit.IO
+    assert found.stderr == "platewarden: what was to be written cannot be: No space left on device\n"
+
+
+def test_closed_streams_do_not_hand_their_numbers_to_files(unit: Path) -> None:
+    """What is printed must not end up in the first file that is opened, such as the store."""
+    listed = unit.with_name("list.csv")
+    listed.write_text("plate,class,expiry\nABC1234,stolen_vehicle,2999-01-01\n")
+    command = f"exec {sys.executable} -m firmware.cli --config {unit} hotlist import {listed} <&- >&- 2>&-"
+    assert subprocess.run(["sh", "-c", command], cwd=ROOT, timeout=60, check=False).returncode == 0
+    shown = platewarden("hotlist", "show", "--config", unit)
+    assert "1 entries" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("reads", "show", b"\xff"), ("hotlist", "show", "--person", b"\xff"), ("config", "--set", b"\xff")],
+)
+def test_an_argument_that_is_no_utf_8_is_refused(arguments: tuple[str | bytes, ...], unit: Path) -> None:
+    texts = [os.fsdecode(one) for one in arguments]
+    found = platewarden("--config", unit, *texts)
+    assert found.returncode == Exit.USAGE
+    assert found.stderr.endswith("is no text in UTF-8\n")
+    assert len(found.stderr.splitlines()) == 1
+
+
+def test_options_of_every_command_may_stand_after_an_action(unit: Path) -> None:
+    listed = unit.with_name("list.csv")
+    listed.write_text("plate,class,expiry\nABC1234,stolen_vehicle,2999-01-01\n")
+    other = unit.with_name("other.sqlite")
+    sets = ["--set", "log.level=error", "hotlist", "--set", "mqtt.port=1999", "import", listed]
+    found = platewarden(*sets, "--config", unit, "--set", f"hotlist.file={other}")
+    assert (found.returncode, found.stderr) == (0, "")
+    assert other.exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -234,3 +235,27 @@ def test_the_shipped_models_read_a_rendered_plate(tmp_path: Path) -> None:
     x, y, w, h = best["box"]
     assert abs(x + w / 2 - 320) < 20
     assert abs(y + h / 2 - 227) < 20
+
+
+def test_a_folder_that_cannot_be_entered_is_named_and_the_rest_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = tmp_path / "open" / "closed"
+    closed.mkdir(parents=True)
+    seen = picture(closed.parent / "a.png", [(10, 10, 20, 10)])
+    scandir = os.scandir
+
+    def refuse(path: Any) -> Any:
+        if Path(path) == closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    too_long = Path("a" * 300)
+    code, lines, errors = run(MarkReader(), [too_long, tmp_path])
+    assert code == 1
+    assert [found["image"] for found in lines] == [str(seen)]
+    assert errors.splitlines() == [
+        f"{too_long}: cannot be read: File name too long",
+        f"{closed}: cannot be read: Permission denied",
+    ]
