@@ -142,7 +142,8 @@ def _number(value: object, where: str, unknown: list[str]) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise MessageError(f"{where}: is not a number")
     try:
-        number = float(value)
+        # Minus zero is zero: no database keeps the sign, and a record must read back as it was hashed.
+        number = float(value) + 0.0
     except OverflowError as error:
         raise MessageError(f"{where}: is too large") from error
     if not math.isfinite(number):

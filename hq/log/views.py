@@ -16,12 +16,14 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 
-from hq.log import chain, heads, triggers
+from hq.log import chain, heads, seals, triggers
 from hq.log.models import AccessRecord, SignedHead
 from hq.people.decorators import PageRequest, page
 from hq.people.policy import may
 
 PER_PAGE = 100
+MOST_READS = 10_000
+"""Reads that the page compares with their seals: some seconds' work."""
 
 
 class FilterForm(forms.Form):
@@ -60,6 +62,7 @@ def state(request: PageRequest) -> HttpResponseBase:
         "signed": SignedHead.objects.all()[:31],
         "lost_triggers": triggers.missing(connection),
         "tables": triggers.tables(),
+        "seals": seals.facts(),
     }
     return render(request, "log/chain.html", context)
 
@@ -67,17 +70,26 @@ def state(request: PageRequest) -> HttpResponseBase:
 @require_POST
 @page("log.chain", kind="log")
 def verify(request: PageRequest) -> HttpResponseBase:
-    """Verify from the newest signed head on; the whole chain is for the command line, as it may take long."""
+    """Verify from the newest signed head on, and the newest sealed reads.
+
+    The whole chain and all reads are for the command line, as that may take long.
+    """
     newest = SignedHead.objects.first()
     first = max(1, newest.sequence) if newest else 1
     fault = heads.verify() or chain.verify(first)
-    request.access.note = f"from row {first}: " + (
-        f"row {fault.sequence}: {fault.what}" if fault else "whole"
+    sealed = seals.verify(seals.newest_within(MOST_READS), whole=False)
+    found = f"row {fault.sequence}: {fault.what}" if fault else "whole"
+    request.access.note = (
+        f"from row {first}: {found}; {sealed.fault.what if sealed.fault else sealed.words()}"
     )
     if fault:
         messages.error(request, f"The chain is broken at row {fault.sequence}: {fault.what}.")
     else:
         messages.success(request, f"Rows {first} to {chain.head().sequence} and every signed head fit.")
+    if sealed.fault:
+        messages.error(request, f"The sealed reads do not fit: {sealed.fault.what}.")
+    else:
+        messages.success(request, f"Newest {sealed.words()}.")
     return redirect("log:chain")
 
 

@@ -23,7 +23,7 @@ from uuid import UUID
 
 from django.db import DatabaseError, DataError, IntegrityError, transaction
 
-from hq.records import bulk, ledger, rows, trigrams
+from hq.records import bulk, leaves, ledger, rows, trigrams
 from hq.records.ledger import Standing
 from hq.records.messages import Received
 from hq.records.models import (
@@ -313,7 +313,7 @@ class _Batch:
         before = self._reads.rows.get(row.id)
         if before is not None and before.unit_id != row.unit_id:
             raise Conflict("record.read_id: is the id of another unit's read")
-        place = self._place("read", row.id, row.revision, row.digest, before, record, at)
+        place = self._place("read", row, before, record, at)
         if place != "newest":
             return place == "older"
         if before is not None:
@@ -337,7 +337,7 @@ class _Batch:
             raise Conflict("record.read_id: is the id of another unit's read")
         if before is not None and before.read_id != row.read_id:
             raise Conflict("record.read_id: the hit came before with another read")
-        place = self._place("hit", row.id, row.read_revision, row.digest, before, record, at)
+        place = self._place("hit", row, before, record, at)
         if place != "newest":
             return place == "older"
         if before is not None:
@@ -350,9 +350,7 @@ class _Batch:
     def _place(
         self,
         kind: str,
-        key: UUID,
-        revision: int,
-        digest: str,
+        row: Read | Hit,
         before: Read | Hit | None,
         record: object,
         at: datetime,
@@ -363,11 +361,11 @@ class _Batch:
         """
         if before is None:
             return "newest"
-        newest = before.revision if isinstance(before, Read) else before.read_revision
+        key, revision, newest = row.id, _revision(row), _revision(before)
         if revision > newest:
             return "newest"
         if revision == newest:
-            if before.digest not in (digest, rows.earlier_digest_of(record)):
+            if before.digest not in (row.digest, rows.earlier_digest_of(record)):
                 raise Conflict(f"record.revision: revision {revision} came before with another content")
             return "known"
         body = asdict(record)  # type: ignore[call-overload]
@@ -377,10 +375,17 @@ class _Batch:
         )
         if older is None:
             self._revisions[kind, key, revision] = Revision(
-                kind=kind, record=key, revision=revision, received_at=at, digest=digest, body=body
+                kind=kind,
+                record=key,
+                revision=revision,
+                received_at=at,
+                store_id=row.store_id,
+                sequence=row.sequence,
+                digest=row.digest,
+                body=body,
             )
             return "older"
-        if older.digest not in (digest, rows.earlier_digest_of(record)):
+        if older.digest not in (row.digest, rows.earlier_digest_of(record)):
             raise Conflict(f"record.revision: revision {revision} came before with another content")
         return "known"
 
@@ -392,6 +397,8 @@ class _Batch:
             record=key,
             revision=revision,
             received_at=before.received_at,
+            store_id=before.store_id,
+            sequence=before.sequence,
             digest=before.digest,
             body=body,
         )
@@ -466,6 +473,14 @@ class _Batch:
         bulk.insert(self._reads.new.values())
         for read in self._reads.changed.values():
             read.save(force_update=True)
+        leaves.note(
+            (*self._reads.new.values(), *self._reads.changed.values()),
+            (
+                (row, self._reads.rows[row.record].unit_id)
+                for row in self._revisions.values()
+                if row.kind == "read"
+            ),
+        )
         trigrams.add(self._reads.new.values())
         trigrams.move((self._before[read.id], read) for read in self._reads.changed.values())
         bulk.insert(self._new_pictures.values())
@@ -527,6 +542,10 @@ class _Batch:
             received_at=self._at,
             last_at=self._at,
         )
+
+
+def _revision(row: Read | Hit) -> int:
+    return row.revision if isinstance(row, Read) else row.read_revision
 
 
 def _enrolled(units: Iterable[str]) -> dict[str, str]:

@@ -202,6 +202,8 @@ class Revision(models.Model):
     record = models.UUIDField(help_text="id of the read or hit")
     revision = models.BigIntegerField()
     received_at = models.DateTimeField()
+    store_id = models.CharField(max_length=36, default="", db_default="", help_text="empty if not kept")
+    sequence = models.BigIntegerField(default=0, db_default=0, help_text="0 if not kept")
     digest = models.CharField(max_length=64, help_text="SHA-256 of the record as JSON, as it came")
     body = models.JSONField(help_text="the record as in mqtt.records")
 
@@ -210,6 +212,42 @@ class Revision(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.record} revision {self.revision}"
+
+
+class Unsealed(models.Model):
+    """The reads of one committed batch until a seal holds them: entries of `hq.records.leaves`."""
+
+    entries = models.BinaryField()
+
+    class Meta:
+        verbose_name_plural = "unsealed"
+
+    def __str__(self) -> str:
+        return f"batch {self.pk}"
+
+
+class Seal(models.Model):
+    """The reads of some batches as they came, in the order in which they were committed. Never changed.
+
+    Its hash is over all of it and the hash of the seal before it: `hq.log.seals`. It keeps the entries of
+    what was destroyed since: an id, a number and a hash, from which nobody learns a plate.
+    """
+
+    number = models.BigIntegerField(primary_key=True)
+    at = models.DateTimeField()
+    late = models.BooleanField(help_text="of reads that came before reads were sealed, as they were then")
+    first = models.BigIntegerField(help_text="of the batches; 0: of none")
+    last = models.BigIntegerField()
+    reads = models.IntegerField(help_text="entries, one for each revision")
+    entries = models.BinaryField()
+    previous = models.CharField(max_length=64)
+    hash = models.CharField(max_length=64, unique=True)
+
+    class Meta:
+        ordering: ClassVar = ["-number"]
+
+    def __str__(self) -> str:
+        return f"seal {self.number}: {self.reads} reads"
 
 
 class Loss(models.Model):
@@ -436,3 +474,5 @@ protect(
 )
 protect(Loss)
 protect(Transfer)
+protect(Seal)
+protect(Unsealed, delete_when="EXISTS (SELECT 1 FROM records_seal s WHERE OLD.id BETWEEN s.first AND s.last)")

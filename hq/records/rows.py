@@ -127,18 +127,28 @@ def read_record(row: models.Read, pictures: Iterable[models.Picture]) -> Read:
     return Read(
         read_id=str(row.id),
         captured_at=time_text(row.captured_at) if row.captured_at else None,
-        clock=ClockState(**row.clock),
+        clock=_clock(row.clock),
         position=position,
         plate=row.text,
-        char_confidence=tuple(row.char_confidence),
-        candidates=tuple(TextCandidate(text=text, probability=share) for text, share in row.candidates),
+        char_confidence=tuple(map(float, row.char_confidence)),
+        candidates=tuple(
+            TextCandidate(text=text, probability=float(share)) for text, share in row.candidates
+        ),
         flags=tuple(row.flags),
-        box=tuple(row.box),
+        box=tuple(map(float, row.box)),  # type: ignore[arg-type]
         frame_size=tuple(row.frame_size),
         pictures=tuple(sorted(refs, key=lambda ref: order.index(ref.kind))),
         model_hashes=tuple(row.model_hashes),
         **{name: getattr(row, name) for name in _READ_AS_IS},
     )
+
+
+def _clock(held: dict[str, Any]) -> ClockState:
+    # PostgreSQL gives a float back as a whole number where it is large.
+    floats = {
+        name: float(held[name]) for name in ("boottime", "offset_ms") if isinstance(held.get(name), int)
+    }
+    return ClockState(**held | floats)
 
 
 def hit_row(record: Hit, envelope: Envelope, received_at: datetime) -> models.Hit:

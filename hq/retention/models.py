@@ -338,7 +338,10 @@ class Proposal(models.Model):
 
 
 class Batch(models.Model):
-    """One step of a purge, as its journal: see `hq.retention.purge`."""
+    """One step of a purge, as its journal: see `hq.retention.purge`.
+
+    With its certificate it proves which reads are lawfully gone from a seal (`hq.log.seals`).
+    """
 
     class State(models.TextChoices):
         MARKED = "marked", "marked: nothing was touched yet, or some files were moved aside"
@@ -356,6 +359,7 @@ class Batch(models.Model):
     reads = models.IntegerField()
     pictures = models.IntegerField(default=0)
     octets = models.BigIntegerField(default=0)
+    ids = models.BinaryField(null=True, help_text="of its reads, 16 bytes each, in the order of their hash")
     ids_sha256 = models.CharField(max_length=64)
 
     def __str__(self) -> str:

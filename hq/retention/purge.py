@@ -65,7 +65,11 @@ def run(proposal_pk: int, *, run_by: str, step: Callable[[str], None] = lambda w
                 action="destruction.run",
                 purpose="retention",
                 case=str(proposal.pk),
-                elements={"certificate": certificate.number, "schedule": str(proposal.schedule)},
+                elements={
+                    "certificate": certificate.number,
+                    "schedule": str(proposal.schedule),
+                    "ids_sha256": certificate.ids_sha256,
+                },
                 result_count=certificate.reads,
             )
         forget_log()
@@ -133,6 +137,7 @@ def _mark(proposal: Proposal, ids: Sequence[UUID]) -> tuple[Batch, list[str]]:
         reads=len(ids),
         pictures=count,
         octets=octets,
+        ids=b"".join(read.bytes for read in ids),
         ids_sha256=proposals.digest(ids),
     )
     items = BatchItem.objects.bulk_create(

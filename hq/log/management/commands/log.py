@@ -1,4 +1,4 @@
-"""Verify the access log and sign its head."""
+"""Verify the access log and the sealed reads, seal reads, sign the log's head."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import minisign
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from hq.log import chain, copies, heads, removal
+from hq.log import chain, copies, heads, removal, seals
 from hq.log.models import Removal
 from hq.people.policy import Refused
 from hq.retention import purge
@@ -19,14 +19,17 @@ from hq.site.keys import KeyExposed
 
 
 class Command(BaseCommand):
-    help = "The access log: verify it, sign its head, copy it to another machine, remove old rows as signed."
+    help = "The access log and the seals of reads: verify, seal, sign the head, copy it, remove old rows."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         what = parser.add_subparsers(dest="what", required=True)
-        verify = what.add_parser("verify", help="check every row and every signed head")
+        verify = what.add_parser("verify", help="check every row, every signed head and every sealed read")
         verify.add_argument(
-            "--from", dest="first", type=int, default=1, metavar="ROW", help="begin at this row"
-        )
+            "--from", dest="first", type=int, default=1, metavar="ROW",
+            help="begin at this row, and at the first seal it or a later one tells of; "
+            "a read that was put in is only found from row 1 on",
+        )  # fmt: skip
+        what.add_parser("seal", help="seal the reads that came since the last time")
         head = what.add_parser("head", help="print the last row's number and hash")
         head.add_argument("--sign", action="store_true", help="sign it and write it with its signature")
         head.add_argument(
@@ -51,6 +54,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["what"] == "verify":
             self._verify(options["first"])
+        elif options["what"] == "seal":
+            made = self._seal()
+            self.stdout.write(f"{made} seals made" if made else "nothing is new")
         elif options["what"] == "copy":
             self._copy(options["folder"])
         elif options["what"] == "verify-copy":
@@ -68,8 +74,19 @@ class Command(BaseCommand):
         if fault is not None:
             raise CommandError(f"row {fault.sequence}: {fault.what}")
         self.stdout.write(f"rows {first} to {chain.head().sequence} are whole and fit every signed head")
+        state = seals.verify(seals.first_told_from(first))
+        if state.fault is not None:
+            raise CommandError(state.fault.what)
+        self.stdout.write(state.words())
+
+    def _seal(self) -> int:
+        try:
+            return seals.seal(f"account {getpass.getuser()}")
+        except (seals.Busy, chain.LogUnavailable) as error:
+            raise CommandError(str(error)) from error
 
     def _sign(self, folder: Path) -> None:
+        self._seal()
         try:
             export = heads.sign(folder)
         except (OSError, KeyExposed) as error:
@@ -86,6 +103,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
 
     def _copy(self, folder: Path) -> None:
+        self._seal()
         try:
             added = copies.add(folder)
         except (copies.CopyBroken, copies.Busy, KeyExposed, OSError) as error:
