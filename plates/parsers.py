@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from io import BufferedIOBase
 from types import MappingProxyType
 from typing import Final
 
@@ -63,6 +64,9 @@ FIELDS: Final = ("plate", "state", "class", "reason", "source", "case_number", "
 """The fields of an entry that a CSV column can be mapped to."""
 
 _LINE_LIMIT: Final = 4096
+_PIECE: Final = _LINE_LIMIT + 8  # with room for a mark and a line's end
+_BLANK: Final = " \t\x0c\x1a"  # the last ends a text file of DOS
+_TOO_LONG: Final = f"is longer than {_LINE_LIMIT} bytes"
 _CLASS_NAMES: Final = frozenset(c.value for c in AlarmClass)
 _STATE: Final = re.compile(r"[A-Z]{2}|")
 
@@ -95,20 +99,45 @@ NCIC_CODES: Final = MappingProxyType(
 """The type code in an NCIC extract's first column."""
 
 
+class Line(str):
+    """A line of which the end was left out, for it was too long."""
+
+
 def decode_lines(lines: Iterable[bytes]) -> Iterator[str]:
     """Text of a file's lines: UTF-8, with or without a mark, else Latin-1 line by line; no line ends.
 
-    A line longer than 4,096 bytes is cut there: no format has one, and a file without line ends is not
-    to fill the memory.
+    Of a line longer than 4,096 bytes only a Line comes, its beginning, which no parser takes for an entry:
+    no format has one. From a binary file such a line is read piece by piece, so that a file without line
+    ends does not fill the memory.
     """
-    for number, raw in enumerate(lines):
-        cut = raw[:_LINE_LIMIT].rstrip(b"\r\n")
-        if number == 0 and cut.startswith(b"\xef\xbb\xbf"):
-            cut = cut[3:]
+    pieces = _pieces(lines) if isinstance(lines, BufferedIOBase) else lines
+    number, is_rest = 0, False
+    for raw in pieces:
+        if is_rest:
+            is_rest = not raw.endswith(b"\n")
+            continue
+        is_rest = len(raw) == _PIECE and not raw.endswith(b"\n") and pieces is not lines
+        raw = raw.removeprefix(b"\xef\xbb\xbf") if number == 0 else raw
+        number += 1
+        whole = raw.rstrip(b"\r\n")
+        if len(whole) > _LINE_LIMIT:
+            yield Line(whole[:_LINE_LIMIT].decode("latin-1"))
+            continue
         try:
-            yield cut.decode("utf-8")
+            yield whole.decode("utf-8")
         except UnicodeDecodeError:
-            yield cut.decode("latin-1")
+            yield whole.decode("latin-1")
+
+
+def _pieces(file: BufferedIOBase) -> Iterator[bytes]:
+    while piece := file.readline(_PIECE):
+        yield piece
+
+
+def _check_first(file: str, line: str) -> None:
+    """Raise HotListFormatError for a first line that tells of a file that is no text in UTF-8 or Latin-1."""
+    if line.startswith(("\xff\xfe", "\xfe\xff")):
+        raise HotListFormatError(f"{file}: is UTF-16; save it as UTF-8")
 
 
 def parse_csv(
@@ -128,14 +157,18 @@ def parse_csv(
         HotListFormatError: no header, a mapping to a column or field that does not exist, or no column
             for the plate.
     """
-    # A character that ends lines for csv, but not for a file's reader, would break its counting.
-    whole = (line.replace("\r", " ").replace("\0", " ") for line in lines)
+    rest = iter(lines)
+    first = next(rest, "")
+    _check_first(file, first)
     try:
-        header = [name.strip().casefold() for name in _cells(next(whole, ""), delimiter)]
+        header = [name.strip().casefold() for name in _cells(first, delimiter)]
     except csv.Error as error:
         raise HotListFormatError(f"{file}: {error}") from error
     columns = _columns(file, header, mapping)
-    for number, line in enumerate(whole, 2):
+    for number, line in enumerate(rest, 2):
+        if isinstance(line, Line):
+            yield BadLine(file, number, _TOO_LONG)
+            continue
         try:
             row = _cells(line, delimiter)
         except csv.Error as error:
@@ -152,6 +185,8 @@ def parse_csv(
 
 def _cells(line: str, delimiter: str) -> list[str]:
     """One line's cells. No cell goes on in the next line: one stray quote would swallow all that follow."""
+    # A character that ends lines for csv, but not for a file's reader, would break its counting.
+    line = line.replace("\r", " ").replace("\0", " ")
     return next(csv.reader([line], delimiter=delimiter, strict=True), [])
 
 
@@ -182,18 +217,28 @@ def parse_clew(file: str, lines: Iterable[str], defaults: Defaults) -> Parsed:
     YYYYMMDD; the last line starts with "TOTAL RECORD". `defaults.alarm_class` is the file's own class.
 
     Raises:
-        HotListFormatError: `defaults` names no class, or the last line is missing: the entries of a file
-            that was cut short must not look as if they had been taken off the list.
+        HotListFormatError: `defaults` names no class, something follows the last line, or that line is
+            missing: the entries of a file that was cut short must not look as if they had been taken off
+            the list.
     """
     if defaults.alarm_class is None:
         names = ", ".join(f"{name}.tbl" for name in CLEW_FILES)
         raise HotListFormatError(f"{file}: is none of {names}; say which class it holds")
-    number = 0
+    ended = False
     for number, line in enumerate(lines, 1):
-        if number == 1 or not line.strip():
+        if number == 1:
+            _check_first(file, line)
+        if number == 1 or not line.strip(_BLANK):
             continue
+        if ended:
+            # Two files in one: the second's class is not known, and its entries must not vanish unsaid.
+            raise HotListFormatError(f"{file}:{number}: goes on after its TOTAL RECORD line")
         if line.upper().startswith("TOTAL RECORD"):
-            return
+            ended = True
+            continue
+        if isinstance(line, Line):
+            yield BadLine(file, number, _TOO_LONG)
+            continue
         loss = _compact_date(line[12:20])
         if loss is None:
             yield BadLine(file, number, "columns 13 to 20 are no date YYYYMMDD")
@@ -205,7 +250,8 @@ def parse_clew(file: str, lines: Iterable[str], defaults: Defaults) -> Parsed:
             "reason": f"{what}, reported {loss.isoformat()}, county {line[10:12].strip() or 'unknown'}",
         }
         yield _entry_or_bad(file, number, cells, defaults)
-    raise HotListFormatError(f"{file}: ends without its TOTAL RECORD line, so it was cut short")
+    if not ended:
+        raise HotListFormatError(f"{file}: ends without its TOTAL RECORD line, so it was cut short")
 
 
 def parse_ncic(file: str, lines: Iterable[str], defaults: Defaults) -> Parsed:
@@ -216,7 +262,12 @@ def parse_ncic(file: str, lines: Iterable[str], defaults: Defaults) -> Parsed:
     model [53:56], colour [58:].
     """
     for number, line in enumerate(lines, 1):
-        if number == 1 or not line.strip():
+        if number == 1:
+            _check_first(file, line)
+        if number == 1 or not line.strip(_BLANK):
+            continue
+        if isinstance(line, Line):
+            yield BadLine(file, number, _TOO_LONG)
             continue
         alarm_class = NCIC_CODES.get(line[0:1])
         if alarm_class is None:
@@ -274,7 +325,7 @@ def _entry(cells: Mapping[str, str], defaults: Defaults) -> HotListEntry:
     alarm_class = AlarmClass(name) if name else defaults.alarm_class
     if alarm_class is None:
         raise ValueError("no class, and none was given for the whole file")
-    case_number = cells.get("case_number", "").strip() or defaults.case_number
+    case_number = _words(cells.get("case_number", "")) or defaults.case_number
     if partial and not case_number:
         raise PatternError("a partial plate needs the case number of its incident (430.3(c))")
     return HotListEntry(
@@ -299,7 +350,8 @@ def _narrow(raw: str) -> str:
 
 
 def _words(raw: str) -> str:
-    return " ".join(raw.split())[:1000]
+    """What a person will read on a screen, so without the characters that steer one."""
+    return " ".join("".join(char if char.isprintable() else " " for char in raw).split())[:1000]
 
 
 def _expiry(raw: str) -> str:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
+from collections.abc import Callable
 from datetime import date
+from functools import partial
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -136,6 +140,52 @@ def test_ncic_line_is_read_by_its_columns() -> None:
         ("AB123456", "CO", AlarmClass.STOLEN_PLATE, "123456789"),
     ]
     assert [b.line for b in bad] == [4, 5, 6]
+
+
+def test_clew_file_that_goes_on_after_its_last_line_is_refused() -> None:
+    """Two files joined into one: the second's entries are of another class and must not vanish unsaid."""
+    joined = ["SVS 20190601", "ABC1234 CA1220190515", "TOTAL RECORD 1", "SLR", "XYZ98   NV  20190101"]
+    with pytest.raises(HotListFormatError, match=r"svs\.tbl:4: goes on after"):
+        list(parse_clew("svs.tbl", joined, DEFAULTS))
+    assert len(list(parse_clew("svs.tbl", [*joined[:3], "", "\x1a"], DEFAULTS))) == 1
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+@pytest.mark.parametrize("over", range(-2, 12))
+def test_a_line_that_is_too_long_is_bad_and_takes_no_other_with_it(over: int, end: bytes) -> None:
+    """Cut at its length it could lose its last cells, its expiry among them, and be loaded all the same."""
+    row = b"ABC1234,2026-01-01,"
+    long = row + b"x" * (4096 + over - len(row))
+    file = end.join([b"\xef\xbb\xbfplate,expiry,reason", long, b"XYZ987,2026-01-01,y", long * 3, b"QRS55,,z"])
+    good, bad = split(parse_csv("f", decode_lines(io.BytesIO(file)), {}, DEFAULTS))
+    assert [entry.plate for entry in good] == ["ABC1234"] * (over <= 0) + ["XYZ987", "QRS55"]
+    assert [line.line for line in bad] == [2] * (over > 0) + [4]
+    assert bad[-1].reason == "is longer than 4096 bytes"
+
+
+def test_a_file_without_line_ends_does_not_fill_the_memory(tmp_path: Path) -> None:
+    path = tmp_path / "sparse"
+    with path.open("wb") as file:
+        file.truncate(64 << 20)
+    tracemalloc.start()
+    with path.open("rb") as lines:
+        assert [len(line) for line in decode_lines(lines)] == [4096]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 20
+
+
+@pytest.mark.parametrize("parse", [partial(parse_csv, mapping={}), parse_clew, parse_ncic])
+def test_a_spreadsheets_unicode_text_is_named_as_what_it_is(parse: Callable[..., Parsed]) -> None:
+    data = "plate,class\nABC1234,stolen_plate\n".encode("utf-16")
+    with pytest.raises(HotListFormatError, match=r"svs\.tbl: is UTF-16; save it as UTF-8"):
+        list(parse("svs.tbl", decode_lines(io.BytesIO(data)), defaults=DEFAULTS))
+
+
+def test_what_steers_a_terminal_does_not_get_into_an_entry() -> None:
+    text = ["plate,reason,source,case_number", "ABC1234,a\x1b[2Jb,c\x9bd,e\x07f"]
+    good, _ = split(parse_csv("f", text, {}, DEFAULTS))
+    assert (good[0].reason, good[0].source, good[0].case_number) == ("a [2Jb", "c d", "e f")
 
 
 @given(st.binary(max_size=400), st.sampled_from(["csv", "clew", "ncic"]))
