@@ -141,7 +141,7 @@ class Publisher:
             self._say_goodbye(link)
 
     def _note(self, db: sqlite3.Connection, link: Link, drainer: Drainer) -> None:
-        # The queue is counted at most twice a second: on a long one that costs more than sending.
+        # Twice a second is enough for the status, and while it sends there are hundreds of steps in one.
         if time.monotonic() - self._counted >= _COUNT_S:
             counts = outbox.counts(db)
             queue, oldest_at = counts.queue, counts.oldest_at

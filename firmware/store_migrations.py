@@ -162,3 +162,9 @@ def plate_region(db: Database) -> None:
     """The state that a plate's design is of; "" and 0 of reads that were made before it was told."""
     db.conn.execute("ALTER TABLE reads ADD COLUMN region TEXT NOT NULL DEFAULT ''")
     db.conn.execute("ALTER TABLE reads ADD COLUMN region_confidence REAL NOT NULL DEFAULT 0")
+
+
+@migrations()
+def queue_counter(db: Database) -> None:
+    """The number of outbox rows that wait for HQ's receipt, kept as they come and go."""
+    outbox.create_tables(db.conn)

@@ -78,6 +78,17 @@ def test_a_store_from_before_states_were_told_opens_and_knows_none(tmp_path: Pat
         assert (new.region, new.region_confidence) == ("CA", 0.96)
 
 
+def test_a_store_from_before_the_queue_was_counted_tells_its_length(tmp_path: Path, clock: SetClock) -> None:
+    with contextlib.closing(Store.open(tmp_path, clock)) as store:
+        store.add(read(clock), [], pair())
+    with contextlib.closing(sqlite3.connect(tmp_path / "platewarden.sqlite")) as db, db:
+        for name in ("TRIGGER outbox_waits", "TRIGGER outbox_waits_not", "TABLE outbox_waiting"):
+            db.execute(f"DROP {name}")
+        db.execute("DELETE FROM _sqlite_migrations WHERE name = 'queue_counter'")
+    with contextlib.closing(Store.open(tmp_path, clock)) as store:
+        assert store.figures().queue == 3
+
+
 def test_every_record_gets_its_number_in_the_order_read_hit_pictures(store: Store, clock: SetClock) -> None:
     """430.4-b: each read and what belongs to it has a number of the store's series."""
     given = read(clock)
