@@ -18,6 +18,7 @@ from hq.audits.forms import AssignForm, FindingForm, MarkForm, PeriodForm, PlanF
 from hq.audits.models import Audit, Finding, Item, LogReview, Plan, Reevaluation
 from hq.audits.sample import AREAS
 from hq.people.decorators import PageRequest, page
+from hq.people.inforce import policy_words
 from hq.people.policy import may
 from hq.site import clock
 
@@ -115,6 +116,7 @@ def report(request: PageRequest, pk: int) -> HttpResponseBase:
     request.access.elements = {"audit": pk, "report": True}
     context = {
         "audit": held,
+        "under": policy_words(held.signed_at),
         "items": [(item, AREAS[item.area].title) for item in items],
         "population": [(AREAS[code].title, count) for code, count in held.population.items()],
         "counts": [(label, sum(item.mark == code for item in items)) for code, label in Item.Mark.choices],

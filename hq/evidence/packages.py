@@ -13,7 +13,8 @@ from django.db import transaction
 from hq.evidence import bag, collect
 from hq.evidence.models import Made, Package
 from hq.people import cases, purposes
-from hq.people.models import Person, Role, holders
+from hq.people.inforce import policy_words
+from hq.people.models import Person
 from hq.people.policy import Refused, check, said
 from hq.retention.models import Hold
 from hq.retention.scope import Scope
@@ -164,14 +165,12 @@ def cover(
     agency = Settings.current()
     stated = purposes.ALL.get(purpose)
     asked, approved, prepared = people
-    policy = f"policy {agency.policy_id}, {agency.policy_version}" if agency else "policy 430"
-    overseers = [f"{one.full_name}, {one.title}" for one in holders(Role.OVERSEER)]
     return bag.Cover(
         number=number,
         kind=kind,
         agency=agency.agency if agency else prepared.agency,
         ori=agency.ori if agency else "",
-        policy="; ".join([policy, *(f"overseen by {one}" for one in overseers)]),
+        policy=policy_words(at),
         case=case,
         purpose=f"{stated.title} ({stated.clause})" if stated else purpose,
         requested_by=str(asked),

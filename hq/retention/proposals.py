@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from django.db import transaction
 
+from hq.people.inforce import policy_words
 from hq.people.models import Person
 from hq.people.policy import Refused, check, said
 from hq.retention import selection
@@ -161,6 +162,7 @@ def _words(certificate: Certificate) -> str:
         f"Certificate of destruction {certificate.number}",
         "",
         f"Agency: {agency.agency if agency else 'not set'}",
+        f"Under: {policy_words(certificate.at)}",
         f"Destroyed: {certificate.reads} reads, {certificate.pictures} pictures, {certificate.octets} bytes",
         f"Of: {proposal.schedule}",
         f"Captured from {_time(proposal.earliest)} to {_time(proposal.latest)}",

@@ -14,11 +14,13 @@ from django.core.files.storage import default_storage
 from django.test import Client
 
 from hq.audits import runs
-from hq.audits.models import Plan
+from hq.audits.models import Audit, Plan
 from hq.evidence import packages
 from hq.people.models import Appointment, Completion, Course, Person
 from hq.people.policy import COLUMNS, Refused, check
 from hq.public import slots
+from hq.retention import purge
+from hq.retention.models import Certificate, Schedule
 from hq.retention.scope import Scope
 from hq.site import clock as hq_clock
 from hq.site import doctor
@@ -143,6 +145,74 @@ def test_a_package_and_every_page_name_the_policy_in_force_and_its_overseer(
         assert f"430, {version}" in client_for(office.auditor).get("/").content.decode()
     Appointment.objects.filter(role="overseer").update(ended_at=clock.at)
     assert "Olive Overseer" not in _index(office)
+
+
+@pytest.mark.clause("430.1")
+@pytest.mark.clause("430.2.1(e)")
+def test_certificates_and_audit_reports_name_the_policy_and_overseer_of_their_own_day(
+    people: People, client_for: ClientFor, clock: Any, tmp_path: Path, settings: Any
+) -> None:
+    """What was signed under one version and overseer says so for good, whatever came after."""
+    settings.MEDIA_ROOT, settings.DATA = tmp_path / "pictures", tmp_path
+    office = kept.Office(people)
+    first = people("overseer", full_name="Olive Overseer", title="Support Services Lieutenant")
+    clock.advance(minutes=1)
+    _settings(office, "2026-01")
+    old = "policy 430, 2026-01; overseen by Olive Overseer, Support Services Lieutenant"
+    kept.read(days=800)
+    _destroy(office)
+    audit = _signed_audit(office, people, clock)
+    open_audit = client_for(office.auditor).get(f"/audits/{audit.pk}/report/").content.decode()
+    assert f"<dd>{old}</dd>" in open_audit
+    clock.advance(days=1)
+    Appointment.objects.filter(person=first, role="overseer").update(ended_at=clock.at)
+    _settings(office, "2026-02")
+    clock.advance(minutes=1)
+    people("overseer", full_name="Ned Next", title="Captain")
+    clock.advance(minutes=1)
+    new = "policy 430, 2026-02; overseen by Ned Next, Captain"
+    kept.read(days=800)
+    _destroy(office)
+    assert [
+        f"Under: {text}\n" in one.text for one, text in zip(_certificates(), (old, new), strict=True)
+    ] == [
+        True,
+        True,
+    ]
+    assert f"<dd>{old}</dd>" in client_for(office.auditor).get(f"/audits/{audit.pk}/report/").content.decode()
+    trained = Completion.objects.filter(person=office.officer).get()
+    Completion.objects.create(
+        person=office.officer, course=trained.course, completed_on=clock.at.date(),
+        expires_on=clock.at.date() + timedelta(days=300), trainer="T. Rainer", entered_at=clock.at,
+    )  # fmt: skip
+    profile = client_for(office.officer).get("/people/me/").content.decode()
+    assert f"<td>{new}</td>" in profile
+    assert (
+        f"Under {new}." in client_for(people("training_sergeant")).get("/people/training/").content.decode()
+    )
+    Appointment.objects.filter(role="overseer", ended_at=None).update(ended_at=clock.at)
+    clock.advance(days=2)
+    kept.read(days=800)
+    _destroy(office)
+    assert "policy 430, 2026-02; nobody appointed to oversee ALPR\n" in _certificates()[-1].text
+
+
+def _destroy(office: kept.Office) -> None:
+    schedule = Schedule.objects.filter(state="in_force").first()
+    purge.run(office.signed(schedule).pk, run_by="test")
+
+
+def _certificates() -> list[Certificate]:
+    return list(Certificate.objects.order_by("pk"))
+
+
+def _signed_audit(office: kept.Office, people: People, clock: Any) -> Audit:
+    plan = Plan(
+        auditor=office.auditor, other_auditor=people("auditor"), reviewer=office.commander,
+        frequency_days=90, sample_size=5, areas=["searches"], document="plan", starts_on=clock.at.date(),
+    )  # fmt: skip
+    runs.approve_plan(office.commander, runs.propose(office.auditor, plan).pk)
+    return runs.sign(office.auditor, runs.start(office.auditor).pk, "in order")
 
 
 @pytest.mark.clause("430.2.1(e)")

@@ -10,6 +10,7 @@ from django.shortcuts import redirect, render
 
 from hq.people import stated
 from hq.people.decorators import PageRequest, page
+from hq.people.inforce import policy_words
 from hq.people.models import Completion
 from hq.people.policy import RIGHTS, Standing, check_purpose
 from hq.people.returning import wanted_or_home
@@ -61,7 +62,10 @@ def profile(request: PageRequest) -> HttpResponseBase:
     context = {
         "appointments": request.person.appointments.all(),
         "grants": request.person.grants.all(),
-        "completions": Completion.objects.filter(person=request.person).select_related("course"),
+        "completions": [
+            (done, policy_words(done.entered_at))
+            for done in Completion.objects.filter(person=request.person).select_related("course")
+        ],
         "rights": rights,
         "purposes": standing.purposes(),
     }

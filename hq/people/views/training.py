@@ -12,6 +12,7 @@ from django.shortcuts import redirect, render
 
 from hq.people.decorators import PageRequest, page
 from hq.people.forms import CompletionForm, CourseForm, expiry
+from hq.people.inforce import policy_words
 from hq.people.models import Completion, Course, Person
 from hq.people.policy import check, courses_for, may
 from hq.site import clock
@@ -44,6 +45,7 @@ def matrix(request: PageRequest) -> HttpResponseBase:
     context = {
         "courses": courses,
         "rows": rows,
+        "under": policy_words(),
         "may_course": may(request.person, "training.course"),
         "may_complete": may(request.person, "training.complete"),
     }
