@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import DatabaseError, connection, transaction
 from django.http import HttpRequest
 
+from hq.log import outage
 from hq.log.models import AccessRecord, ChainHead, Removed
 from hq.site import clock
 
@@ -101,6 +102,7 @@ def append(
         with transaction.atomic():
             return _link(row)
     except (DatabaseError, OSError) as error:
+        outage.note()
         raise LogUnavailable(f"the access log cannot be written: {error}") from error
 
 

@@ -10,11 +10,11 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from django.apps import apps
-from django.db import transaction
+from django.db import DatabaseError, transaction
 
 from hq import APPS
 from hq.audits.alarms import alarms as of_audits
@@ -93,9 +93,15 @@ def log_works() -> bool:
         with transaction.atomic():
             chain.append(kind="mail", person=None, action="mail.probe")
             transaction.set_rollback(True)
-    except chain.LogUnavailable:
+    except (chain.LogUnavailable, DatabaseError):  # the latter where not even a transaction begins
         return False
     return True
+
+
+def log_was_down(since: datetime) -> Alarm:
+    """Of an outage that has passed."""
+    text = f"the access log could not be written from {chain.stamp(since)} on; what was asked for was refused"
+    return Alarm("CJIS AU-5", f"{text}; it can be written again")
 
 
 def news(now_standing: Iterable[Standing]) -> list[Standing]:

@@ -23,6 +23,7 @@ class MailConfig(AppConfig):
         """A server that is missing or takes nothing, and people whom no alarm reaches."""
         from hq.mail import outbox
         from hq.people.models import OFFICES, Role, holders
+        from hq.site import clock
         from hq.site.doctor import Finding
 
         if not outbox.configured():
@@ -44,6 +45,14 @@ class MailConfig(AppConfig):
         held = outbox.undelivered()
         if held:
             yield Finding(False, "430.2.1(b)", f"undelivered mails: {len(held)}; {held[0].error}", "see Mail")
+        last = outbox.last_run()
+        if last is None or clock.now() - last > timedelta(hours=1):
+            yield Finding(
+                False,
+                "CJIS AU-5",
+                "mail has not run in the last hour: nobody would be told in time that the log is down",
+                "does the timer run platewarden-hq mail every ten minutes?",
+            )
         if late := outbox.unsent(timedelta(hours=1)):
             yield Finding(
                 False,

@@ -7,11 +7,12 @@ two it goes out with the next run, perhaps twice, never not at all.
 from __future__ import annotations
 
 import fcntl
+import json
 import smtplib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from email.utils import parseaddr
 from pathlib import Path
 from typing import Final
@@ -20,12 +21,13 @@ from uuid import uuid4
 from django.conf import settings
 from django.core.mail import EmailMessage, get_connection
 from django.core.mail.backends.base import BaseEmailBackend
-from django.db import transaction
+from django.db import DatabaseError, transaction
 
-from hq.log import chain
+from hq.log import chain, outage
 from hq.mail import alarms, wording
 from hq.mail.models import Mail, NoDigest
 from hq.people.models import Person
+from hq.retention.alarms import Alarm
 from hq.site import clock
 
 GIVE_UP: Final = timedelta(days=7)
@@ -60,14 +62,17 @@ def configured() -> bool:
 def run(*, digest: bool) -> Report:
     """Make what is new, send what is due; of a run that could not do all, `trouble` says why. Raises Busy.
 
-    While the access log is down only that is told; raises smtplib.SMTPException or OSError if it cannot be.
+    While the access log or the whole database is down only that is told; raises smtplib.SMTPException or
+    OSError if it cannot be.
     """
     with _alone():
         report = Report()
         if not alarms.log_works():
-            _cry()
+            _cry(alarms.LOG_DOWN)
             report.trouble = alarms.LOG_DOWN.text
             return report
+        _keep_addresses()
+        _tell_of_outage(report)
         report.queued = make(digest=digest)
         _send_due(report)
         _tidy()
@@ -207,24 +212,72 @@ def _tidy() -> None:
     Mail.objects.filter(state__in=ended, ended_at__lt=clock.now() - KEEP).delete()
 
 
-def _cry() -> None:
-    """Tell that the log is down: at every run, as a database that takes no row remembers nothing either."""
-    one = alarms.Standing("log", alarms.LOG_DOWN)
+def last_run() -> datetime | None:
+    """When a run last found the log in order; None where none has, or its note cannot be read."""
+    try:
+        return datetime.fromisoformat(json.loads(_addresses().read_text())["at"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _tell_of_outage(report: Report) -> None:
+    """Tell of a failure of the log between two runs, which nothing shows any more (CJIS AU-5)."""
+    since = outage.since()
+    if since is None:
+        return
+    try:
+        _cry(alarms.log_was_down(since))
+    except _FAILURES as error:
+        report.trouble = f"nobody was told that the log was down: {_said(error)}"
+        return
+    chain.append(kind="mail", person=None, action="log.outage", outcome="failed", note=chain.stamp(since))
+    outage.told()
+
+
+def _addresses() -> Path:
+    return Path(settings.DATA) / "log-alarm.json"
+
+
+def _keep_addresses() -> None:
+    """Write down whom to tell, for the time when the database cannot be asked."""
+    to = sorted({person.email for person in alarms.Standing("log", alarms.LOG_DOWN).recipients()})
+    part = _addresses().with_suffix(".part")
+    part.touch(mode=0o600)
+    part.write_text(json.dumps({"at": clock.now().isoformat(), "to": to}))
+    part.replace(_addresses())
+
+
+def _addressed(alarm: Alarm) -> list[tuple[str, str, str]]:
+    """Address, subject and text of each mail that tells an alarm of the log."""
+    one = alarms.Standing("log", alarm)
+    try:
+        with transaction.atomic():
+            return [(person.email, *wording.alarms(person, [one])) for person in one.recipients()]
+    except DatabaseError:
+        with suppress(OSError, ValueError, KeyError):
+            return [(to, *wording.bare(alarm)) for to in json.loads(_addresses().read_text())["to"]]
+        return []
+
+
+def _cry(alarm: Alarm) -> None:
+    """Tell of the log past the queue: at every run, as a database that takes no row remembers nothing either.
+
+    Raises smtplib.SMTPException or OSError where nobody could be told.
+    """
     server = connection()
     server.open()
-    told, failed = 0, ""
+    told, failed = 0, "nobody who must act has an address"
     try:
-        for person in one.recipients():
-            subject, body = wording.alarms(person, [one])
+        for address, subject, body in _addressed(alarm):
             try:
-                server.send_messages([_message(subject, body, person.email, _message_id())])
+                server.send_messages([_message(subject, body, address, _message_id())])
             except _FAILURES as error:
                 failed = _said(error)
             else:
                 told += 1
     finally:
         server.close()
-    if failed and not told:
+    if not told:
         raise smtplib.SMTPException(failed)
 
 

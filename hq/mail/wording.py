@@ -14,6 +14,7 @@ from hq.mail.expiries import Expiry
 from hq.mail.withheld import withhold
 from hq.people.models import Person
 from hq.people.policy import Standing
+from hq.retention.alarms import Alarm
 from hq.site import clock
 from hq.site.models import Settings
 
@@ -46,6 +47,14 @@ def alarms(person: Person, news: Sequence[Stands]) -> tuple[str, str]:
     subject = f"Platewarden HQ: {len(news)} alarm{'s' * (len(news) > 1)} ({clauses})"
     head = _head(person, "These need somebody now. Each is told once while it lasts.")
     return subject[:200], _joined([head, "\n".join(_lines(news)), _FOOT])
+
+
+def bare(alarm: Alarm) -> tuple[str, str]:
+    """Subject and text of one alarm where the database cannot be asked whom it greets or what to withhold."""
+    return (
+        f"Platewarden HQ: 1 alarm ({alarm.clause})",
+        _joined([f"This needs somebody now.\n  {alarm.clause}: {alarm.text}", _FOOT]),
+    )
 
 
 def _head(person: Person, what: str) -> str:

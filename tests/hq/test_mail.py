@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, OperationalError, connections, transaction
 from django.test import Client
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
@@ -369,6 +369,77 @@ def test_log_that_is_down_is_told_to_the_others_where_one_mailbox_refuses(
     sink.refuse |= {"administrator@police.example", "commander@police.example"}
     with pytest.raises(CommandError, match="nobody can be told"):
         _mail()
+
+
+@pytest.mark.clause("CJIS AU-5")
+def test_database_that_is_down_is_told_within_the_hour_to_those_it_last_named(
+    people: People, sink: Sink, raised: list[Standing], clock: Any, settings: Any, tmp_path: Path
+) -> None:
+    """Not even a transaction begins, and the mail server comes back only in the last of the hour's runs."""
+    for role in ("auditor", "administrator", "commander", "officer"):
+        people(role, email=f"{role}@police.example")
+    _mail()
+    assert sink.mails == []
+    assert (tmp_path / "log-alarm.json").stat().st_mode & 0o077 == 0
+    settings.EMAIL_PORT = 9  # nobody listens there
+    started = clock.at
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(connections["default"]), "cursor", _down)
+        for _ in range(6):
+            clock.advance(minutes=10)
+            if clock.at - started > timedelta(minutes=55):
+                settings.EMAIL_PORT = sink.port
+            with pytest.raises(CommandError, match="access log cannot be written"):
+                _mail()
+    assert clock.at - started <= timedelta(hours=1)
+    told = {f"{role}@police.example" for role in ("auditor", "administrator", "commander")}
+    assert {m["To"] for m in sink.mails} == told
+    assert "CJIS AU-5: the access log cannot be written" in _text(sink.mails[0])
+
+
+def _down(*_: object, **__: object) -> None:
+    raise OperationalError("could not connect to server")
+
+
+@pytest.mark.clause("CJIS AU-5")
+def test_failure_of_the_log_that_passed_between_two_runs_is_told_once(
+    people: People, sink: Sink, raised: list[Standing], clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person = people("auditor", email="auditor@police.example")
+    _mail()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(AccessRecord, "save", _down)
+        for _ in range(2):
+            with pytest.raises(chain.LogUnavailable):
+                chain.append(kind="view", person=person, action="reads.view")
+            clock.advance(minutes=4)
+    with monkeypatch.context() as patch:
+        patch.setattr(outbox, "connection", _down)  # the first who should be told are not reached
+        with pytest.raises(OperationalError):
+            _mail()
+    _mail()
+    (mail,) = sink.to("auditor@police.example")
+    assert "could not be written from 2026-06-03T19:00:00" in _text(mail)
+    assert AccessRecord.objects.get(action="log.outage").outcome == "failed"
+    _mail()
+    assert len(sink.mails) == 1
+
+
+@pytest.mark.clause("CJIS AU-5")
+def test_mail_that_does_not_run_every_hour_is_told(
+    people: People, sink: Sink, raised: list[Standing], clock: Any
+) -> None:
+    people("commander", email="chief@police.example")
+
+    def told() -> bool:
+        return any("mail has not run" in one.what for one in doctor.findings())
+
+    assert told()
+    _mail()
+    clock.advance(minutes=59)
+    assert not told()
+    clock.advance(minutes=2)
+    assert told()
 
 
 def test_mail_that_cannot_be_made_holds_up_no_other(
