@@ -10,9 +10,12 @@ is in SQLite's page cache. Patterns are few and are kept in memory, compiled.
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import glob
 import logging
 import os
 import sqlite3
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
@@ -36,6 +39,7 @@ _SOURCE: Final = "issued_at of "  # a key of the table meta ends with the source
 _FIELDS: Final = "plate, state, class, reason, source, case_number, expiry, priority, partial"
 _MOST: Final = 10
 """The most entries that one read matches; a plate on more lists than that is told by the best of them."""
+_LEFT_S: Final = 3600.0  # a build writes all the time, and is done within minutes
 _MOST_TEXTS: Final = 200  # look-alike texts in one look-up, far below SQLite's bound on parameters
 
 
@@ -221,17 +225,33 @@ def build(
         What changed against the file that was there; all is added where there was none or a damaged one.
 
     Raises:
-        HotListFileError: the new file cannot be written.
+        HotListFileError: the new file cannot be written, or the one in force, of which
+            something is to be kept, was changed meanwhile.
         Whatever `entries` raises.
     """
+    start = _identity(path)
     with _written(path, entries, version, issued_at, keep) as (new, changes):
-        os.replace(new, path)
         folder = os.open(path.parent, os.O_RDONLY)
         try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            # Two imports at a time would each keep what was in force before, and the later one would
+            # take out again what the earlier one brought. A list that keeps nothing has no such doubt.
+            if keep is not None and _identity(path) != start:
+                raise HotListFileError(f"{path}: the list in force was changed meanwhile: import again")
+            os.replace(new, path)
             os.fsync(folder)
         finally:
             os.close(folder)
     return changes
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells the file at `path` from another that was put in its place; None where there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def preview(path: Path, entries: Iterable[HotListEntry], keep: Keep | None = None) -> Diff:
@@ -245,6 +265,7 @@ def _written(
     path: Path, entries: Iterable[HotListEntry], version: str, issued_at: str, keep: Keep | None
 ) -> Iterator[tuple[Path, Diff]]:
     """The new list's file beside `path`, which is gone afterwards, and what it changes."""
+    _sweep(path)
     new = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         with contextlib.ExitStack() as stack:
@@ -260,6 +281,14 @@ def _written(
     finally:
         for left in (new, new.with_name(f"{new.name}-journal")):
             left.unlink(missing_ok=True)
+
+
+def _sweep(path: Path) -> None:
+    """Delete what builds left beside `path` that were killed: a million plates each."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > _LEFT_S:
+                left.unlink()
 
 
 def _in_force(path: Path) -> HotList | None:

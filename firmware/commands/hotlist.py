@@ -73,7 +73,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     importing.add_argument("--version", help="of the list (default: the time now)")
     importing.add_argument("--dry-run", action="store_true", help="say what would change, change nothing")
     showing = actions.add_parser("show", help="the list in force; plates for a named person with a purpose")
-    showing.add_argument("--json", action="store_true", help="one JSON object a line")
+    showing.add_argument(
+        "--json", action="store_true", help="one JSON object a line: the list's figures, then its entries"
+    )
     add_options(showing)
     clearing = actions.add_parser(
         "clear", help="take the list away: nothing alarms until another is imported"
@@ -172,6 +174,8 @@ class Importing:
 def _import(args: argparse.Namespace, settings: Settings) -> int:
     if len(args.delimiter) != 1:
         raise UsageError("--delimiter takes one character")
+    if args.format != "csv" and args.map:
+        raise UsageError("--map is for CSV files")
     now = datetime.now(UTC)
     importing = Importing(args, settings.hotlist.classes, now, sys.stderr)
     path = settings.hotlist.file
@@ -214,21 +218,38 @@ def _show(args: argparse.Namespace, settings: Settings) -> int:
             _record(args, settings, hot_list.version, hot_list.entries - restricted)
         now = datetime.now(UTC)
         age = _age(hot_list.age_s(now))
-        print(f"version {hot_list.version}, {hot_list.entries} entries, {age}")
-        for source, count in hot_list.sources().items():
-            print(f"source {source}: {count} entries, {_age(hot_list.age_s(now, source))}")
-        for name, count in counts.items():
-            print(f"{count:>9}  {name}")
+        if args.json:
+            print(json.dumps(_head(hot_list, now)))
+        else:
+            print(f"version {hot_list.version}, {hot_list.entries} entries, {age}")
+            for source, count in hot_list.sources().items():
+                print(f"source {source}: {count} entries, {_age(hot_list.age_s(now, source))}")
+            for name, count in counts.items():
+                print(f"{count:>9}  {name}")
         if not is_asked(args) and not args.demo:
-            if hot_list.entries:
+            if hot_list.entries and not args.json:
                 print("entries are shown to a named person with a purpose: --person, --purpose, --case")
             return Exit.OK
         for entry in hot_list.all_entries():
             if not CLASS_RULES[entry.alarm_class].restricted:
                 print(json.dumps(asdict(entry)) if args.json else _line(entry))
-        if restricted:
+        if restricted and not args.json:
             print(f"{restricted} entries of restricted classes are not shown: ask dispatch")
     return Exit.OK
+
+
+def _head(hot_list: HotList, now: datetime) -> dict[str, object]:
+    """The first line of `show --json`: the list as a whole, without a plate."""
+    return {
+        "version": hot_list.version,
+        "entries": hot_list.entries,
+        "age_s": hot_list.age_s(now),
+        "sources": {
+            source: {"entries": count, "age_s": hot_list.age_s(now, source)}
+            for source, count in hot_list.sources().items()
+        },
+        "classes": {name.value: count for name, count in hot_list.counts().items()},
+    }
 
 
 def _age(seconds: float | None) -> str:
@@ -289,7 +310,9 @@ def _mapping(text: str) -> dict[str, str]:
     for part in filter(None, text.split(",")):
         field, found, column = part.partition("=")
         if not found or not column.strip():
-            raise HotListFormatError(f"--map: {part!r} is not FIELD=COLUMN")
+            raise UsageError(f"--map: {part!r} is not FIELD=COLUMN")
+        if field.strip() not in FIELDS:
+            raise UsageError(f"--map: there is no field {field.strip()!r}; fields are {', '.join(FIELDS)}")
         mapping[field.strip()] = column.strip()
     return mapping
 

@@ -69,9 +69,7 @@ def test_entries_of_restricted_classes_are_counted_and_not_shown(site: Site) -> 
 
 def test_entries_are_shown_as_json(site: Site) -> None:
     build_list(site)
-    shown = [
-        json.loads(line) for line in site.command("hotlist", "show", "--json", *AS_MORA) if line[0] == "{"
-    ]
+    shown = [json.loads(line) for line in site.command("hotlist", "show", "--json", *AS_MORA)[1:]]
     assert [entry["plate"] for entry in shown] == ["7XYZ001", "8ABC123"]
     assert shown[1]["case_number"] == "26-0001"
 
@@ -143,3 +141,21 @@ def test_clew_and_ncic_files_are_in_force_beside_one_another(site: Site) -> None
     assert found["6DEF003"].case_number == "123456789"
     today = datetime.now(UTC).date()
     assert found["8ABC124"].expiry in {(today + timedelta(days=3 - late)).isoformat() for late in (0, 1)}
+
+
+@pytest.mark.parametrize("as_whom", [(), AS_MORA])
+def test_every_line_of_json_is_json(site: Site, as_whom: tuple[str, ...]) -> None:
+    build_list(site)
+    head, *entries = [json.loads(line) for line in site.command("hotlist", "show", "--json", *as_whom)]
+    assert (head["version"], head["entries"], head["sources"]["desk"]["entries"]) == ("v7", 3, 3)
+    assert [entry["plate"] for entry in entries] == (["7XYZ001", "8ABC123"] if as_whom else [])
+
+
+@pytest.mark.parametrize(
+    "options", [("--map", "plate"), ("--map", "plates=LPN"), ("--format", "clew", "--map", "plate=LPN")]
+)
+def test_a_wrong_mapping_is_wrong_usage(site: Site, options: tuple[str, ...]) -> None:
+    (site.folder / "list.csv").write_text("LPN\n8ABC123\n")
+    site.command("hotlist", "import", str(site.folder / "list.csv"), *options)
+    assert site.code == 2
+    assert "--map" in site.err

@@ -134,6 +134,33 @@ def test_failing_import_leaves_the_old_list_and_no_litter(path: Path) -> None:
     assert os.listdir(path.parent) == [path.name]
 
 
+def test_of_two_imports_at_a_time_neither_takes_out_what_the_other_brought(path: Path) -> None:
+    def keep(kept: HotListEntry) -> bool:
+        return kept.source != "slow"
+
+    def slow() -> Iterator[HotListEntry]:
+        yield entry("1AAA111", source="slow")
+        build(path, [entry("2BBB222", source="quick")], version="2", issued_at="", keep=lambda _: True)
+
+    with pytest.raises(HotListFileError, match="changed meanwhile: import again"):
+        build(path, slow(), version="3", issued_at="", keep=keep)
+    with HotList.open(path) as hot_list:
+        assert hot_list.sources() == {"test": len(ENTRIES), "quick": 1}
+    build(path, [entry("1AAA111", source="slow")], version="3", issued_at="", keep=keep)
+    with HotList.open(path) as hot_list:
+        assert hot_list.sources() == {"test": len(ENTRIES), "quick": 1, "slow": 1}
+
+
+def test_what_a_killed_import_left_is_swept_by_a_later_one(path: Path) -> None:
+    """Such a file holds as many plates as a list and is as large."""
+    left, running = path.with_name(f".{path.name}.left"), path.with_name(f".{path.name}.running")
+    left.write_bytes(b"plates")
+    os.utime(left, (0, 0))
+    running.write_bytes(b"plates")
+    build(path, ENTRIES, version="2", issued_at="")
+    assert (left.exists(), running.exists()) == (False, True)
+
+
 @pytest.mark.parametrize("damage", ["garbage", "empty", "cut", "missing", "other"])
 def test_damaged_list_is_one_clear_error_that_names_the_file(path: Path, damage: str) -> None:
     whole = path.read_bytes()
