@@ -40,7 +40,7 @@ from mqtt.errors import MessageError
 
 FIRST: Final = hashlib.sha256(b"platewarden seals of reads").hexdigest()
 ACTION: Final = "reads.seal"
-MOST: Final = 10_000
+MOST: Final = 5_000
 """Reads of one seal, but for the last batch that goes into it."""
 
 _CHUNK: Final = 400

@@ -22,7 +22,7 @@ from hq.people.decorators import PageRequest, page
 from hq.people.policy import may
 
 PER_PAGE = 100
-MOST_READS = 10_000
+MOST_READS = 5_000
 """Reads that the page compares with their seals: some seconds' work."""
 
 
