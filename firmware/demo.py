@@ -54,7 +54,6 @@ class Terminal:
 
     def __init__(self, out: IO[str] | None = None) -> None:
         self._out = out or sys.stdout
-        self._started = time.monotonic()
 
     def show(self, read: Read, hits: Sequence[Hit], pictures: Sequence[Path]) -> None:
         """Print what a unit kept. Only for a site that is marked as a demonstration."""
@@ -89,10 +88,16 @@ class Process:
 
 
 class Site:
-    """The processes of one site, started in order, stopped in reverse."""
+    """The processes of one site, started in order, stopped in reverse.
+
+    Attributes:
+        folder: the site's.
+        unheard: the reader of our output has gone away.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.unheard = False
         self._processes: list[Process] = []
         self._started = time.monotonic()
         self._lock = threading.Lock()
@@ -147,9 +152,13 @@ class Site:
             process.reader.join(END_S)
 
     def say(self, name: str, line: str) -> None:
-        """Print one line."""
+        """Print one line; where nobody reads any more (`| head`), into nowhere from then on."""
         with self._lock:
-            print(f"{time.monotonic() - self._started:7.1f} s  {name:<5} {line}", flush=True)
+            try:
+                print(f"{time.monotonic() - self._started:7.1f} s  {name:<5} {line}", flush=True)
+            except BrokenPipeError:
+                self.unheard = True
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def _print_all(self, name: str, lines: IO[str]) -> None:
         with lines:
@@ -190,6 +199,8 @@ def run_site(folder: Path, frames: int | None = None) -> int:
             return Exit.OK if stop.is_set() else Exit.FAILED
         site.say("site", f"the demonstration runs in {_near(folder.absolute())}; Ctrl-C stops it")
         while not stop.wait(0.2):
+            if site.unheard:
+                return Exit.FAILED
             ended = site.ended()
             if ended is not None:
                 site.say("site", f"{ended.name} ended with code {ended.popen.returncode}")
@@ -219,8 +230,14 @@ def _start_hq(site: Site, folder: Path, port: int, stop: threading.Event) -> boo
 
 
 def prepare(folder: Path, port: int) -> None:
-    """Write the site's configuration, people and hot list into `folder`."""
+    """Write the site's configuration, people and hot list into `folder`.
+
+    Raises IoError where it holds the configuration of a unit that is no demonstration.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    config = folder / "platewarden.toml"
+    if config.exists() and not config.read_text(errors="replace").startswith(_MARK):
+        raise IoError(f"{config}: is no demonstration's and would be overwritten; name another folder")
     (folder / "mosquitto.conf").write_text(
         f"listener {port} 127.0.0.1\nallow_anonymous true\nlog_type error\nlog_dest stderr\n"
     )
@@ -265,8 +282,10 @@ _REASONS: Final = (
     (AlarmClass.WANTED_PERSON_VEHICLE, "demonstration: its owner is wanted"),
 )
 
-_CONFIG = """\
-# A demonstration: the street is rendered, its plates are invented.
+_MARK: Final = "# A demonstration:"
+_CONFIG = (
+    f"{_MARK} the street is rendered, its plates are invented.\n"
+    + """\
 [unit]
 id = "demo"
 demo = true
@@ -293,6 +312,7 @@ status_interval_s = 10
 [log]
 level = "warning"
 """
+)
 
 _PEOPLE = """\
 # Who may see plate text at the demonstration site (430.3(d)).
@@ -344,6 +364,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except FirmwareError as error:
         print(f"platewarden: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        print(f"platewarden: {error.filename or 'the site'}: {error.strerror}", file=sys.stderr)
+        return Exit.IO
 
 
 if __name__ == "__main__":

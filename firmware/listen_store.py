@@ -95,7 +95,9 @@ class ListenStore:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         try:
-            (directory / "pictures").mkdir(parents=True, exist_ok=True)
+            # For its owner's eyes only, as the unit's store: it holds plates and pictures.
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (directory / "pictures").mkdir(exist_ok=True)
             self._db = outbox.open_database(directory / FILE)
             with self._db:
                 for statement in _TABLES:

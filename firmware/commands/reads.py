@@ -17,7 +17,7 @@ from pathlib import Path
 
 from firmware.access import add_options, check_demo, is_asked, open_access
 from firmware.config import Settings
-from firmware.errors import AccessError, Exit, FirmwareError, StoreError, UsageError
+from firmware.errors import AccessError, Exit, FirmwareError, IoError, StoreError, UsageError
 from firmware.store import Store
 from firmware.store_db import FILE
 from firmware.store_queries import ReadQuery
@@ -157,6 +157,10 @@ def _copy_pictures(store: Store, read: Read, folder: Path) -> int:
         except FirmwareError as error:
             print(f"platewarden: {error}", file=sys.stderr)
             code = Exit.FAILED
+        except OSError as error:
+            # Half a picture would look like one that was stored so.
+            target.unlink(missing_ok=True)
+            raise IoError(f"{target}: {error.strerror or error}") from error
         else:
             print(target, file=sys.stderr)
     return code

@@ -16,7 +16,9 @@ from uuid import UUID
 
 import pytest
 
-from firmware.demo import Site, Terminal
+from firmware.config import load
+from firmware.demo import Site, Terminal, prepare
+from firmware.errors import IoError
 from tests import needs
 from tests.firmware import store_samples as samples
 
@@ -48,6 +50,36 @@ def test_a_withdrawn_hit_and_a_revision_are_told() -> None:
     read, hit = lines_of(replace(READ, revision=2), [samples.hit(READ, withdrawn=True)], ())
     assert "revision 2" in read
     assert "HIT WITHDRAWN" in hit
+
+
+def test_a_folder_with_another_unit_s_configuration_is_left_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`python -m firmware.demo /etc/platewarden` must not make a demonstration of a unit."""
+    config = tmp_path / "platewarden.toml"
+    config.write_text('[unit]\nid = "unit-7"\n')
+    with pytest.raises(IoError, match="is no demonstration's and would be overwritten"):
+        prepare(tmp_path, 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["platewarden.toml"]
+    assert config.read_text() == '[unit]\nid = "unit-7"\n'
+    config.unlink()
+    prepare(tmp_path, 1)
+    prepare(tmp_path, 2)
+    assert load([config], environ={}).mqtt.port == 2
+
+
+def test_what_nobody_reads_ends_the_site_in_peace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`make run | head`: the children's lines are still taken, or they would wait for room for ever."""
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    with os.fdopen(write_end, "w") as nobody:
+        monkeypatch.setattr(sys, "stdout", nobody)
+        site = Site(tmp_path)
+        child = site.start("loud", [sys.executable, "-c", "print('x\\n' * 100_000)"])
+        assert child.popen.wait(20) == 0
+        site.stop()
+        site.say("site", "stopped")
+    assert site.unheard
 
 
 def test_processes_stop_in_reverse_order(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

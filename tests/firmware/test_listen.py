@@ -310,3 +310,8 @@ def test_plates_are_refused_without_training_or_a_place_for_the_record(
         assert text in capsys.readouterr().err
     (refused,) = Hq(tmp_path / "hq", 1).query("SELECT outcome FROM access")
     assert refused == ("refused",)
+
+
+def test_what_is_kept_is_for_its_owner_s_eyes_only(tmp_path: Path) -> None:
+    ListenStore(tmp_path / "hq").close()
+    assert (tmp_path / "hq").stat().st_mode & 0o077 == 0

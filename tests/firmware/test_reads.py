@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import hw
+from tests.disk import fill, tmpfs
 from tests.firmware.site import AS_MORA, Site
 from tests.firmware.store_samples import files, hit, pair, read, receipt
 
@@ -208,3 +209,14 @@ def test_without_a_store_there_is_one_line(site: Site, command: tuple[str, ...],
     assert site.code == 5
     assert "no store is here yet" in site.err
     assert not (tmp_path / "none").exists()
+
+
+def test_a_picture_for_which_there_is_no_room_is_told_in_one_line_and_not_left_half(
+    site: Site, tmp_path: Path
+) -> None:
+    with tmpfs(tmp_path / "stick", "64k") as stick:
+        fill(stick)
+        site.command("reads", "show", site.reads[0].read_id, "--pictures", stick, *AS_MORA)
+        assert site.code == 4
+        assert site.err.endswith(": No space left on device\n")
+        assert [path.name for path in stick.iterdir()] == ["filler"]
