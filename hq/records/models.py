@@ -137,7 +137,7 @@ class Picture(models.Model):
     )
     kind = models.CharField(max_length=5, choices=Kind.choices)
     sha256 = models.CharField(max_length=64)
-    file = models.FileField(max_length=FILE_NAME_LENGTH, blank=True, db_index=True)
+    file = models.FileField(max_length=FILE_NAME_LENGTH, blank=True)
     size = models.BigIntegerField()
     width = models.BigIntegerField(default=0, help_text="0 until its read has come")
     height = models.BigIntegerField(default=0)
@@ -147,7 +147,11 @@ class Picture(models.Model):
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=("read", "kind", "sha256"), name="picture_once"),)
-        indexes = (models.Index(fields=("read",), name="picture_missing", condition=Q(missing=True)),)
+        indexes = (
+            models.Index(fields=("read",), name="picture_missing", condition=Q(missing=True)),
+            # Not db_index, by which PostgreSQL gets a second index for LIKE.
+            models.Index(fields=("file",), name="records_picture_file"),
+        )
 
     def __str__(self) -> str:
         return f"{self.kind} of {self.read_id}"

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -96,3 +96,12 @@ def test_the_rows_of_the_index_are_those_of_its_model() -> None:
     bulk.insert(reads)
     trigrams.add(reads)
     assert set(Trigram.objects.all()) == {row for read in reads for row in trigrams.rows(read, read.key)}
+
+
+@pytest.mark.django_db
+def test_a_pictures_file_has_one_index() -> None:
+    """PostgreSQL would be given a second one, for LIKE, to keep up with every picture that comes."""
+    with connection.cursor() as cursor:
+        held = connection.introspection.get_constraints(cursor, "records_picture")
+    found = [name for name, one in held.items() if one["index"] and one["columns"] == ["file"]]
+    assert found == ["records_picture_file"]
