@@ -25,6 +25,7 @@ class Protection:
     allow: tuple[str, ...]
     delete_when: Mapping[str, str]
     guard_insert: bool
+    once: Mapping[str, tuple[str, ...]]
 
 
 _registry: dict[str, Protection] = {}
@@ -36,17 +37,23 @@ def protect(
     allow: Sequence[str] = (),
     delete_when: str | Mapping[str, str] = "",
     guard_insert: bool = True,
+    once: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
     """Refuse UPDATE, DELETE, TRUNCATE and an INSERT under a known id or unique value.
 
     `allow` names the fields that may change. `delete_when` is an SQL condition on OLD (one for all databases,
     or by vendor: "sqlite", "postgresql") under which a row may go. `guard_insert=False` lets INSERT OR IGNORE
     pass on SQLite; INSERT OR REPLACE is then stopped by the DELETE trigger, which needs
-    recursive_triggers=ON (settings).
+    recursive_triggers=ON (settings). `once` names by the field of a moment those that are written with it:
+    once the moment stands, neither it nor they change.
     """
     if isinstance(delete_when, str):
         delete_when = {"sqlite": delete_when, "postgresql": delete_when}
-    _registry[model._meta.db_table] = Protection(model, tuple(allow), dict(delete_when), guard_insert)
+    settled = {moment: tuple(fields) for moment, fields in (once or {}).items()}
+    allow = (*allow, *settled, *(name for fields in settled.values() for name in fields))
+    _registry[model._meta.db_table] = Protection(
+        model, tuple(allow), dict(delete_when), guard_insert, settled
+    )
 
 
 def tables() -> list[str]:
@@ -133,6 +140,15 @@ def _columns(protection: Protection) -> list[str]:
     return [str(f.column) for f in protection.model._meta.local_concrete_fields if f.column not in free]
 
 
+def _settled(protection: Protection) -> list[tuple[str, list[str]]]:
+    """The column of each moment, with those that are fixed once it stands, itself among them."""
+    model = protection.model
+    return [
+        (_column(model, moment), [_column(model, name) for name in (moment, *fields)])
+        for moment, fields in protection.once.items()
+    ]
+
+
 def _column(model: type[models.Model], name: str) -> str:
     field = model._meta.get_field(name)
     if not isinstance(field, models.Field) or field.column is None:
@@ -155,6 +171,9 @@ def _sqlite(table: str) -> dict[str, str]:
     refuse = f"BEGIN SELECT RAISE(ABORT, 'append-only: {table}'); END"
     condition = protection.delete_when.get("sqlite", "")
     changed = " OR ".join(f'OLD."{c}" IS NOT NEW."{c}"' for c in _columns(protection))
+    for moment, columns in _settled(protection):
+        later = " OR ".join(f'OLD."{c}" IS NOT NEW."{c}"' for c in columns)
+        changed += f' OR (OLD."{moment}" IS NOT NULL AND ({later}))'
     same = " OR ".join(
         "(" + " AND ".join(f'"{c}" = NEW."{c}"' for c in unique) + ")"
         for unique in _unique_sets(protection.model)
@@ -179,6 +198,9 @@ def _pg_body(table: str) -> str:
     fixed = _columns(protection)
     old, new = (", ".join(f'{row}."{c}"' for c in fixed) for row in ("OLD", "NEW"))
     unchanged = f"ROW({old}) IS NOT DISTINCT FROM ROW({new})" if protection.allow else "false"
+    for moment, columns in _settled(protection):
+        then, now = (", ".join(f'{row}."{c}"' for c in columns) for row in ("OLD", "NEW"))
+        unchanged += f' AND (OLD."{moment}" IS NULL OR ROW({then}) IS NOT DISTINCT FROM ROW({now}))'
     return (
         "\nBEGIN\n"
         "  IF TG_OP = 'DELETE' THEN\n"

@@ -214,22 +214,11 @@ protect(Partner, allow=("approved_by", "approved_at", "ended_by", "ended_at"))
 protect(Override, allow=("approved_by", "approved_at"))
 protect(
     ReleaseRequest,
-    allow=(
-        *MADE,
-        "state",
-        "number",
-        "reviewed_by",
-        "reviewed_at",
-        "review_note",
-        "decided_by",
-        "decided_at",
-        "decision_reason",
-        "scope_approved",
-        "pictures_approved",
-        "fulfilled_by",
-        "fulfilled_at",
-        "closed_by",
-        "closed_at",
-        "closing_note",
-    ),
+    allow=("state", "number"),
+    once={
+        "reviewed_at": ("reviewed_by", "review_note"),
+        "decided_at": ("decided_by", "decision_reason", "scope_approved", "pictures_approved"),
+        "fulfilled_at": (*MADE, "fulfilled_by"),
+        "closed_at": ("closed_by", "closing_note"),
+    },
 )

@@ -19,6 +19,7 @@ from hq.records.models import Read, Unit
 from hq.retention.models import RECORD_CATEGORIES, Authority, Schedule
 from hq.site import clock
 
+RELEASES = "release_requests"
 COMMANDER = "another Commander or a designee"
 
 
@@ -139,6 +140,8 @@ def purge_on(read: Read) -> datetime:
 
 def _check_floor(category: str, days: int, authority: Authority | None) -> None:
     least = RECORD_CATEGORIES.get(category, FLOOR_DAYS)
+    if category == RELEASES:
+        _check_releases(days)
     if days >= least:
         return
     if category in RECORD_CATEGORIES:
@@ -155,6 +158,18 @@ def _check_floor(category: str, days: int, authority: Authority | None) -> None:
             "GC-34090.6",
             f"the authority {authority.title!r} does not allow {days} days today",
             "the legislative body, with the agency attorney's written consent",
+        )
+
+
+def _check_releases(days: int) -> None:
+    """A request is kept no shorter than the reads that went out and the log that tells of it (430.8(c))."""
+    held = Schedule.objects.filter(state=Schedule.State.IN_FORCE).exclude(category=RELEASES)
+    longest = held.order_by("-days").first()
+    if longest is not None and days < longest.days:
+        raise Refused(
+            "430.8(c)",
+            f"{days} days are fewer than the {longest.days} of {longest.category}, in force",
+            "nobody: propose as many days as that",
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -11,13 +12,16 @@ from typing import Any
 
 import pytest
 from django.core.files.base import ContentFile
+from django.core.management import call_command
 from django.db import DatabaseError, IntegrityError, transaction
 
 from hq.hits import corrections
 from hq.people.models import Person
 from hq.people.policy import Refused
+from hq.records.models import Read
 from hq.releases import partners, requests
 from hq.releases.models import Partner, ReleaseRequest
+from hq.retention import purge, schedules
 from hq.retention.scope import Scope
 from hq.site import clock as hq_clock
 from tests.hq import kept
@@ -307,6 +311,45 @@ def test_a_request_is_never_deleted_nor_rewritten(office: kept.Office) -> None:
         ReleaseRequest.objects.filter(pk=row.pk).update(scope_asked=Scope(plate="9*").to_json())
     with pytest.raises(DatabaseError), transaction.atomic():
         Partner.objects.all().delete()
+
+
+@pytest.mark.clause("430.8(c)")
+def test_a_decision_and_what_was_handed_over_stay_on_file_as_they_were(
+    office: kept.Office, people: Callable[..., Person]
+) -> None:
+    """Each step is written once; the letter and the package outlive the reads that went out."""
+    read = kept.read(days=800)
+    row = requests.fulfil(office.records_clerk, approved(office).pk)
+    denied = ask(office)
+    requests.review(office.commander, denied.pk, "seen")
+    denied = requests.deny(office.commander, denied.pk, "no case shown")
+    for pk, field, value in (
+        (denied.pk, "decision_reason", "another"), (denied.pk, "decided_by", people("commander").pk),
+        (denied.pk, "review_note", "x"), (row.pk, "decided_at", None), (row.pk, "pictures_approved", False),
+        (row.pk, "scope_approved", Scope(plate="9*").to_json()), (row.pk, "manifest_sha256", "0" * 64),
+        (row.pk, "file", "packages/other.zip"), (row.pk, "fulfilled_by", office.custodian.pk),
+    ):  # fmt: skip
+        with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
+            ReleaseRequest.objects.filter(pk=pk).update(**{field: value})
+    purge.run(office.signed().pk, run_by="test")
+    call_command("sweep_files", stdout=io.StringIO())
+    assert not Read.objects.filter(pk=read.pk).exists()
+    row = ReleaseRequest.objects.get(pk=row.pk)
+    assert hashlib.sha256(row.document.read()).hexdigest() == row.document_sha256
+    assert rows(inside(row), "reads")[0]["id"] == str(read.pk)  # type: ignore[arg-type]
+
+
+@pytest.mark.clause("430.8(c)")
+def test_requests_are_kept_no_shorter_than_reads_and_log(office: kept.Office) -> None:
+    office.schedule(days=800)
+    values = {"category": "release_requests", "basis": "x", "reason": "x"}
+    with pytest.raises(Refused, match="799 days are fewer than the 800 of alpr"):
+        schedules.propose(office.administrator, days=799, **values)
+    waits = schedules.propose(office.administrator, days=800, **values)
+    office.schedule(days=900, category="access_log")
+    schedules.approve(office.commander, waits.pk)
+    with pytest.raises(Refused, match="900 of access_log"):
+        schedules.cosign(office.custodian, waits.pk)
 
 
 @pytest.mark.clause("430.8-z")
