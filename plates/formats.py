@@ -1,14 +1,13 @@
 """Serial formats of the current standard passenger series of the US states: which texts fit which.
 
-Owns the table, a collection of public facts: A stands for a letter, 9 for a digit. It only helps to
-rank the OCR's candidates; a reading that fits no format stays what was read, for vanity, older and
-foreign plates fit none either.
+Owns the table, a collection of public facts: A stands for a letter, 9 for a digit. The training of the
+models draws serials by it. No reading is judged by it: one that fits no format stays what was read, for
+vanity, older and foreign plates fit none either.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Final
 
@@ -72,27 +71,3 @@ STATE_FORMATS: Final = MappingProxyType({state: tuple(shapes.split()) for state,
 def shape_of(text: str) -> str:
     """A text's shape: A for each letter, 9 for each digit."""
     return re.sub(r"[A-Z]", "A", re.sub(r"[0-9]", "9", text))
-
-
-_STATES_BY_SHAPE: Final = MappingProxyType(
-    {
-        shape: tuple(s for s, shapes in STATE_FORMATS.items() if shape in shapes)
-        for shapes in STATE_FORMATS.values()
-        for shape in shapes
-    }
-)
-
-
-def states_of(text: str) -> tuple[str, ...]:
-    """The states whose standard series has a text of this shape; () where none has."""
-    return _STATES_BY_SHAPE.get(shape_of(text), ())
-
-
-def rank(texts: Sequence[str], state: str = "") -> list[str]:
-    """The same texts, those that fit a format of `state` (of any state where "") first, else in order."""
-
-    def fits(text: str) -> bool:
-        states = states_of(text)
-        return state in states if state else bool(states)
-
-    return sorted(texts, key=lambda text: not fits(text))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -111,8 +110,3 @@ def compile_pattern(raw: str) -> Pattern:
     places = {"?": "[0-9A-Z]", "*": f"[0-9A-Z]{{0,{MAX_LENGTH}}}"}
     folded = "".join(places.get(char, char) for char in fold(text))
     return Pattern(text, literals, re.compile(folded))
-
-
-def matching(patterns: Iterable[Pattern], plate: str) -> list[Pattern]:
-    """Those of `patterns` that fit a normalised plate to the letter, in their order."""
-    return [pattern for pattern in patterns if pattern.matches(plate)]
