@@ -11,10 +11,11 @@ torch nor TensorFlow, --float needs torch. PICTURES holds a .txt beside each ima
 w, h, text, separated by tabs. `train.report` makes the tables, `train.labelled` reads the labels.
 
 A labelled plate is located when a box overlaps it by IoU >= 0.5; every box that locates none is false, a
-loose one too. Recall at so many false boxes an image takes the least threshold that keeps within them on the
-same photographs. A plate is read when a box that overlaps it by IoU >= 0.3 has exactly its text; that is
-counted on photographs in which every plate has a text. A crop is read at its labelled place, straightened by
-the second look where its corners fit the label.
+loose one too. Many labels are far larger than their plate, so where corners were drawn (`train.drawn`) plates
+are judged by the boxes around those as well. Recall at so many false boxes an image takes the least threshold
+that keeps within them on the same photographs. A plate is read when a box that overlaps it by IoU >= 0.3 has
+exactly its text; that is counted on photographs in which every plate has a text. A crop is read at its
+labelled place, straightened by the second look where its corners fit the label.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +42,7 @@ from detector.reader import Reader
 from detector.types import Detection, PlateText
 from train import report
 from train.counts import Share
+from train.drawn import Quad
 from train.folds import FOLDS, GROUPS, VALIDATION
 from train.labelled import Box, Crop, Photo, Plate, load_crops, load_folder, load_scenes
 
@@ -50,6 +53,10 @@ FLOOR = 0.02
 """The least score of a box that is counted: below every threshold that keeps to a rate of false boxes."""
 ONE_LINE = "plates of one line"
 """Those of two lines are to be flagged, not read; they count in every other row."""
+BESIDE = 0.1
+"""A box that overlaps an unclear label or a plate without one by so much (IoU) is not called false."""
+LEAST_WIDTH = 40
+"""Pixels in the photograph from which a plate counts in most rows, and from which plates were drawn."""
 WIDTHS = (20, 40, 80)
 """Lower ends of the width classes in pixels of the locator's input (640 wide)."""
 _INPUT = (640, 384)
@@ -92,12 +99,37 @@ class Miss:
 
 
 @dataclass(slots=True)
+class Located:
+    """How plates are found, judged by one set of boxes.
+
+    Attributes:
+        plates: by row (width class, set), of each plate the box that locates it, None without.
+        false: the boxes that locate no plate.
+        photos: photographs.
+    """
+
+    plates: defaultdict[str, dict[Key, Found | None]] = field(default_factory=lambda: defaultdict(dict))
+    false: list[Found] = field(default_factory=list)
+    photos: int = 0
+
+    def threshold_at(self, rate: float) -> float:
+        """The least threshold at which these photographs have at most `rate` false boxes an image."""
+        scores = sorted((box.score for box in self.false), reverse=True)
+        allowed = int(rate * self.photos)
+        return math.nextafter(scores[allowed], 2.0) if len(scores) > allowed else FLOOR
+
+
+@dataclass(slots=True)
 class Scores:
     """What was counted over photographs and crops.
 
     Attributes:
-        located: by row (width class, set), of each labelled plate the box that locates it, None without.
-        false: the boxes that locate no plate.
+        labels: how plates are found, judged by the labels' boxes.
+        drawn: the same judged by the boxes around drawn corners, of photographs in which every plate of
+            LEAST_WIDTH and more was looked at; a box on what was found unclear, or on a plate
+            without a label, is neither right nor false.
+        corner_errors: of each plate that the models locate with drawn corners, how far its corners are from
+            those, as a share of the plate's width, the mean of the four.
         read, alike: by row, of each labelled plate whether it is read exactly; with O as 0 and I as 1.
         crops, crops_alike: the same of crops, read at their labelled place.
         shown_right: of the texts above the least confidence that stand on a labelled plate, those right.
@@ -108,8 +140,9 @@ class Scores:
         ms: milliseconds of locating and reading, by photograph.
     """
 
-    located: defaultdict[str, dict[Key, Found | None]] = field(default_factory=lambda: defaultdict(dict))
-    false: list[Found] = field(default_factory=list)
+    labels: Located = field(default_factory=Located)
+    drawn: Located = field(default_factory=Located)
+    corner_errors: list[float] = field(default_factory=list)
     read: defaultdict[str, dict[Key, bool]] = field(default_factory=lambda: defaultdict(dict))
     alike: defaultdict[str, dict[Key, bool]] = field(default_factory=lambda: defaultdict(dict))
     crops: defaultdict[str, dict[Key, bool]] = field(default_factory=lambda: defaultdict(dict))
@@ -143,21 +176,31 @@ class Scores:
 
     def _locate(self, photo: Photo, places: Sequence[Detection], threshold: float, image: Picture) -> None:
         scale = min(_INPUT[0] / image.shape[1], _INPUT[1] / image.shape[0])
-        owners: dict[int, Found] = {}
-        for place in places:  # best first, so that a higher threshold takes away and changes nothing else
-            box = Found(place.score, place.score >= threshold)
-            free = [k for k in range(len(photo.plates)) if k not in owners]
-            best = max(free, key=lambda k: iou(place.box, photo.plates[k].box), default=None)
-            if best is not None and iou(place.box, photo.plates[best].box) >= LOCATED:
-                owners[best] = box
-            else:
-                self.false.append(box)
+        owners, false = _owners(places, [plate.box for plate in photo.plates])
+        self.labels.false += [Found(place.score, place.score >= threshold) for place in false]
+        by_hand = bool(photo.plates) and all(
+            plate.unclear or plate.corners is not None or plate.box[2] < LEAST_WIDTH for plate in photo.plates
+        )
+        tight, spare = _owners(places, [plate.drawn_box for plate in photo.plates]) if by_hand else ({}, [])
+        beside = [plate.drawn_box for plate in photo.plates if plate.unclear] + list(photo.unlabelled)
+        self.labels.photos += 1
+        self.drawn.photos += by_hand
+        self.drawn.false += [
+            Found(place.score, place.score >= threshold)
+            for place in spare
+            if all(iou(place.box, box) < BESIDE for box in beside)
+        ]
         for number, plate in enumerate(photo.plates):
-            rows = [_width_class(plate.box[2] * scale)]
-            if plate.box[2] >= 40:
+            rows, key = [_width_class(plate.box[2] * scale)], (str(photo.file), number)
+            if plate.box[2] >= LEAST_WIDTH:
                 rows += ["40 px and more in the photograph", f"{photo.set}, 40 px and more"]
-            for row in rows:
-                self.located[row][str(photo.file), number] = owners.get(number)
+            sides = [(self.labels, owners)] + [(self.drawn, tight)] * (by_hand and not plate.unclear)
+            for (located, mine), row in product(sides, rows):
+                place = mine.get(number)
+                located.plates[row][key] = place and Found(place.score, place.score >= threshold)
+            place = tight.get(number)
+            if place and place.score >= threshold and plate.corners is not None:
+                self.corner_errors.append(_away(place, plate.corners))
 
     def _read(
         self,
@@ -202,11 +245,26 @@ class Scores:
         if text != crop.text:
             self.crop_misreads.append(Miss(crop.file, crop.box, crop.text, text))
 
-    def threshold_at(self, rate: float) -> float:
-        """The least threshold at which these photographs have at most `rate` false boxes an image."""
-        scores = sorted((box.score for box in self.false), reverse=True)
-        allowed = int(rate * self.photos)
-        return math.nextafter(scores[allowed], 2.0) if len(scores) > allowed else FLOOR
+
+def _owners(
+    places: Sequence[Detection], boxes: Sequence[Box]
+) -> tuple[dict[int, Detection], list[Detection]]:
+    """Which place locates each box, by its number, and the places that locate none."""
+    owners: dict[int, Detection] = {}
+    false = []
+    for place in places:  # best first, so that a higher threshold takes away and changes nothing else
+        free = [k for k in range(len(boxes)) if k not in owners]
+        best = max(free, key=lambda k: iou(place.box, boxes[k]), default=None)
+        if best is not None and iou(place.box, boxes[best]) >= LOCATED:
+            owners[best] = place
+        else:
+            false.append(place)
+    return owners, false
+
+
+def _away(place: Detection, corners: Quad) -> float:
+    found = np.array(place.corners, np.float32)
+    return float(np.linalg.norm(found - corners, axis=1).mean() / np.linalg.norm(corners[1] - corners[0]))
 
 
 def _upright(box: Box) -> Detection:

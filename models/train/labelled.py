@@ -10,13 +10,16 @@ import json
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from detector.types import ALPHABET
 from plates.formats import STATE_FORMATS, shape_of
+from train.drawn import Quad, box_of, from_top_left, load_drawn
 from train.folds import fold_of, two_lines
 from train.synth_serials import shapes
 
@@ -26,21 +29,35 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Plate:
-    """A labelled plate: its box, its text or None, and whether it stands on two lines."""
+    """A labelled plate: its box, its text or None, and whether it stands on two lines.
+
+    `corners` are those that somebody drew; `unclear` says that whoever looked made out no plate there.
+    """
 
     box: Box
     text: str | None
     two_lines: bool = False
+    corners: Quad | None = field(default=None, compare=False)
+    unclear: bool = False
+
+    @property
+    def drawn_box(self) -> Box:
+        """The box around the drawn corners, else the label's."""
+        return self.box if self.corners is None else box_of(self.corners)
 
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """A labelled photograph: its file, its set, its fold (None outside of the folds) and its plates."""
+    """A labelled photograph: its file, its set, its fold (None outside of the folds) and its plates.
+
+    `unlabelled` are boxes of further plates that a person saw in it and nobody labelled.
+    """
 
     file: Path
     set: str
     fold: int | None
     plates: tuple[Plate, ...]
+    unlabelled: tuple[Box, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +114,16 @@ def load_scenes(data: Path) -> list[Photo]:
     Raises:
         SystemExit: the file is missing or a line of it is damaged; the message names it.
     """
-    path, photos, double = data / "scenes.jsonl", [], two_lines()
+    path, photos, double, drawn = data / "scenes.jsonl", [], two_lines(), load_drawn()
     for number, record in _records(path):
         try:
+            by_hand = drawn.get(record["image"], {})
             plates = tuple(
-                Plate(_box(p["box"]), p.get("text"), (record["image"], place) in double)
+                _plate(p, (record["image"], place) in double, by_hand, str(place))
                 for place, p in enumerate(record["plates"])
             )
-            photos.append(Photo(data / record["image"], record["set"], fold_of(record), plates))
+            more = tuple(box_of(q) for place, q in by_hand.items() if place[0] == "+" and q is not None)
+            photos.append(Photo(data / record["image"], record["set"], fold_of(record), plates, more))
         except (ValueError, KeyError, TypeError) as error:
             raise SystemExit(f"train.evaluate: {path}:{number}: no labelled photograph: {error!r}") from error
     return photos
@@ -160,6 +179,16 @@ def load_folder(folder: Path) -> list[Photo]:
             " file, x, y, w, h, text, separated by tabs"
         )
     return [Photo(file, folder.name, None, tuple(plates)) for file, plates in by_image.items()]
+
+
+def _plate(record: Any, two_lines: bool, by_hand: Mapping[str, Quad | None], place: str) -> Plate:
+    """A plate with its corners: those drawn on our sheets, else those that came with the label."""
+    corners = by_hand.get(place)
+    unclear = place in by_hand and corners is None
+    if place not in by_hand and record.get("quad"):
+        quad = np.array(record["quad"], np.float32)
+        corners = quad if from_top_left(quad) else None
+    return Plate(_box(record["box"]), record.get("text"), two_lines, corners, unclear)
 
 
 def _box(cells: Any) -> Box:

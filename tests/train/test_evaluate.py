@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from PIL import Image
 from detector.types import Detection, PlateText
 from train import report
 from train.counts import mcnemar, share_of, wilson
-from train.evaluate import Found, Scores, Subject, iou, main, score
+from train.drawn import line_of, load_drawn
+from train.evaluate import Found, Located, Scores, Subject, iou, main, score
 from train.folds import FOLDS, GROUPS, fold_of
 from train.labelled import Crop, Photo, Plate, is_serial, load_crops, load_folder
 
@@ -199,12 +201,19 @@ def _scored(folder: Path, found: Texts, scores: dict[str, float] | None = None, 
 
 def test_a_perfect_reader_scores_a_hundred_percent(tmp_path: Path) -> None:
     scores = _scored(tmp_path, {FIRST: "ABC123", SECOND: "XYZ0"}, crop=True)
-    located = [[box is not None and box.kept for box in row.values()] for row in scores.located.values()]
+    located = [
+        [box is not None and box.kept for box in row.values()] for row in scores.labels.plates.values()
+    ]
     rows = [*located, *(row.values() for row in [*scores.read.values(), *scores.crops.values()])]
     for share in [*map(share_of, rows), scores.shown_right]:
         assert share.of > 0
         assert share.right == share.of
-    assert (len(scores.read["all"]), scores.false, scores.false_shown, scores.misreads) == (2, [], 0, [])
+    assert (len(scores.read["all"]), scores.labels.false, scores.false_shown, scores.misreads) == (
+        2,
+        [],
+        0,
+        [],
+    )
     assert list(scores.crops) == ["invented", "invented, serials", "all", "all, serials"]
     assert any("100.0" in line and "2 of 2" in line for line in report.tables(scores))
 
@@ -214,7 +223,7 @@ def test_a_wrong_text_a_lookalike_and_a_false_box_are_counted_each(tmp_path: Pat
     scores = _scored(tmp_path, found, crop=True)
     assert share_of(scores.read["all"].values()).right == 0
     assert share_of(scores.alike["all"].values()).right == 1
-    assert (len(scores.false), scores.false_shown) == (1, 1)
+    assert (len(scores.labels.false), scores.false_shown) == (1, 1)
     assert [(miss.label, miss.read) for miss in scores.misreads] == [("ABC123", "ABC128"), ("XYZ0", "XYZO")]
     assert [(miss.label, miss.read) for miss in scores.crop_misreads] == [("ABC123", "ABC128")]
     report.sheet(scores.misreads, tmp_path / "sheet.png")
@@ -229,22 +238,96 @@ def test_recall_at_a_rate_of_false_boxes_takes_the_least_threshold_that_keeps_to
     found = {FIRST: "ABC123", SECOND: "XYZ0", **lamps}
     sure = {"ABC123": 0.9, "XYZ0": 0.6, "L0": 0.8, "L1": 0.7, "L2": 0.3}
     scores = _scored(tmp_path, found, sure)
-    scores.photos = 20
-    assert [box.kept for box in scores.false] == [True, True, False]
-    row = scores.located["20-40 px at 640"] | scores.located["40-80 px at 640"]
-    row |= scores.located["80 px and more at 640"]
-    at = {rate: scores.threshold_at(rate) for rate in (0.0, 0.05, 0.1, 0.5)}
+    scores.labels.photos = 20
+    assert [box.kept for box in scores.labels.false] == [True, True, False]
+    plates = scores.labels.plates
+    row = plates["20-40 px at 640"] | plates["40-80 px at 640"]
+    row |= plates["80 px and more at 640"]
+    at = {rate: scores.labels.threshold_at(rate) for rate in (0.0, 0.05, 0.1, 0.5)}
     assert [sum(report.at_limit(row, limit).values()) for limit in at.values()] == [1, 1, 2, 2]
     for rate, limit in at.items():
-        assert sum(box.score >= limit for box in scores.false) <= rate * 20
+        assert sum(box.score >= limit for box in scores.labels.false) <= rate * 20
     assert at[0.05] == pytest.approx(0.7)
 
 
 @given(st.lists(st.sampled_from([0.1, 0.3, 0.5, 0.7, 0.999]), max_size=30), st.floats(0, 1))
 def test_no_threshold_lets_more_false_boxes_through_than_its_rate(found: list[float], rate: float) -> None:
-    scores = Scores(false=[Found(one, True) for one in found], photos=20)
-    limit = scores.threshold_at(rate)
+    located = Located(false=[Found(one, True) for one in found], photos=20)
+    limit = located.threshold_at(rate)
     assert sum(one >= limit for one in found) <= rate * 20
+
+
+def _square(x: float, y: float, w: float, h: float, lean: float = 0.0) -> Any:
+    corners = [(x, y), (x + w, y + lean), (x + w, y + lean + h), (x, y + h)]
+    return np.array(corners, np.float32)
+
+
+def test_plates_are_judged_by_drawn_corners_too_and_what_is_unclear_by_none(tmp_path: Path) -> None:
+    """A label four times its plate, a label on nothing, and a plate that nobody labelled."""
+    file = tmp_path / "a.png"
+    Image.new("RGB", (640, 384)).save(file)
+    tight, nothing, beside = (30.0, 40.0, 100.0, 40.0), (300.0, 20.0, 90.0, 30.0), (300.0, 200.0, 60.0, 20.0)
+    plates = (
+        Plate((0.0, 20.0, 160.0, 80.0), None, corners=_square(30, 40, 100, 30, lean=10)),
+        Plate(nothing, None, unclear=True),
+    )
+    photo = Photo(file, "invented", None, plates, (beside,))
+    lamp = (500.0, 20.0, 50.0, 15.0)
+    only = subject({tight: "A", nothing: "B", beside: "C", lamp: "D"})
+    scores = score([photo], [], lambda fold: only)
+    row = "40 px and more in the photograph"
+    assert [place is not None for place in scores.labels.plates[row].values()] == [False, True]
+    assert [place is not None for place in scores.drawn.plates[row].values()] == [True]
+    assert (len(scores.labels.false), len(scores.drawn.false)) == (3, 1)
+    # Two of the four corners lie 10 px from the drawn ones, over the upper edge of that leaning plate.
+    assert scores.corner_errors == [pytest.approx(5 / np.hypot(100, 10))]
+    table = "\n".join(report.tables(scores))
+    assert "on the 1 photographs" in table
+    assert "as drawn, percent" in table
+
+
+def test_a_photograph_with_a_plate_that_nobody_drew_is_not_judged_by_drawn_ones(tmp_path: Path) -> None:
+    scores = _scored(tmp_path, {FIRST: "ABC123"})
+    assert (scores.labels.photos, scores.drawn.photos, dict(scores.drawn.plates)) == (1, 0, {})
+    assert not any("as drawn" in line for line in report.tables(scores))
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("scenes/a.jpg 0 1 2 3", "neither eight numbers nor none"),
+        ("scenes/a.jpg 0 0 0 0 10 10 10 10 x", "neither eight numbers nor none"),
+        ("scenes/a.jpg 0 0 0 0 10 10 10 10 0", "do not go clockwise"),
+        ("scenes/a.jpg 1 none", "twice"),
+    ],
+)
+def test_a_damaged_line_of_drawn_corners_is_named(tmp_path: Path, line: str, why: str) -> None:
+    file = tmp_path / "drawn.txt"
+    file.write_text(f"# corners\nscenes/a.jpg 1 0 0 10 0 10 5 0 5\n{line}\n", encoding="utf-8")
+    with pytest.raises(SystemExit, match=rf"drawn.txt:3: .*{why}"):
+        load_drawn(file)
+
+
+quads = st.builds(_square, *[st.integers(0, 500)] * 2, *[st.integers(20, 200)] * 2, st.integers(-19, 19))
+
+
+@given(st.lists(st.one_of(st.none(), quads), max_size=5), st.lists(quads, max_size=3))
+def test_drawn_corners_come_back_as_they_were_written(labelled: list[Any], more: list[Any]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "drawn.txt"
+        lines = [line_of("scenes/a.jpg", str(place), quad) for place, quad in enumerate(labelled)]
+        lines += [line_of("scenes/a.jpg", "+", quad) for quad in more]
+        file.write_text("\n".join(lines), encoding="utf-8")
+        found = load_drawn(file).get("scenes/a.jpg", {})
+    assert list(found) == [*map(str, range(len(labelled))), *(f"+{n}" for n in range(len(more)))]
+    for quad, again in zip([*labelled, *more], found.values(), strict=True):
+        assert (quad is None) == (again is None)
+        assert quad is None or np.array_equal(quad, again)
+
+
+def test_the_drawn_corners_of_the_project_are_sound() -> None:
+    drawn = load_drawn()
+    assert sum(len(places) for places in drawn.values()) > 400
 
 
 def test_two_models_are_compared_plate_by_plate(tmp_path: Path) -> None:
