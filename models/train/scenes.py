@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from train.drawn import box_of, from_top_left, load_drawn
 from train.folds import fold_of
 from train.synth import render
 
@@ -35,6 +36,8 @@ REPLATED = 0.35
 """Share of the cuts in whose photograph most plates are covered by labelled crops or synthetic plates."""
 NIGHT = 0.14
 """Share of the pictures that are made into night ones."""
+LEAN = 9.0
+"""Standard deviation, in degrees, by which pictures are turned of whose plates all corners are known."""
 SMALLEST = 10.0
 """A plate narrower than this, or cut off by more than a quarter, is neither right nor wrong to find."""
 
@@ -44,7 +47,7 @@ class Scene:
     """One photograph: its file, its fold, its plates' boxes (n, 4) as x, y, w, h, and its set.
 
     `quads` are the plates' corners (4, 2), from the top left one clockwise, by the number of the plate, where
-    somebody drew them.
+    somebody drew them; such a plate's box is the one around them.
     """
 
     file: Path
@@ -72,22 +75,33 @@ class Cut:
 
 
 def load_scenes(data: Path) -> list[Scene]:
-    """The photographs of DIR/scenes.jsonl."""
-    found = []
+    """The photographs of DIR/scenes.jsonl, with the corners that were drawn (`train.drawn`).
+
+    Labels on which nobody could make out a plate are left out, plates that only the drawer saw are added.
+    """
+    found, drawn = [], load_drawn()
     for line in (data / "scenes.jsonl").read_text().splitlines():
         record = json.loads(line)
-        boxes = np.array([plate["box"] for plate in record["plates"]], np.float32).reshape(-1, 4)
-        plates = enumerate(record["plates"])
-        drawn = {n: np.array(plate["quad"], np.float32) for n, plate in plates if plate.get("quad")}
-        quads = {number: quad for number, quad in drawn.items() if _clockwise(quad)}
-        found.append(Scene(data / record["image"], fold_of(record), boxes, record["set"], quads))
+        by_hand = drawn.get(record["image"], {})
+        boxes: list[tuple[float, ...]] = []
+        quads: dict[int, Floats] = {}
+        for place, plate in enumerate(record["plates"]):
+            quad = by_hand.get(str(place))
+            if str(place) in by_hand and quad is None:
+                continue
+            if quad is None and plate.get("quad"):
+                given = np.array(plate["quad"], np.float32)
+                quad = given if from_top_left(given) else None
+            if quad is not None:
+                quads[len(boxes)] = quad
+            boxes.append(tuple(plate["box"]) if quad is None else box_of(quad))
+        for place, quad in by_hand.items():
+            if place.startswith("+") and quad is not None:
+                quads[len(boxes)] = quad
+                boxes.append(box_of(quad))
+        upright = np.array(boxes, np.float32).reshape(-1, 4)
+        found.append(Scene(data / record["image"], fold_of(record), upright, record["set"], quads))
     return found
-
-
-def _clockwise(quad: Floats) -> bool:
-    """Whether the corners begin at the plate's top left one, as far as one can tell without reading it."""
-    (left, top), (right, _), _, (_, bottom) = quad
-    return bool(left < right and top < bottom)
 
 
 def load_plates(data: Path, held_out: list[int]) -> list[Picture]:
@@ -114,24 +128,27 @@ class Cutter:
         """The next sample."""
         if not self._scenes:
             picture, boxes, squashed = *invented(self._rng), False
+            quads: Mapping[int, Floats] = {}
         else:
             number = int(self._rng.choice(len(self._scenes), p=self._weights))
             scene = self._scenes[number]
             if number not in self._decoded:
                 self._decoded[number] = _decode(scene.file)
-            picture, boxes = self._decoded[number], scene.boxes
+            picture, boxes, quads = self._decoded[number], scene.boxes, scene.quads
             # These came squashed to a square; the factor back is not known.
             squashed = scene.set == "us_vanity_web" and abs(picture.shape[1] / picture.shape[0] - 1) < 0.05
         if self._scenes and self._rng.random() < REPLATED:
-            picture, boxes = self._replated(picture, boxes)
-        moved, placed = _place(picture, boxes, squashed, self._rng)
+            picture, boxes, quads = self._replated(picture, boxes, quads)
+        moved, placed = _place(picture, boxes, quads, squashed, self._rng)
         box, positive, ignored = targets(placed)
         return Cut(light(moved, self._rng), box, positive, ignored)
 
-    def _replated(self, picture: Picture, boxes: Floats) -> tuple[Picture, Floats]:
-        """`picture` with others over most of its plates, lit and leaning as they might, and their boxes."""
+    def _replated(
+        self, picture: Picture, boxes: Floats, quads: Mapping[int, Floats]
+    ) -> tuple[Picture, Floats, Mapping[int, Floats]]:
+        """`picture` with others over most of its plates, lit and leaning as they might; boxes and corners."""
         rng = self._rng
-        picture, moved = picture.copy(), boxes.copy()
+        picture, moved, corners = picture.copy(), boxes.copy(), dict(quads)
         for number, (x, y, w, h) in enumerate(boxes):
             if w < 14 or h < 5 or rng.random() < 0.25:
                 continue
@@ -143,8 +160,8 @@ class Cutter:
                 plate = (grey[:, :, None] * tint).astype(np.uint8)
             quad = paste(picture, plate, (x, y, w, h), rng)
             low, high = quad.min(axis=0), quad.max(axis=0)
-            moved[number] = (*low, *(high - low))
-        return picture, moved
+            moved[number], corners[number] = (*low, *(high - low)), quad
+        return picture, moved, corners
 
 
 def framed(plate: Picture, rng: np.random.Generator) -> tuple[Picture, tuple[float, float]]:
@@ -260,9 +277,16 @@ def invented(rng: np.random.Generator) -> tuple[Picture, Floats]:
 
 
 def _place(
-    picture: Picture, boxes: Floats, squashed: bool, rng: np.random.Generator
+    picture: Picture,
+    boxes: Floats,
+    quads: Mapping[int, Floats],
+    squashed: bool,
+    rng: np.random.Generator,
 ) -> tuple[Picture, list[tuple[float, float, float, float, bool]]]:
-    """Scale, stretch, turn, mirror and cut; the boxes move along (left, top, right, bottom, counts)."""
+    """Scale, stretch, turn, mirror and cut; the boxes move along (left, top, right, bottom, counts).
+
+    Where all corners are known the picture is turned and sheared further, for then its boxes stay exact.
+    """
     h, w = picture.shape[:2]
     stretch = rng.uniform(1.0, 1.75) if squashed else rng.uniform(0.88, 1.14)
     chosen = boxes[rng.integers(len(boxes))] if len(boxes) else None
@@ -285,9 +309,11 @@ def _place(
     if rng.random() < 0.9:  # keep the cut within the picture, or the picture within the cut
         left = min(max(left, SIDE - w * sx), 0.0) if w * sx >= SIDE else rng.uniform(0, SIDE - w * sx)
         top = min(max(top, SIDE - h * sy), 0.0) if h * sy >= SIDE else rng.uniform(0, SIDE - h * sy)
-    angle = math.radians(rng.normal(0, 2.5))
+    known = len(quads) == len(boxes)
+    angle = math.radians(rng.normal(0, LEAN if known and rng.random() < 0.6 else 2.5))
     c, s = math.cos(angle), math.sin(angle)
-    turn = np.array([[c, -s], [s, c]]) @ np.diag([sx, sy])
+    shear = np.array([[1.0, rng.normal(0, 0.08)], [rng.normal(0, 0.06), 1.0]]) if known else np.eye(2)
+    turn = np.array([[c, -s], [s, c]]) @ shear @ np.diag([sx, sy])
     middle = np.array([SIDE / 2, SIDE / 2])
     move = middle - turn @ ((middle - [left, top]) / [sx, sy])
     matrix = np.concatenate([turn, move[:, None]], axis=1)
@@ -302,11 +328,16 @@ def _place(
         warp[:, :2] /= factor
     moved = cv2.warpAffine(shown, warp, (SIDE, SIDE), flags=cv2.INTER_LINEAR, borderValue=(fill,) * 3)
     placed = []
-    for x, y, bw, bh in boxes:
-        mx, my = matrix[:, :2] @ [x + bw / 2, y + bh / 2] + matrix[:, 2]
-        # The label's upright box of a turned plate grows less than the turned box's own.
-        wide, tall = bw * sx * c + abs(s) * bh * sy * 0.4, bh * sy * c + abs(s) * bw * sx * 0.4
-        edges = (mx - wide / 2, my - tall / 2, mx + wide / 2, my + tall / 2)
+    for number, (x, y, bw, bh) in enumerate(boxes):
+        if number in quads:
+            corners = quads[number] @ matrix[:, :2].T + matrix[:, 2]
+            edges = (*corners.min(axis=0), *corners.max(axis=0))
+            wide, tall = edges[2] - edges[0], edges[3] - edges[1]
+        else:
+            mx, my = matrix[:, :2] @ [x + bw / 2, y + bh / 2] + matrix[:, 2]
+            # The label's upright box of a turned plate grows less than the turned box's own.
+            wide, tall = bw * sx * c + abs(s) * bh * sy * 0.4, bh * sy * c + abs(s) * bw * sx * 0.4
+            edges = (mx - wide / 2, my - tall / 2, mx + wide / 2, my + tall / 2)
         inside = [min(max(edge, 0.0), float(SIDE)) for edge in edges]
         seen_w, seen_h = inside[2] - inside[0], inside[3] - inside[1]
         if seen_w < 2 or seen_h < 2:

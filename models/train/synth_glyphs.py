@@ -8,7 +8,7 @@ nothing of plates. The fonts of the measuring street (hw/) must never be named h
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from functools import cache
 from pathlib import Path
 from typing import Protocol
@@ -99,11 +99,16 @@ class StrokeFace:
         aspect: width of an ordinary letter over its height, about 0.4..0.7.
         stroke: pen width over the letter's height, about 0.09..0.2.
         power: exponent of the bowls: 2 is an ellipse, 4 nearly a rounded box.
-        flag: whether 1 has a flag and 7 and I their serifs.
+        flagged: the characters that take their second form, if they have one: 1 with a flag, 7, I and J with
+            serifs.
+        widths: width of some letters over an ordinary one's.
     """
 
-    def __init__(self, aspect: float, stroke: float, power: float, flag: bool) -> None:
-        self._aspect, self._stroke, self._power, self._flag = aspect, stroke, power, flag
+    def __init__(
+        self, aspect: float, stroke: float, power: float, flagged: Set[str], widths: Mapping[str, float]
+    ) -> None:
+        self._aspect, self._stroke, self._power = aspect, stroke, power
+        self._flagged, self._widths = flagged, widths
         self._cache: dict[str, Mask] = {}
 
     def glyph(self, char: str) -> Mask:
@@ -114,11 +119,11 @@ class StrokeFace:
 
     def _draw(self, char: str) -> Mask:
         scale, pen = 2, self._stroke * CAP * 2
-        wide = {"M": 1.2, "W": 1.25, "I": 0.5, "1": 0.6}.get(char, 1.0)
+        wide = self._widths.get(char, 1.0)
         height, width = CAP * scale, max(int(CAP * scale * self._aspect * wide), 8)
         image = np.zeros((height, width), np.uint8)
         inner = np.array([max(width - pen, 1.0), height - pen])
-        key = char + "'" if self._flag and char + "'" in _STROKES else char
+        key = char + "'" if char in self._flagged and char + "'" in _STROKES else char
         for stroke in _STROKES[key]:
             points = np.concatenate([self._points(part) for part in stroke]) * inner + pen / 2
             fixed = np.round(points * 16).astype(np.int32)[None]
@@ -174,6 +179,7 @@ _STROKES: dict[str, tuple[tuple[tuple[float, ...], ...], ...]] = {
     "I": (((0.5, 0.0), (0.5, 1.0)),),
     "I'": (((0.5, 0.0), (0.5, 1.0)), ((0.0, 0.0), (1.0, 0.0)), ((0.0, 1.0), (1.0, 1.0))),
     "J": (((0.9, 0.0), (0.45, 0.7, 0.45, 0.3, 0, 170)),),
+    "J'": (((0.15, 0.0), (0.9, 0.0), (0.45, 0.7, 0.45, 0.3, 0, 150)),),
     "K": (((0.0, 0.0), (0.0, 1.0)), ((0.95, 0.0), (0.0, 0.6)), ((0.32, 0.4), (1.0, 1.0))),
     "L": (((0.0, 0.0), (0.0, 1.0), (1.0, 1.0)),),
     "M": (((0.0, 1.0), (0.0, 0.0), (0.5, 0.7), (1.0, 0.0), (1.0, 1.0)),),
@@ -200,8 +206,17 @@ def _font_paths(names: Iterable[str]) -> list[Path]:
     return [found[name] for name in names if name in found]
 
 
+def _widths(rng: np.random.Generator) -> dict[str, float]:
+    """Widths of the letters that dies differ most in: from a J half as wide as the others to one as wide."""
+    even = float(rng.uniform(0, 1))  # 1: every letter as wide as the next, as on dies of one pitch
+    thin = {"J": 0.5, "L": 0.72, "E": 0.78, "F": 0.75, "T": 0.8, "S": 0.9, "Z": 0.9}
+    own = {char: even + (1 - even) * width * float(rng.uniform(0.9, 1.1)) for char, width in thin.items()}
+    wide = {"M": float(rng.uniform(1.0, 1.3)), "W": float(rng.uniform(1.05, 1.4))}
+    return {**own, **wide, "I": float(rng.uniform(0.4, 0.6)), "1": float(rng.uniform(0.45, 0.7))}
+
+
 @cache
-def die_faces(stroke_faces: int = 32) -> tuple[Face, ...]:
+def die_faces(stroke_faces: int = 56) -> tuple[Face, ...]:
     """The faces that serials are drawn with: installed fonts, then `stroke_faces` of our own."""
     rng = np.random.default_rng(430)
     drawn: list[Face] = [
@@ -209,7 +224,8 @@ def die_faces(stroke_faces: int = 32) -> tuple[Face, ...]:
             float(rng.uniform(0.42, 0.68)),
             float(rng.uniform(0.1, 0.19)),
             float(rng.uniform(2.0, 3.6)),
-            bool(rng.random() < 0.5),
+            frozenset(char for char in ALPHABET if rng.random() < 0.5),
+            _widths(rng),
         )
         for _ in range(stroke_faces)
     ]

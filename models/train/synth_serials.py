@@ -16,6 +16,8 @@ from plates.formats import shape_of
 
 DIGITS = "0123456789"
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+AGAIN = 0.12
+"""How often a character is that before it once more: chance alone shows too few runs as 000 to learn them."""
 
 
 class Kind(Enum):
@@ -97,7 +99,9 @@ def _fill(pattern: str, rng: np.random.Generator) -> list[Token]:
             flush()
             kind = Kind.TEXT
         else:
-            run += str(rng.choice(list(DIGITS if mark == "9" else LETTERS)))
+            kin = DIGITS if mark == "9" else LETTERS
+            again = run and run[-1] in kin and rng.random() < AGAIN
+            run += run[-1] if again else str(rng.choice(list(kin)))
     flush()
     return tokens
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
+from PIL import Image
 
 pytest.importorskip("torch")
 pytest.importorskip("cv2")
 
 from train import scenes
-from train.scenes import CELLS, STRIDE, Cutter, invented, paste, targets
+from train.scenes import CELLS, SIDE, STRIDE, Cutter, Scene, invented, load_scenes, paste, targets
 from train.synth import Plate
 
 pytestmark = pytest.mark.train
@@ -73,3 +77,48 @@ def test_cuts_follow_the_seed() -> None:
         assert np.array_equal(first.picture, second.picture)
         assert np.array_equal(first.positive, second.positive)
         assert not np.array_equal(first.picture, third.picture)
+
+
+def test_drawn_corners_take_the_place_of_loose_labels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first label is too large, the second is on nothing, the third is as nobody drew it."""
+    plates = [{"box": box} for box in ([0, 0, 90, 60], [200, 0, 50, 20], [100, 100, 40, 10])]
+    record = {"image": "scenes/a.jpg", "set": "openimages_lp", "plates": plates}
+    (tmp_path / "scenes.jsonl").write_text(json.dumps(record))
+    tight, other = [[20, 20], [60, 24], [60, 34], [20, 30]], [[5, 80], [25, 80], [25, 90], [5, 90]]
+    drawn = {"0": np.array(tight, np.float32), "1": None, "+0": np.array(other, np.float32)}
+    monkeypatch.setattr(scenes, "load_drawn", lambda: {"scenes/a.jpg": drawn})
+    (scene,) = load_scenes(tmp_path)
+    assert scene.boxes.tolist() == [[20, 20, 40, 14], [100, 100, 40, 10], [5, 80, 20, 10]]
+    assert {number: quad.tolist() for number, quad in scene.quads.items()} == {0: tight, 2: other}
+
+
+def test_a_turned_plate_whose_corners_are_known_keeps_a_box_that_fits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plate as white as nothing else in the picture must touch all four sides of its box."""
+    picture = np.zeros((400, 600, 3), np.uint8)
+    quad = np.array([[240, 150], [360, 150], [360, 210], [240, 210]], np.float32)
+    picture[150:210, 240:360] = 255
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    scene = Scene(tmp_path / "a.png", 1, np.array([[240, 150, 120, 60]], np.float32), "x", {0: quad})
+    monkeypatch.setattr(scenes, "light", lambda picture, rng: picture)
+    monkeypatch.setattr(scenes, "REPLATED", 0.0)
+    cutter, leaning, seen = Cutter([scene], 3), 0, 0
+    for _ in range(60):
+        cut = cutter.cut()
+        y, x = np.unravel_index(int(cut.positive.argmax()), cut.positive.shape)
+        left, top, right, bottom = cut.box[:, y, x]
+        if not cut.positive.any() or min(left, top) < 2 or max(right, bottom) > SIDE - 2 or right - left < 40:
+            continue
+        white = np.argwhere(
+            cut.picture[int(top) - 2 : int(bottom) + 3, int(left) - 2 : int(right) + 3, 0] > 200
+        )
+        if len(white) < 0.2 * (right - left) * (bottom - top):
+            continue  # the grey around the picture is white here
+        seen += 1
+        assert np.abs(white.max(axis=0) - white.min(axis=0) - [bottom - top, right - left]).max() < 5
+        leaning += len(white) < 0.9 * (right - left) * (bottom - top)
+    assert seen > 10
+    assert leaning > 3
