@@ -149,7 +149,8 @@ def giving(made: Agency) -> None:
     )  # fmt: skip
     rows = [
         requests.register(
-            clerk, kind="agency", agency=pd.agency, partner=pd, person_name="Det. B. Askew", case=f"N-7{n}",
+            clerk, kind="agency", agency=pd.agency, partner=pd, person_name="B. Askew", case=f"N-7{n}",
+            person_title="Detective", person_contact="askew@sanrafaelhills.example",
             purpose="criminal_investigation", purpose_text="Burglary series across both cities (demo)",
             document=ContentFile(b"%PDF- We ask for ...", "letter.pdf"), received_at=made.now,
             scope=Scope(plate=PLATE, since=datetime(made.now.year, 1, 1, tzinfo=UTC)), pictures=True,

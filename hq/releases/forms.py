@@ -23,7 +23,9 @@ class RegisterForm(ScopeForm):
         required=False,
         help_text="Law enforcement and prosecutors only; others are not in the register.",
     )
-    agency = forms.CharField(label="Name of the agency", max_length=200)
+    agency = forms.CharField(
+        label="Name of the agency", max_length=200, help_text="As in the register, where it is a partner."
+    )
     person_name = forms.CharField(label="Name of the person requesting", max_length=200)
     person_title = forms.CharField(label="Title", max_length=200, required=False)
     person_contact = forms.CharField(label="Telephone or e-mail", max_length=200, required=False)
@@ -53,6 +55,18 @@ class RegisterForm(ScopeForm):
     def scope_needed(self, data: dict[str, Any]) -> bool:
         """What others ask for is the custodian's to understand."""
         return data.get("kind") == ReleaseRequest.Kind.AGENCY
+
+    def clean(self) -> dict[str, Any]:
+        """Of an agency, it is the partner, and who asks has a title and can be reached (430.8(a)1 and 2)."""
+        data = super().clean() or self.cleaned_data
+        if data.get("kind") == ReleaseRequest.Kind.AGENCY:
+            for name in ("person_title", "person_contact"):
+                if not data.get(name):
+                    self.add_error(name, "An agency's request needs it.")
+            partner = data.get("partner")
+            if partner and data.get("agency") and not partner.named(data["agency"]):
+                self.add_error("agency", f"The register names this partner {partner.agency}.")
+        return data
 
     def clean_document(self) -> UploadedFile[bytes]:
         """Not empty, not too large."""

@@ -64,6 +64,10 @@ class Partner(models.Model):
             and (day or clock.today()) <= self.valid_until
         )
 
+    def named(self, agency: str) -> bool:
+        """Whether that is its name, whatever the capitals."""
+        return agency.strip().casefold() == self.agency.strip().casefold()
+
 
 class Override(models.Model):
     """A stored legal authority by which a partner of a refused kind may receive records after all."""

@@ -58,6 +58,7 @@ def register(
     other = kind == ReleaseRequest.Kind.OTHER
     if not other:
         partners.check_may_receive(partner)
+        _asker(agency, partner, person_title, person_contact)
         if why := cases.number_fault(case, own=False):
             raise Refused("430.8(a)3", f"the purpose needs its case number: {why}", "the requesting agency")
         (scope or Scope()).check()
@@ -94,10 +95,14 @@ def register(
 
 @transaction.atomic
 def review(person: Person, pk: int, note: str) -> ReleaseRequest:
-    """The Commander or a designee has read the request and its original. Raises Refused."""
+    """The Commander or a designee has read the request and its original, and says what was found.
+
+    Raises Refused.
+    """
     row = _in_state(pk, State.RECEIVED)
     check(person, "releases.decide", obj=row)
-    row.reviewed_by, row.reviewed_at, row.review_note = person, clock.now(), note[:500]
+    found = said("430.8(b)", "what the review found", note)
+    row.reviewed_by, row.reviewed_at, row.review_note = person, clock.now(), found[:500]
     row.state = State.REVIEWED
     row.save(update_fields=["reviewed_by", "reviewed_at", "review_note", "state"])
     return row
@@ -105,7 +110,7 @@ def review(person: Person, pk: int, note: str) -> ReleaseRequest:
 
 @transaction.atomic
 def approve(person: Person, pk: int, scope: Scope, *, pictures: bool, reason: str) -> ReleaseRequest:
-    """Approve no more than was asked. Raises Refused, ScopeError."""
+    """Approve no more than was asked. Raises Refused, also without a reason, ScopeError."""
     row = _in_state(pk, State.REVIEWED)
     check(person, "releases.decide", obj=row)
     partners.check_may_receive(row.partner)
@@ -114,7 +119,8 @@ def approve(person: Person, pk: int, scope: Scope, *, pictures: bool, reason: st
         raise Refused(
             "430.8(b)", "this approves more than the written request asks for", "the requesting agency"
         )
-    row.decided_by, row.decided_at, row.decision_reason = person, clock.now(), reason[:500]
+    why = said("430.8(b)", "the reason of the approval", reason)
+    row.decided_by, row.decided_at, row.decision_reason = person, clock.now(), why[:500]
     row.scope_approved, row.pictures_approved, row.state = scope.to_json(), pictures, State.APPROVED
     row.save()
     return row
@@ -221,6 +227,25 @@ def _required(
         raise Refused("430.8(a)3", "the purpose is none of the policy's list", "nobody")
     if document is None or not document.size:
         raise Refused("430.8(a)", "the written request itself is missing", "the requesting agency")
+
+
+def _asker(agency: str, partner: Partner | None, title: str, contact: str) -> None:
+    """Who asks can be asked back, and asks for the very agency that the register lets receive.
+
+    Otherwise a request in the name of one agency would be judged by what another may receive (430.8-0).
+    """
+    assert partner is not None
+    if not partner.named(agency):
+        raise Refused(
+            "430.8(a)1",
+            f"the request names “{agency.strip()}”, the partner register {partner.agency}",
+            "the ALPR administrator, who proposes partners",
+        )
+    for what, value in (("title", title), ("telephone or e-mail", contact)):
+        if not value.strip():
+            raise Refused(
+                "430.8(a)2", f"the request lacks the {what} of the person requesting", "the requesting agency"
+            )
 
 
 def _in_state(pk: int, state: str) -> ReleaseRequest:

@@ -246,6 +246,8 @@ def _a_request(people: People, **fields: str) -> None:
         "agency": "Neighbour PD",
         "partner": partner,
         "person_name": "B. Ask",
+        "person_title": "Detective",
+        "person_contact": "ask@neighbour.example",
         "case": "N-1",
         "purpose": "stolen_vehicle",
         "purpose_text": "series",

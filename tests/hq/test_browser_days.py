@@ -483,7 +483,9 @@ def test_records_clerk_places_a_hold_and_registers_a_request(
         clerk.menu("Records", "Releases")
         page.get_by_role("link", name="Register a request").click()
         clerk.fill(
-            partner=[str(hq.ids["partner"])], agency="San Rafael Hills PD", person_name="Det. B. Askew",
+            partner=[str(hq.ids["partner"])], person_name="B. Askew",
+            agency="San Rafael Hills Police Department (demo)", person_title="Detective",
+            person_contact="askew@sanrafaelhills.example",
             purpose=["criminal_investigation"], purpose_text="Series of thefts", case="N-90", document=letter,
             received_at=local_minute(page), plate="8TRW204",
         )  # fmt: skip

@@ -50,8 +50,9 @@ def partner(office: kept.Office, kind: str = "ca_law", **fields: Any) -> Partner
 def ask(office: kept.Office, **fields: Any) -> ReleaseRequest:
     values = {
         "kind": "agency",
-        "agency": "Neighbour PD",
-        "person_name": "Det. B. Ask",
+        "person_name": "B. Ask",
+        "person_title": "Detective",
+        "person_contact": "ask@neighbour.example",
         "purpose": "criminal_investigation",
         "purpose_text": "burglary series",
         "case": "N-77",
@@ -63,6 +64,7 @@ def ask(office: kept.Office, **fields: Any) -> ReleaseRequest:
     }
     if "partner" not in values and values["kind"] == "agency":
         values["partner"] = Partner.objects.first() or partner(office)
+    values.setdefault("agency", getattr(values.get("partner"), "agency", "Neighbour PD"))
     return requests.register(values.pop("by", office.records_clerk), **values)
 
 
@@ -134,14 +136,28 @@ def test_a_partner_is_approved_in_date_and_not_ended(office: kept.Office, clock:
     ("clause", "missing"),
     [
         pytest.param("430.8(a)1", {"agency": " "}, marks=pytest.mark.clause("430.8(a)1")),
+        pytest.param("430.8(a)1", {"agency": "Bureau"}, marks=pytest.mark.clause("430.8(a)1")),
         pytest.param("430.8(a)2", {"person_name": ""}, marks=pytest.mark.clause("430.8(a)2")),
+        pytest.param("430.8(a)2", {"person_title": " "}, marks=pytest.mark.clause("430.8(a)2")),
+        pytest.param("430.8(a)2", {"person_contact": ""}, marks=pytest.mark.clause("430.8(a)2")),
         pytest.param("430.8(a)3", {"purpose_text": ""}, marks=pytest.mark.clause("430.8(a)3")),
         pytest.param("430.8(a)3", {"purpose": "curiosity"}, marks=pytest.mark.clause("430.8(a)3")),
         pytest.param("430.8(a)3", {"case": ""}, marks=pytest.mark.clause("430.8(a)3")),
         pytest.param("430.8(a)", {"document": None}, marks=pytest.mark.clause("430.8(a)")),
         pytest.param("430.8(a)", {"document": ContentFile(b"", "x")}, marks=pytest.mark.clause("430.8(a)")),
     ],
-    ids=["agency", "person", "purpose", "purpose not of the list", "case", "no letter", "empty letter"],
+    ids=[
+        "agency",
+        "agency that is not the partner",
+        "person",
+        "title",
+        "contact",
+        "purpose",
+        "purpose not of the list",
+        "case",
+        "no letter",
+        "empty letter",
+    ],
 )
 def test_a_request_without_it_is_refused(office: kept.Office, clause: str, missing: dict[str, Any]) -> None:
     with pytest.raises(Refused) as refused:
@@ -198,6 +214,17 @@ def test_a_denied_request_is_never_fulfilled(office: kept.Office) -> None:
     requests.deny(office.commander, row.pk, "no case shown")
     with pytest.raises(Refused):
         requests.fulfil(office.custodian, row.pk)
+
+
+@pytest.mark.clause("430.8(b)")
+def test_nothing_is_reviewed_or_approved_without_saying_why(office: kept.Office) -> None:
+    row = ask(office)
+    with pytest.raises(Refused, match="what the review found is empty"):
+        requests.review(office.commander, row.pk, " \t")
+    requests.review(office.commander, row.pk, "in order")
+    with pytest.raises(Refused, match="the reason of the approval is empty"):
+        requests.approve(office.commander, row.pk, row.asked, pictures=True, reason=" ")
+    assert ReleaseRequest.objects.get(pk=row.pk).state == "reviewed"
 
 
 @pytest.mark.clause("430.8(b)")
@@ -293,7 +320,7 @@ def test_the_export_holds_what_was_approved_and_no_more(office: kept.Office) -> 
     assert not [name for name in files if "pictures/" in name]
     assert rows(files, "hits") == rows(files, "access-log") == []
     about = json.loads(files["data/package.json"])
-    assert (about["number"], about["recipient"]) == (done.number, "Det. B. Ask, Neighbour PD")
+    assert (about["number"], about["recipient"]) == (done.number, "B. Ask, Neighbour ca_law")
     assert done.manifest_sha256
 
 

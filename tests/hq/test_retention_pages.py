@@ -179,6 +179,7 @@ def test_a_release_from_the_letter_to_the_hand_over(as_: Callable[[str], Client]
     post(commander, "releases:approve_partner", partner.pk)
     letter = {
         "kind": "agency", "partner": partner.pk, "agency": "Neighbour PD", "person_name": "B. Ask",
+        "person_title": "Detective", "person_contact": "ask@neighbour.example",
         "purpose": "stolen_vehicle", "purpose_text": "series", "case": "N-1",
         "received_at": "2020-01-01T10:00", "plate": "7ABC123", "pictures": "on",
     }  # fmt: skip
@@ -215,6 +216,7 @@ def test_a_federal_agency_is_refused_on_the_page_until_the_commander_allows(
     post(commander, "releases:approve_partner", partner.pk)
     letter = {
         "kind": "agency", "partner": partner.pk, "agency": "Bureau", "person_name": "B. Ask",
+        "person_title": "Agent", "person_contact": "ask@bureau.example",
         "purpose": "stolen_vehicle", "purpose_text": "series", "case": "N-1",
         "received_at": "2020-01-01T10:00", "plate": "7ABC123",
     }  # fmt: skip
