@@ -23,7 +23,7 @@ from hq.audits.reviews import chain_state
 from hq.log import chain
 from hq.log.models import AccessRecord, SignedHead
 from hq.people.models import Person
-from hq.people.policy import Refused, check
+from hq.people.policy import Refused, check, said
 from hq.records.models import Hit, Picture, Read
 from hq.retention.scope import Scope
 from hq.site import clock
@@ -45,6 +45,7 @@ def record(person: Person, breach: Breach) -> Breach:
 def step(person: Person, breach: Breach, kind: str, what: str) -> Step:
     """Write down what was done or learned. Raises Refused."""
     _open(person, breach)
+    what = said(CLAUSE, "what was done or learned", what)
     return Step.objects.create(breach=breach, kind=kind, what=what, by=person)
 
 
@@ -69,6 +70,7 @@ def affected(person: Person, breach: Breach, scope: Scope, accounts: Sequence[st
 def notice(person: Person, breach: Breach, *, to: str, basis: str, due_on: date) -> Notice:
     """Enter somebody who must be told. Raises Refused."""
     _open(person, breach)
+    to, basis = said(CLAUSE, "whom to tell", to), said(CLAUSE, "the statute or policy", basis)
     return Notice.objects.create(breach=breach, to=to, basis=basis, due_on=due_on, entered_by=person)
 
 
@@ -79,6 +81,7 @@ def sent(person: Person, pk: int, reference: str) -> Notice:
     held = Notice.objects.select_for_update().get(pk=pk)
     if held.sent_at is not None:
         raise Refused(CLAUSE, "this notice is sent", "nobody")
+    reference = said(CLAUSE, "the reference of what was sent", reference)
     held.sent_at, held.sent_by, held.reference = clock.now(), person, reference
     held.save(update_fields=["sent_at", "sent_by", "reference"])
     return held
@@ -150,6 +153,7 @@ def close(person: Person, pk: int, note: str) -> Breach:
         raise Refused(CLAUSE, f"{left} notices are not sent", "nobody: send them")
     if not breach.steps.filter(kind=Step.Kind.CONTAINMENT).exists():
         raise Refused(CLAUSE, "no containment is recorded", "nobody: record it")
+    note = said(CLAUSE, "how the breach ended", note)
     breach.closed_by, breach.closed_at, breach.closing_note = person, clock.now(), note
     breach.save(update_fields=["closed_by", "closed_at", "closing_note"])
     return breach

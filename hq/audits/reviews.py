@@ -16,7 +16,7 @@ from hq.audits.reports import anomalies, search_ages
 from hq.log import chain, heads
 from hq.log.models import AccessRecord, SignedHead
 from hq.people.models import Person
-from hq.people.policy import Refused, check
+from hq.people.policy import Refused, check, said
 from hq.site import clock
 
 REEVALUATE: Final = timedelta(days=730)
@@ -72,6 +72,7 @@ def review(person: Person, week: date, note: str) -> LogReview:
         raise Refused("CJIS AU-6", "this week is not over", "nobody: wait until it is")
     if LogReview.objects.filter(week=week).exists():
         raise Refused("CJIS AU-6", "this week is reviewed", "nobody")
+    note = said("CJIS AU-6", "what was seen", note)
     return LogReview.objects.create(
         week=week, figures=figures(week), chain=chain_state(), note=note, by=person
     )
@@ -98,5 +99,6 @@ def reevaluate(person: Person, conclusion: str, document: str = "") -> Reevaluat
     """Record that the retention was held against the age of what people look for. Raises Refused."""
     check(person, "audits.run")
     now = clock.now()
+    conclusion = said("2019-118 rec. 19", "whether the retention is still needed", conclusion)
     ages = [asdict(bucket) for bucket in search_ages(now - REEVALUATE, now)]
     return Reevaluation.objects.create(ages=ages, conclusion=conclusion, document=document, by=person)

@@ -18,7 +18,7 @@ from hq.audits.models import Audit, Finding, Item, Plan
 from hq.audits.sample import draw
 from hq.log.models import AccessRecord
 from hq.people.models import Person
-from hq.people.policy import Refused, check
+from hq.people.policy import Refused, check, said
 from hq.records.models import AccessReceived
 from hq.site import clock
 
@@ -129,6 +129,7 @@ def raise_finding(person: Person, audit: Audit, what: str) -> Finding:
     check(person, "audits.finding")
     if Audit.objects.select_for_update().get(pk=audit.pk).signed_at is not None:
         raise Refused(CLAUSE, "this audit is signed", "nobody: raise it in the next one")
+    what = said(CLAUSE, "what was found", what)
     return Finding.objects.create(audit=audit, what=what, raised_by=person)
 
 
@@ -151,6 +152,7 @@ def resolve(person: Person, pk: int, how: str) -> Finding:
     finding = _open(person, pk)
     if finding.assigned_to_id is None:
         raise Refused(CLAUSE, "this finding is given to nobody yet", "nobody: assign it first")
+    how = said(CLAUSE, "how the finding ended", how)
     finding.resolution, finding.resolved_by, finding.resolved_at = how, person, clock.now()
     finding.save(update_fields=["resolution", "resolved_by", "resolved_at"])
     return finding
@@ -169,6 +171,7 @@ def sign(person: Person, pk: int, conclusion: str) -> Audit:
         raise Refused(CLAUSE, f"{left} records are not judged", "their auditors")
     if left := audit.findings.filter(assigned_to=None).count():
         raise Refused(CLAUSE, f"{left} findings are given to nobody", "an auditor, who assigns them")
+    conclusion = said(CLAUSE, "the conclusion", conclusion)
     audit.conclusion, audit.signed_by, audit.signed_at = conclusion, person, clock.now()
     audit.save(update_fields=["conclusion", "signed_by", "signed_at"])
     return audit

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import F, QuerySet, Sum
 
 from hq.people.models import Person
-from hq.people.policy import Refused, check
+from hq.people.policy import Refused, check, said
 from hq.records.models import Gap, Unit, UnitStatus
 from hq.site import clock
 from hq.units.models import Acceptance, Device, Reported, Wipe, Work
@@ -47,6 +47,7 @@ def register(person: Person, unit: Unit, device: Device) -> Device:
 def change(person: Person, unit_id: str, values: dict[str, Any], why: str) -> Device:
     """Change what the register says of a unit; the change is drift until it is accepted."""
     check(person, "units.register")
+    why = said("430.2-c", "the reason for the change", why)
     device = _locked(unit_id)
     if device.ended_at is not None:
         raise Refused("430.2-c", f"unit {unit_id} is {device.unit.state}", "nobody: register another unit")
@@ -98,7 +99,7 @@ def accept(person: Person, unit_id: str, reason: str) -> Acceptance:
 
 @transaction.atomic
 def revoke(person: Person, unit_id: str, why: str) -> Device:
-    """Stop taking a unit's records, at once."""
+    """Stop taking a unit's records, at once. Raises Refused, also without a reason."""
     return _end(person, unit_id, why, Unit.State.REVOKED)
 
 
@@ -106,8 +107,10 @@ def revoke(person: Person, unit_id: str, why: str) -> Device:
 def retire(person: Person, unit_id: str, why: str, lost: str = "") -> Device:
     """Take a unit out of service; what of its records never came must be said (430.4-b).
 
-    Raises Refused while records are missing and `lost` is empty. Its media are to be wiped: see `unwiped`.
+    Raises Refused without a reason, or while records are missing and `lost` is empty. Its media are to be
+    wiped: see `unwiped`.
     """
+    check(person, "units.revoke")
     missing = outstanding(unit_id)
     if missing and not lost.strip():
         raise Refused(
@@ -115,7 +118,8 @@ def retire(person: Person, unit_id: str, why: str, lost: str = "") -> Device:
             f"{missing} records of unit {unit_id} have not come; bring its card, or say what is lost",
             "nobody: state what is lost",
         )
-    note = f"{why}; lost: {lost}" if lost.strip() else why
+    why = said("430.2-c", "the reason", why)
+    note = f"{why}; lost: {lost.strip()}" if lost.strip() else why
     return _end(person, unit_id, note, Unit.State.RETIRED)
 
 
@@ -139,6 +143,7 @@ def record(
 ) -> Work:
     """Write a line of the unit's installation and maintenance log. Raises Refused."""
     check(person, action)
+    note = said("430.2-c", "what was done", note)
     when = at or clock.now()
     if when > clock.now():
         raise Refused("430.2-c", "work that is yet to be done cannot be recorded", "nobody: wait until it is")
@@ -197,14 +202,15 @@ def _check_second(person: Person, device: Device) -> None:
 
 
 def _accept(person: Person, device: Device, reason: str) -> Acceptance:
-    said = Reported.objects.filter(unit=device.unit_id).first()
+    reason = said("430.2-c", "the reason or order", reason)
+    reported = Reported.objects.filter(unit=device.unit_id).first()
     last = _changes(device).first()
     return Acceptance.objects.create(
         unit=device.unit,
         place=device.place(),
-        software=said.software if said else "",
-        config_hash=said.config_hash if said else "",
-        model_hashes=said.model_hashes if said else [],
+        software=reported.software if reported else "",
+        config_hash=reported.config_hash if reported else "",
+        model_hashes=reported.model_hashes if reported else [],
         proposed_by=last.recorded_by if last else device.registered_by,
         accepted_by=person,
         reason=reason,
@@ -213,6 +219,7 @@ def _accept(person: Person, device: Device, reason: str) -> Acceptance:
 
 def _end(person: Person, unit_id: str, why: str, state: Unit.State) -> Device:
     check(person, "units.revoke")
+    why = said("430.2-c", "the reason", why)
     device = _locked(unit_id)
     device.ended_by, device.ended_at, device.ended_why = person, clock.now(), why[:200]
     device.save()

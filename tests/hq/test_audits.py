@@ -330,6 +330,12 @@ def test_audit_closes_only_judged_assigned_and_signed_by_two(
         runs.sign(office.made["second"], audit.pk, "x")
     with pytest.raises(Refused, match="this audit is open"):
         runs.approve(office.commander, audit.pk)
+    with pytest.raises(Refused, match="the conclusion is empty"):
+        runs.sign(office.auditor, audit.pk, " ")
+    with pytest.raises(Refused, match="how the finding ended is empty"):
+        runs.resolve(office.auditor, finding.pk, " ")
+    with pytest.raises(Refused, match="what was found is empty"):
+        runs.raise_finding(office.auditor, audit, "")
     runs.sign(office.auditor, audit.pk, "one violation")
     for person in (office.auditor, people(["auditor", "commander"])):
         if person == office.auditor:

@@ -114,6 +114,24 @@ def test_breach_closes_contained_and_with_everybody_told(office: kept.Office, cl
         breaches.step(office.administrator, breach, "finding", "x")
 
 
+def test_nothing_empty_goes_into_the_register(office: kept.Office, clock: Clock) -> None:
+    breach, due = entered(office), clock.at.date()
+    for to, basis in ((" ", "Civil Code 1798.29"), ("Attorney General", "")):
+        with pytest.raises(Refused, match="is empty"):
+            breaches.notice(office.custodian, breach, to=to, basis=basis, due_on=due)
+    with pytest.raises(Refused, match="what was done or learned is empty"):
+        breaches.step(office.administrator, breach, "containment", "\n")
+    assert not breach.steps.exists()
+    notice = breaches.notice(office.custodian, breach, to="x", basis="y", due_on=due)
+    with pytest.raises(Refused, match="the reference of what was sent is empty"):
+        breaches.sent(office.custodian, notice.pk, "")
+    breaches.sent(office.custodian, notice.pk, "letter 3")
+    breaches.step(office.administrator, breach, "containment", "account closed")
+    with pytest.raises(Refused, match="how the breach ended is empty"):
+        breaches.close(office.administrator, breach.pk, " ")
+    assert Breach.objects.get().closed_at is None
+
+
 @pytest.mark.parametrize("model", [Breach, Step, Notice, Freeze])
 def test_database_keeps_the_register(office: kept.Office, clock: Clock, model: Any) -> None:
     breach = entered(office)

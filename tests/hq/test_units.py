@@ -243,6 +243,29 @@ def test_technician_records_work_that_was_done_and_none_to_come(office: kept.Off
     assert Work.objects.filter(kind="repair").count() == 1
 
 
+@pytest.mark.clause("430.2-c")
+@pytest.mark.parametrize("words", ["", " \t"])
+def test_nothing_is_done_to_a_unit_without_saying_why(office: kept.Office, words: str) -> None:
+    registered(office)
+    for act in (
+        lambda: register.change(office.administrator, "pole-1", {"camera": "25 mm"}, words),
+        lambda: register.approve(office.commander, "pole-1", words),
+        lambda: register.revoke(office.administrator, "pole-1", words),
+        lambda: register.retire(office.administrator, "pole-1", words, "card broken"),
+        lambda: register.record(office.technician, Unit.objects.get(), "repair", words),
+    ):
+        with pytest.raises(Refused, match="is empty") as refused:
+            act()
+        assert refused.value.clause == "430.2-c"
+    device = Device.objects.get()
+    assert (device.camera, device.approved_at, device.ended_at) == ("global shutter, 16 mm", None, None)
+    assert Work.objects.count() == 1
+    register.approve(office.commander, "pole-1", "order 12")
+    with pytest.raises(Refused, match="is empty"):
+        register.accept(office.commander, "pole-1", words)
+    assert register.revoke(office.administrator, "pole-1", " stolen ").ended_why == "stolen"
+
+
 # Out of service
 
 
