@@ -39,6 +39,9 @@ logger = logging.getLogger(__name__)
 QUEUE_S = 0.1
 """How often the queue is looked at after the last frame."""
 
+NO_DEPLOYMENT = "unit.deployment names none and unit.deployment_required is set: nothing is captured"
+"""Why a unit that needs a deployment does not read (430.3(c)-1)."""
+
 Kept = Callable[[Read, Sequence[Hit], Sequence[Path]], None]
 """Told of every read with its news and the files of its pictures, after the commit."""
 
@@ -182,6 +185,8 @@ def serve(
             tasks.start("homeassistant", publisher.home.run)
         tasks.start("upkeep", upkeep.run)
         notifier.ready()
+        if settings.unit.deployment_required and not settings.unit.deployment:
+            loop.stand_by(parts, tasks.stop, NO_DEPLOYMENT)
         loop.run(parts, tasks.stop, lambda: vitals.frames >= ending.frames or (ending.once and reads > 0))
         _drain(store, tasks, ending.wait_s)
         notifier.stopping()

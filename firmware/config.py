@@ -44,12 +44,14 @@ class UnitSettings:
         id: the unit's name in topics and records.
         demo: the site is a demonstration: records say so and plate text may be printed.
         deployment: id or incident number of the deployment, "" where none.
+        deployment_required: nothing is captured while none is named.
         position: where the unit stands when no GPS says otherwise, None where unknown.
     """
 
     id: str
     demo: bool
     deployment: str
+    deployment_required: bool
     position: Position | None
 
 

@@ -239,6 +239,7 @@ SCHEMA: Final[Mapping[str, Mapping[str, Option]]] = MappingProxyType(
             "id": _UNIT,
             "demo": flag(),
             "deployment": word(r"[^\x00-\x1f\x7f]{0,64}", "at most 64 characters on one line"),
+            "deployment_required": flag(),
             "position": numbers(
                 (0, 2, 3),
                 ((-90, 90), (-180, 180), (0, 360)),

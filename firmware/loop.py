@@ -107,6 +107,14 @@ def run(parts: Parts, stop: threading.Event, enough: Callable[[], bool] = lambda
     keep(parts, passages.finish())
 
 
+def stand_by(parts: Parts, stop: threading.Event, why: str) -> None:
+    """Look at nothing until `stop` is set and say why in the status; the outbox drains meanwhile."""
+    while not stop.is_set():
+        parts.vitals.failed(why)
+        parts.ping()
+        stop.wait(min(parts.idle_s, IDLE_S))
+
+
 def keep(parts: Parts, events: list[Event]) -> None:
     """Match, store and signal what the passages say, in this order: the alarm comes after the commit."""
     for event in events:

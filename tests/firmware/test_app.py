@@ -112,6 +112,33 @@ def test_a_stop_ends_an_endless_source(tmp_path: Path) -> None:
     assert site.board.sequence > 0
 
 
+@pytest.mark.clause("430.3(c)-1")
+def test_a_unit_that_needs_a_deployment_captures_nothing_without_one(tmp_path: Path) -> None:
+    """It says so where HQ and the technician look, and sends what is queued all the same."""
+    with Broker(tmp_path / "broker") as broker, Hq(tmp_path / "hq", broker.port) as hq:
+        Site(tmp_path, free_port()).run(passage("TEST123"), app.Ending(wait_s=0.1))
+        site = Site(tmp_path, broker.port, "unit.deployment_required=true")
+        status = site.folder / "status.json"
+
+        def told() -> bool:
+            return status.exists() and app.NO_DEPLOYMENT in status.read_text()
+
+        def stop() -> None:
+            wait_for(lambda: told() and hq.query("SELECT COUNT(*) FROM reads") == [(1,)])
+            site.tasks.stop.set()
+
+        waiting = threading.Thread(target=stop)
+        waiting.start()
+        site.run(passage("DEMO456"))
+        waiting.join()
+        assert told()
+        assert site.board.sequence == 0
+        assert site.plates() == ["TEST123"]
+        named = Site(tmp_path, None, "unit.deployment_required=true", "unit.deployment=26-1")
+        named.run(passage("DEMO456"), app.Ending(wait_s=0.1))
+        assert named.plates() == ["DEMO456", "TEST123"]
+
+
 @pytest.mark.parametrize(
     ("name", "place"),
     [
