@@ -55,6 +55,7 @@ class Package(Made):
     requested_by = models.ForeignKey(_PERSON, models.PROTECT, related_name="+")
     requested_at = models.DateTimeField(default=clock.now)
     approved_by, approved_at = signed("who approved it")
+    refused_by, refused_at = signed("who refused it")
     refused_why = models.CharField(max_length=300, blank=True)
     prepared_by, prepared_at = signed("who prepared it")
     medium = models.CharField("kind of medium", max_length=64, blank=True)
@@ -82,6 +83,15 @@ class Package(Made):
                 | (
                     ~Q(approved_by=F("requested_by"))
                     & (Q(prepared_by__isnull=True) | ~Q(approved_by=F("prepared_by")))
+                ),
+            ),
+            models.CheckConstraint(
+                name="package_refused_says_by_whom_and_why",
+                condition=Q(refused_at__isnull=True, refused_by__isnull=True)
+                | (
+                    Q(refused_at__isnull=False, refused_by__isnull=False, state="refused")
+                    & ~Q(refused_why="")
+                    & ~Q(refused_by=F("requested_by"))
                 ),
             ),
             models.CheckConstraint(
@@ -118,7 +128,6 @@ protect(
         "state",
         "approved_by",
         "approved_at",
-        "refused_why",
         "prepared_by",
         "prepared_at",
         "medium",
@@ -130,4 +139,5 @@ protect(
         "booking_by",
         "booking_at",
     ),
+    once={"refused_at": ("refused_by", "refused_why")},
 )

@@ -74,8 +74,9 @@ def refuse(person: Person, pk: int, why: str) -> Package:
     package = _in_state(pk, Package.State.REQUESTED)
     check(person, "evidence.approve", obj=package)
     package.refused_why = said("430.4-e", "the reason of the refusal", why)[:300]
+    package.refused_by, package.refused_at = person, clock.now()
     package.state = Package.State.REFUSED
-    package.save(update_fields=["refused_why", "state"])
+    package.save(update_fields=["refused_by", "refused_at", "refused_why", "state"])
     return package
 
 

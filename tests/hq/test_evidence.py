@@ -128,7 +128,12 @@ def test_a_package_is_not_refused_without_a_reason(office: kept.Office) -> None:
         with pytest.raises(Refused, match="the reason of the refusal is empty"):
             packages.refuse(office.commander, package.pk, why)
     assert Package.objects.get(pk=package.pk).state == "requested"
-    assert packages.refuse(office.commander, package.pk, " no case ").refused_why == "no case"
+    refused = packages.refuse(office.commander, package.pk, " no case ")
+    assert (refused.refused_why, refused.refused_by) == ("no case", office.commander)
+    assert refused.refused_at is not None
+    for values in ({"refused_by": office.custodian}, {"refused_why": "other"}, {"refused_at": None}):
+        with pytest.raises(DatabaseError), transaction.atomic():
+            Package.objects.filter(pk=package.pk).update(**values)
 
 
 @pytest.mark.clause("430.4-e")
