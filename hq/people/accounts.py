@@ -52,8 +52,8 @@ def close(person: Person, why: str) -> None:
     person.save()
     for given in [*person.appointments.all(), *person.grants.all()]:
         if given.ended_at is None:
-            given.ended_at = clock.now()
-            given.save(update_fields=["ended_at"])
+            given.ended_at, given.ended_why = clock.now(), f"account closed: {why}"[:200]
+            given.save(update_fields=["ended_at", "ended_why"])
 
 
 def once(person: Person) -> str:

@@ -191,6 +191,7 @@ class Delegated(models.Model):
     approved_at = models.DateTimeField(null=True, blank=True)
     ended_by = models.ForeignKey(Person, models.PROTECT, null=True, blank=True, related_name="+")
     ended_at = models.DateTimeField(null=True, blank=True)
+    ended_why = models.CharField("reason of the end", max_length=200, blank=True)
 
     class Meta:
         abstract = True
@@ -368,7 +369,7 @@ class Completion(models.Model):
         return f"{self.person}: {self.course}"
 
 
-_ENDING = ("approved_by", "approved_at", "ended_by", "ended_at")
+_ENDING = ("approved_by", "approved_at", "ended_by", "ended_at", "ended_why")
 protect(
     Person, allow=[f.name for f in Person._meta.local_concrete_fields if f.name not in ("id", "username")]
 )

@@ -98,8 +98,20 @@ def test_role_and_grant_are_proposed_and_approved_and_then_open_pages(
     assert not policy.may(person, "reads.search")
     commander.post(f"/people/grants/{grant.pk}/approve/")
     assert policy.may(Person.objects.get(pk=person.pk), "reads.search")
-    commander.post(f"/people/grants/{grant.pk}/end/")
+    for words in ("", " \t"):
+        assert commander.post(f"/people/grants/{grant.pk}/end/", {"reason": words}).status_code == 403
+        assert commander.post(f"/people/roles/{role.pk}/end/", {"reason": words}).status_code == 403
+    assert policy.may(Person.objects.get(pk=person.pk), "reads.search")
+    commander.post(f"/people/grants/{grant.pk}/end/", {"reason": "case closed"})
     assert not policy.may(Person.objects.get(pk=person.pk), "reads.search")
+    grant.refresh_from_db()
+    assert (grant.ended_why, grant.ended_by is not None, grant.ended_at is not None) == (
+        "case closed",
+        True,
+        True,
+    )
+    told = AccessRecord.objects.filter(action="grants.end", outcome="done").get()
+    assert "case closed" in told.note
 
 
 @pytest.mark.clause("430.2-d")

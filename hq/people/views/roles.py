@@ -11,7 +11,7 @@ from django.views.decorators.http import require_POST
 from hq.people.decorators import PageRequest, page
 from hq.people.forms import GrantForm, OfficeForm, RoleForm
 from hq.people.models import Appointment, Delegated, Grant, Person
-from hq.people.policy import Refused, check
+from hq.people.policy import Refused, check, said
 from hq.site import clock
 
 
@@ -109,8 +109,10 @@ def _approve(request: PageRequest, given: Appointment | Grant, action: str) -> H
 def _end(request: PageRequest, given: Appointment | Grant, action: str) -> HttpResponseBase:
     request.access.ids, request.access.note = [given.pk], str(given)
     check(request.person, action, obj=given)
+    why = said("430.2-d", "the reason", request.POST.get("reason", ""))[:200]
+    request.access.note = f"{given}: {why}"
     if given.ended_at is None:
-        given.ended_by, given.ended_at = request.person, clock.now()
-        given.save(update_fields=["ended_by", "ended_at"])
+        given.ended_by, given.ended_at, given.ended_why = request.person, clock.now(), why
+        given.save(update_fields=["ended_by", "ended_at", "ended_why"])
     messages.success(request, f"Ended: {given}.")
     return redirect("people:account", given.person_id)
