@@ -1,4 +1,6 @@
-"""What ends soon: training, appointments, grants, accounts, reviews of holds (430.2.1(b), 430.2-e, 430.4-d).
+"""What ends soon: training, appointments, grants, accounts, entries of hot lists, reviews of holds.
+
+430.2.1(b), 430.2-e, 430.3(c)-2, 430.4-d.
 
 Owns which of these a person is told: their own, and those of others that they look after.
 """
@@ -10,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
 
+from hq.lists.models import ManualEntry, PartialPlate
 from hq.people.models import Appointment, Grant, Person
 from hq.people.policy import Standing, courses_for, may
 from hq.retention.models import Hold
@@ -46,6 +49,16 @@ def told(person: Person, standing: Standing) -> list[Expiry]:
 def _of(person: Person, whose: str) -> Iterator[Expiry]:
     yield from _training(person, whose)
     yield from _given(person, whose)
+    yield from _entries(person, whose)
+
+
+def _entries(person: Person, whose: str) -> Iterator[Expiry]:
+    """By number: neither the plate nor the case goes into a mail (430.7-b)."""
+    live = {"entered_by": person, "withdrawn_at": None}
+    for partial in PartialPlate.objects.filter(**live):
+        yield Expiry(partial.expiry, f"{whose}partial plate, entry {partial.pk}", "430.3(c)-2")
+    for manual in ManualEntry.objects.filter(**live):
+        yield Expiry(manual.expiry, f"{whose}hot plate, entry {manual.pk}", "2019-118 rec. 20")
 
 
 def _training(person: Person, whose: str) -> Iterator[Expiry]:

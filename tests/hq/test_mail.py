@@ -16,6 +16,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from hq.lists import manual, partials
+from hq.lists.models import ListGroup
 from hq.log import chain
 from hq.log.models import AccessRecord
 from hq.mail import alarms, outbox, withheld, wording
@@ -174,6 +176,7 @@ def test_alarm_is_the_same_while_only_a_count_or_a_day_changes(one: str, other: 
 
 @pytest.mark.clause("430.2.1(b)")
 @pytest.mark.clause("430.2-e")
+@pytest.mark.clause("430.6")
 def test_digest_tells_what_waits_and_what_ends_within_30_and_7_days(
     people: People, sink: Sink, raised: list[Standing], clock: Any
 ) -> None:
@@ -201,6 +204,38 @@ def test_digest_tells_what_waits_and_what_ends_within_30_and_7_days(
     assert "accounts to approve: 1" in chief
     assert "Jo Marsh: appointment Investigator" in chief
     assert "your training" not in chief
+
+
+@pytest.mark.clause("430.3(c)-2")
+def test_who_entered_a_plate_is_told_before_it_runs_out(
+    people: People, sink: Sink, raised: list[Standing], clock: Any
+) -> None:
+    """Nobody else, by its number alone, and not once it is off the list."""
+    investigator = people("investigator", email="investigator@police.example")
+    people("investigator", email="other@police.example")
+    group, day = ListGroup.objects.create(name="all"), clock.at.date()
+
+    def entered(days: int) -> Any:
+        remembered = partials.Remembered(
+            group=group,
+            pattern="7ABC12?",
+            reason="robbery",
+            case_number="26-1",
+            expiry=day + timedelta(days=days),
+        )
+        return partials.enter(remembered, by=investigator, purpose="criminal_investigation")
+
+    rows = [entered(days) for days in (5, 6, 20)]
+    manual.withdraw(rows[1], by=investigator, why="found")
+    _mail(digest=True)
+    (mail,) = sink.mails
+    assert mail["To"] == "investigator@police.example"
+    soon, later = _text(mail).split("Ends within 30 days:")
+    assert f"{day + timedelta(days=5)}  your partial plate, entry {rows[0].pk} (430.3(c)-2)" in soon
+    assert f"entry {rows[2].pk}" in later
+    assert f"entry {rows[1].pk}" not in _text(mail)
+    assert "7AB" not in _text(mail)
+    assert "26-1" not in _text(mail)
 
 
 @pytest.mark.clause("430.4-d")
