@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import DatabaseError, connection, transaction
 from django.http import HttpRequest
 
-from hq.log import outage
+from hq.log import group, outage
 from hq.log.models import AccessRecord, ChainHead, Removed
 from hq.site import clock
 
@@ -72,9 +72,11 @@ def append(
     note: str = "",
     username: str = "",
 ) -> AccessRecord:
-    """Add one row in the caller's transaction and return it.
+    """Add one row and return it: in the caller's transaction, or committed where the caller has none open.
 
-    `username` is for an attempt by somebody who is no person here. Raises LogUnavailable.
+    Without one, threads that append at the same moment share a commit (`hq.log.group`); a row whose common
+    transaction failed is tried once more alone. `username` is for an attempt by somebody who is no person
+    here. Raises LogUnavailable.
     """
     row = AccessRecord(
         kind=kind,
@@ -99,9 +101,12 @@ def append(
         length = getattr(AccessRecord._meta.get_field(name), "max_length", None)
         setattr(row, name, _clean(str(getattr(row, name)))[:length])
     try:
-        with transaction.atomic():
-            return _link(row)
-    except (DatabaseError, OSError) as error:
+        inside = connection.in_atomic_block or not connection.get_autocommit()
+        if inside or not _together.join(row):
+            with transaction.atomic():
+                _link(_locked_head(), [row])
+        return row
+    except (DatabaseError, OSError, group.NoTurn) as error:
         outage.note()
         raise LogUnavailable(f"the access log cannot be written: {error}") from error
 
@@ -204,17 +209,30 @@ def _over(gap: Removed, previous: str) -> tuple[int, str]:
     return gap.last + 1, gap.hash
 
 
-def _link(row: AccessRecord) -> AccessRecord:
-    held = _locked_head()
-    at = clock.now()
-    row.sequence = held.sequence + 1
-    row.at = at.replace(microsecond=at.microsecond // 10_000 * 10_000)
-    row.previous = held.hash
-    row.hash = digest(row)
-    row.save(force_insert=True)
-    held.sequence, held.hash = row.sequence, row.hash
+def _link(held: ChainHead, rows: Sequence[AccessRecord]) -> None:
+    """Write the rows behind the locked head, in their order."""
+    for row in rows:
+        at = clock.now()
+        row.sequence = held.sequence + 1
+        row.at = at.replace(microsecond=at.microsecond // 10_000 * 10_000)
+        row.previous = held.hash
+        row.hash = digest(row)
+        row.save(force_insert=True)
+        held.sequence, held.hash = row.sequence, row.hash
     held.save(update_fields=["sequence", "hash"])
-    return row
+
+
+def _write(take: Callable[[], list[AccessRecord]]) -> None:
+    with transaction.atomic(durable=True):
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                # As long as SQLite's writers wait; without it a thread waits for another's lock for ever.
+                cursor.execute(f"SET LOCAL lock_timeout = '{group.WAIT_S:g}s'")
+        held = _locked_head()
+        _link(held, take())
+
+
+_together = group.Group(_write)
 
 
 def _locked_head() -> ChainHead:
@@ -222,8 +240,6 @@ def _locked_head() -> ChainHead:
 
     On SQLite the transaction began IMMEDIATE (settings), so that no other writer is under way.
     """
-    if connection.vendor == "sqlite" and not ChainHead.objects.exists():
-        return ChainHead.objects.create(sequence=0, hash=FIRST)
     held = ChainHead.objects.select_for_update().filter(pk=1).first()
     if held is None:
         ChainHead.objects.bulk_create([ChainHead(sequence=0, hash=FIRST)], ignore_conflicts=True)

@@ -29,9 +29,9 @@ from tests.hq.hits_kept import PLATE, a_hit, answered, looked, reviewed
 People = Callable[..., Person]
 ClientFor = Callable[..., Client]
 ROWS = "/hits/rows/"
-QUERIES = 15
+QUERIES = 14
 """Of one more board: 6 for who it is and whether they may, their grants, the purposes in use, the board's
-facts, and 6 for the access record."""
+facts, and 5 for the access record."""
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clock")]
 
