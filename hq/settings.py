@@ -78,7 +78,13 @@ TEMPLATES = [
     }
 ]
 
-DATABASES = {"default": dj_database_url.config(default=f"sqlite:///{DATA / 'hq.sqlite3'}", conn_max_age=60)}
+# `serve` uses connections again (hq.site.threads): a board that is quiet for minutes shall find its own. One
+# that PostgreSQL has closed meanwhile is noticed at the start of a request.
+DATABASES = {
+    "default": dj_database_url.config(
+        default=f"sqlite:///{DATA / 'hq.sqlite3'}", conn_max_age=600, conn_health_checks=True
+    )
+}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     DATABASES["default"]["OPTIONS"] = {
         # IMMEDIATE: a transaction that will write waits for its turn at the start, not half way.

@@ -50,7 +50,7 @@ class Command(BaseCommand):
                 self.stdout.write(line)
         # No access log of uvicorn's: an address may hold plate text, and the access record is the database's.
         uvicorn.run(
-            "hq.asgi:application",
+            "hq.asgi:served",
             host=options["host"],
             port=options["port"],
             access_log=False,
