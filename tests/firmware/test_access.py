@@ -51,6 +51,9 @@ def records(store: Store) -> list[AccessRecord]:
     return [record for record in found if isinstance(record, AccessRecord)]
 
 
+@pytest.mark.clause("430.3(d)")
+@pytest.mark.clause("430.5(a)")
+@pytest.mark.clause("CC-52a")
 def test_a_trained_person_with_a_purpose_is_let_in_and_recorded(store: Store) -> None:
     """430.5(a), CC-52a: name, date, time, what was asked for, why, and what was shown."""
     access = Access({"mora": MORA}, SetClock(), store.add_access)
@@ -64,6 +67,8 @@ def test_a_trained_person_with_a_purpose_is_let_in_and_recorded(store: Store) ->
     assert record.at == "2026-03-04T12:00:00.00+00:00"
 
 
+@pytest.mark.clause("430.3-0")
+@pytest.mark.clause("430.5(b)")
 @pytest.mark.parametrize(
     ("person", "purpose", "case_number", "reason"),
     [
@@ -86,6 +91,7 @@ def test_who_or_why_is_missing_is_refused_and_recorded(
     assert record.purpose == purpose
 
 
+@pytest.mark.clause("430.3(d)")
 @pytest.mark.parametrize(("days", "allowed"), [(0, True), (-1, False)])
 def test_training_that_is_over_is_refused(store: Store, days: int, allowed: bool) -> None:
     """430.3(d): the training's last day counts, the day after does not."""
@@ -99,6 +105,7 @@ def test_training_that_is_over_is_refused(store: Store, days: int, allowed: bool
     assert [record.outcome for record in records(store)] == ["shown" if allowed else "refused"]
 
 
+@pytest.mark.clause("430.3(d)")
 def test_without_a_clock_training_cannot_be_judged(store: Store) -> None:
     """430.3(d)."""
     access = Access({"mora": MORA}, SetClock(ClockQuality.NONE), store.add_access)
@@ -108,6 +115,7 @@ def test_without_a_clock_training_cannot_be_judged(store: Store) -> None:
     assert (record.at, record.clock.quality, record.outcome) == (None, "none", "refused")
 
 
+@pytest.mark.clause("430.2.1(d)")
 def test_a_record_that_cannot_be_written_shows_nothing() -> None:
     """430.2.1(d): fail closed."""
 
@@ -118,6 +126,7 @@ def test_a_record_that_cannot_be_written_shows_nothing() -> None:
         Access({"mora": MORA}, SetClock(), broken).grant("mora", "audit", "1", "reads list", "")
 
 
+@pytest.mark.clause("430.2.1(d)")
 def test_output_that_goes_on_records_each_part_before_it_is_shown(store: Store) -> None:
     access = Access({"mora": MORA}, SetClock(), store.add_access)
     granted = access.grant("mora", "audit", "1", "listen", "")

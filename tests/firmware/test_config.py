@@ -94,6 +94,9 @@ def test_plain_mqtt_is_accepted_on_loopback(tmp_path: Path, host: str) -> None:
     assert settings(tmp_path, f'[mqtt]\nhost = "{host}"').mqtt.host == host
 
 
+@pytest.mark.clause("430.5-0")
+@pytest.mark.clause("430.4-b")
+@pytest.mark.clause("CJIS SC-8")
 @pytest.mark.parametrize("host", ["10.0.0.1", "localhost.example.org", "0.0.0.0"])
 def test_plain_mqtt_off_loopback_is_refused(tmp_path: Path, host: str) -> None:
     """430.5-0: no plate leaves the machine in the clear unless a key says so."""
@@ -103,6 +106,7 @@ def test_plain_mqtt_off_loopback_is_refused(tmp_path: Path, host: str) -> None:
     assert not settings(tmp_path, f'[mqtt]\nhost = "{host}"\nenabled = false').mqtt.enabled
 
 
+@pytest.mark.clause("430.5-0")
 def test_a_secret_open_to_everybody_is_refused(tmp_path: Path) -> None:
     """430.5-0: no start with world-readable keys."""
     secret = tmp_path / "password"

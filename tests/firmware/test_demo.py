@@ -37,6 +37,7 @@ def test_a_read_is_told_with_its_pictures() -> None:
     assert [line.strip() for line in told[1:]] == ["site/pictures/one.jpg", "/elsewhere/two.jpg"]
 
 
+@pytest.mark.clause("430.3(f)")
 def test_a_hit_says_how_it_matched_and_that_it_is_unverified() -> None:
     """430.3(f): a hit is a lead until somebody has verified it."""
     (_, told) = lines_of(READ, [samples.hit(READ, kind="lookalike", score=0.4)], ())

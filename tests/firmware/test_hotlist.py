@@ -74,6 +74,7 @@ def test_a_sure_o_matches_a_listed_zero_as_a_look_alike(path: Path) -> None:
     assert (found.kind, found.score) == (MatchKind.LOOKALIKE, 0.5)
 
 
+@pytest.mark.clause("430.3(c)-2")
 def test_partial_plate_matches_and_is_never_called_exact(path: Path) -> None:
     """430.3(c): a partial plate is matched, scored and shown as partial."""
     with HotList.open(path) as hot_list:
@@ -82,6 +83,7 @@ def test_partial_plate_matches_and_is_never_called_exact(path: Path) -> None:
     assert found.score < 1.0
 
 
+@pytest.mark.clause("430.3(c)-2")
 def test_partial_plate_matches_by_look_alike_with_a_lower_score(path: Path) -> None:
     """430.3(c): confusable classes count for a partial plate, scored and never shown as exact."""
     with HotList.open(path) as hot_list:

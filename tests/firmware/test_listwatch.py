@@ -57,6 +57,7 @@ class Desk:
         return self.watch.match(samples.read(self.clock, plate, **changes))
 
 
+@pytest.mark.clause("430.3(f)")
 def test_a_hit_tells_the_lists_version_and_age_and_is_unverified(tmp_path: Path) -> None:
     """430.3(f): a hit is a lead; the officer sees how old the list is."""
     desk = Desk(tmp_path)

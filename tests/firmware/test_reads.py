@@ -113,6 +113,8 @@ def test_a_read_is_shown_whole_and_its_pictures_copied(site: Site, tmp_path: Pat
     assert [record.ids for record in site.recorded()] == [(one.read_id,)]
 
 
+@pytest.mark.clause("430.3(e)")
+@pytest.mark.clause("CJIS 4.2.2")
 def test_the_detail_of_a_restricted_class_is_masked(site: Site) -> None:
     """430.3(e), CJIS 4.2.2."""
     one = read(site.clock, "TEST125")

@@ -67,6 +67,7 @@ def test_a_revision_without_room_keeps_the_picture_it_has(tmp_path: Path, clock:
     store.close()
 
 
+@pytest.mark.clause("430.4-b")
 def test_below_an_eighth_no_read_is_stored_but_all_are_counted(tmp_path: Path, clock: SetClock) -> None:
     free = 125
     store = Store.open(tmp_path, clock, min_free=1000, free=lambda: free)
@@ -83,6 +84,7 @@ def test_below_an_eighth_no_read_is_stored_but_all_are_counted(tmp_path: Path, c
     store.close()
 
 
+@pytest.mark.clause("430.4-b")
 def test_a_disk_that_fills_up_loses_nothing_silently(tmp_path: Path, clock: SetClock) -> None:
     """430.4-b: on a real small file system every read is kept or counted; HQ's receipts still get in, and
     the purge after them makes room."""

@@ -62,6 +62,7 @@ def test_a_purge_is_still_done_after_closing_and_reopening(store: Store, clock: 
     assert len(files(again)) == 2
 
 
+@pytest.mark.clause("430.4-b")
 def test_nothing_that_hq_lacks_is_purged(store: Store, clock: SetClock) -> None:
     """430.4-b: one unreceipted row keeps the whole read, however old it is."""
     keep(store, clock, 2)
@@ -75,6 +76,7 @@ def test_nothing_that_hq_lacks_is_purged(store: Store, clock: SetClock) -> None:
     assert store.purge(clock.now().wall, GRACE).reads == 1
 
 
+@pytest.mark.clause("430.4-b")
 def test_a_read_stays_through_the_grace(store: Store, clock: SetClock) -> None:
     keep(store, clock, 1)
     receipt(store, clock)
@@ -133,6 +135,7 @@ def test_losses_and_access_records_go_with_their_receipt(store: Store, clock: Se
     assert store.figures().losses == {"frame": 2}, "the count since the store was made stays"
 
 
+@pytest.mark.clause("430.4-b")
 @pytest.mark.parametrize("table", ["reads", "hits", "pictures", "outbox"])
 def test_the_database_refuses_to_delete_what_hq_lacks(store: Store, clock: SetClock, table: str) -> None:
     """430.4-b: whatever code asks."""

@@ -120,6 +120,7 @@ def _lost_link(office: Office) -> None:
     office.link = PublisherStatus(enabled=True)
 
 
+@pytest.mark.clause("430.4-a")
 @pytest.mark.parametrize(
     ("breaks", "fault"),
     [
@@ -165,6 +166,7 @@ def test_a_unit_without_a_first_frame_is_starting(tmp_path: Path) -> None:
     assert office.step().state == "starting"
 
 
+@pytest.mark.clause("430.4-a")
 def test_a_quiet_hour_is_told_against_its_norm(tmp_path: Path) -> None:
     office = Office(tmp_path)
     clock = office.unit.clock
@@ -192,6 +194,7 @@ def test_reads_get_their_time_once_the_clock_is_set(tmp_path: Path) -> None:
     assert after.clock.quality == "gps"
 
 
+@pytest.mark.clause("430.4-b")
 def test_receipted_reads_are_purged_after_the_grace(tmp_path: Path) -> None:
     """430.4-b: only what HQ has, and only after the grace period."""
     office = Office(tmp_path, "store.grace_h=1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from hw.health import CameraHealth
 from hw.protocols import Pixels
@@ -32,6 +33,7 @@ def says(health: CameraHealth, luma: Pixels, times: int = 12) -> str:
     return [health.judge(noisy(luma, 100 + number)) for number in range(times)][-1]
 
 
+@pytest.mark.clause("430.4-a")
 def test_dark_blocked_and_back() -> None:
     health = settled()
     assert says(health, np.zeros((360, 640), np.uint8)) == "dark"
@@ -40,6 +42,7 @@ def test_dark_blocked_and_back() -> None:
     assert says(health, street()) == "ok"
 
 
+@pytest.mark.clause("430.4-a")
 def test_a_camera_that_looks_elsewhere_has_moved() -> None:
     for light in ("day", "night"):
         health = settled(light)

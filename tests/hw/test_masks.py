@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,6 +12,7 @@ from hw.masks import Masks
 shares = st.floats(0, 1, width=32)
 
 
+@pytest.mark.clause("430.7-a")
 @settings(deadline=None)
 @given(shares, shares, shares, shares, st.integers(8, 90), st.integers(8, 90))
 def test_a_rectangle_is_black_and_the_rest_untouched(

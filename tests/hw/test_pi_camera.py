@@ -136,6 +136,7 @@ def test_without_picamera2_the_line_says_what_to_install() -> None:
         PiCamera(SETTINGS, clock()).frame(1.0)
 
 
+@pytest.mark.clause("430.7-a")
 def test_masks_cover_picture_and_preview() -> None:
     """430.7-a: what lies under a mask is seen by nobody."""
     bench = Bench(CameraSettings(masks=((0.0, 0.0, 0.5, 1.0),)))

@@ -161,6 +161,8 @@ def test_wake_ends_the_wait_at_once(broker: Broker) -> None:
     link.wake()
 
 
+@pytest.mark.clause("430.5-0")
+@pytest.mark.clause("430.4-b")
 @pytest.mark.parametrize("host", ["192.0.2.1", "broker.example", "0.0.0.0", "::", "localhost.example"])
 def test_plain_text_leaves_the_machine_only_where_it_is_allowed(host: str) -> None:
     """CJIS SC-8."""

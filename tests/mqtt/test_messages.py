@@ -213,6 +213,7 @@ def test_topics_come_apart_as_they_were_put_together() -> None:
         topics.up("pole-7", "receipt")
 
 
+@pytest.mark.clause("430.7-b")
 def test_nothing_with_a_plate_is_ever_retained() -> None:
     """430.7-b."""
     assert topics.RETAINED.isdisjoint({"read", "hit", "picture", "access", "loss", "chunk"})
