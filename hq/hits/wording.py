@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo
-
-from django.conf import settings
 
 from hq.hits.models import Clets
 from hq.hits.review import Review
 from hq.lists.classes import words
 from hq.records.models import Hit, Read
+from hq.site.times import local_minute
 from plates.words import MatchKind
 
 MASKED: Final = "HIT, class hidden, call dispatch"
@@ -73,8 +71,7 @@ def list_of(hit: Hit) -> str:
     at = listed_at(hit)
     if at is None:
         return "list of unknown time"
-    here = at.astimezone(ZoneInfo(settings.TIME_ZONE))
-    return f"list of {here:%Y-%m-%d %H:%M} {here:%z}"
+    return f"list of {local_minute(at)}"
 
 
 def span(seconds: float | None) -> str:

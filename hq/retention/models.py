@@ -155,7 +155,7 @@ class Schedule(models.Model):
 
     def __str__(self) -> str:
         source = f", {self.unit_id}" if self.unit_id else ""
-        return f"{self.category}{source}, version {self.version}: {self.days} days"
+        return f"{self.category.replace('_', ' ')}{source}, version {self.version}: {self.days} days"
 
 
 class Hold(models.Model):

@@ -166,7 +166,9 @@ class Scope:
 
 
 def _local(at: datetime) -> str:
-    return at.astimezone(ZoneInfo(settings.TIME_ZONE)).isoformat(sep=" ", timespec="seconds")
+    here = at.astimezone(ZoneInfo(settings.TIME_ZONE))
+    offset = f"{here:%z}"
+    return f"{here:%Y-%m-%d %H:%M:%S} {offset[:3]}:{offset[3:]}"
 
 
 def like_of(plate: str, lookalikes: bool) -> str:

@@ -212,7 +212,7 @@ def test_first_to_acknowledge_counts(officer: Person, people: People) -> None:
 def test_what_a_list_says_is_never_told_without_its_time_and_that_it_is_unverified(officer: Person) -> None:
     hit = a_hit(reason="stolen 05/30", list_age_s=3600.0)
     said = wording.claim(reviewed(hit))
-    assert said == "stolen vehicle, “stolen 05/30”: unverified - list of 2026-06-03 10:59 -0700"
+    assert said == "stolen vehicle, “stolen 05/30”: unverified - list of 2026-06-03 10:59 -07:00"
     looked(hit, officer)
     answered(hit, officer, "not_practicable", "terminal down")
     assert "unverified - list of" in wording.claim(reviewed(hit))

@@ -65,7 +65,7 @@ def test_own_tokens_are_in_the_menu_of_those_who_have_any(people: People, client
     [
         ({"stolen_vehicle": 41, "of": ["a", "b"]}, "stolen vehicle 41, of a, b"),
         ([["county.csv", "77"]], "county.csv, 77"),
-        ("2026-06-03T19:00:00.00+00:00", "2026-06-03 12:00:00-07:00"),
+        ("2026-06-03T19:00:00.00+00:00", "2026-06-03 12:00:00 -07:00"),
         ("7TST123", "7TST123"),
         (True, "yes"),
         (None, ""),

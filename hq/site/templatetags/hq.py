@@ -88,7 +88,8 @@ def plainly(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, str) and _MOMENT.fullmatch(value):
         here = datetime.fromisoformat(value).astimezone(ZoneInfo(settings.TIME_ZONE))
-        return here.isoformat(sep=" ", timespec="seconds")
+        offset = f"{here:%z}"
+        return f"{here:%Y-%m-%d %H:%M:%S} {offset[:3]}:{offset[3:]}"
     return "" if value is None else str(value)
 
 
