@@ -31,6 +31,17 @@ def ocr(models: Path, tmp_path: Path) -> Path:
     return tmp_path / "ocr.tflite"
 
 
+@pytest.mark.clause("430.7-a")
+@pytest.mark.parametrize("kind", ["face", "person", "vehicle"])
+def test_a_model_of_anything_but_plates_is_refused(ocr: Path, models: Path, kind: str) -> None:
+    """Nothing here can look for people: no such model is loaded, and none is delivered."""
+    edit(ocr, 'kind = "ocr"', f'kind = "{kind}"')
+    with pytest.raises(ModelError, match="is not one of locator, corners, ocr"):
+        load_sidecar(ocr)
+    delivered = {load_sidecar(path).kind for path in models.glob("*.tflite")}
+    assert delivered == {"locator", "corners", "ocr"}
+
+
 def edit(path: Path, old: str, new: str) -> None:
     sidecar = path.with_suffix(".toml")
     text = sidecar.read_text()

@@ -5,20 +5,24 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.core.files.storage import default_storage
 from django.test import Client
 
 from hq.audits import runs
 from hq.audits.models import Audit, Plan
 from hq.evidence import packages
+from hq.lists import loading, sift, versions
+from hq.lists.models import HotList, HotListEntry, HotListSource, ListGroup, Upload
 from hq.people.models import Appointment, Completion, Course, Person
 from hq.people.policy import COLUMNS, Refused, check
-from hq.public import slots
+from hq.public import alarms as public_alarms
+from hq.public import bundle, slots
 from hq.retention import purge
 from hq.retention.models import Certificate, Schedule
 from hq.retention.scope import Scope
@@ -55,6 +59,72 @@ def test_no_page_shows_a_read_of_no_hit_before_a_purpose_is_stated(
             assert PLATE.encode() not in getattr(answer, "content", b""), address.name
             assert not answer.headers.get("Content-Type", "").startswith("image/"), address.name
     assert opened > 40
+
+
+OWNER = ("Ottilie Keeper", "77 Elm Alley", "1961-05-09")
+
+
+@pytest.mark.clause("430.7-a")
+def test_nothing_of_a_vehicles_owner_is_kept_of_a_list_file(
+    people: People, clock: Any, tmp_path: Path, settings: Any
+) -> None:
+    """Columns that no field is mapped to leave no trace in any table or file, also of lines left out."""
+    settings.MEDIA_ROOT, settings.DATA = tmp_path / "pictures", tmp_path
+    office = kept.Office(people)
+    group = ListGroup.objects.create(name="all")
+    county = HotList.objects.create(name="county", group=group, classes=["stolen_vehicle"])
+    source = HotListSource.objects.create(hot_list=county, name="county", format="csv")
+    lines = ["LPN,ST,Registered Owner,Address,DOB,Class,Reason"]
+    for plate, kind in ((PLATE, "stolen_vehicle"), ("7QQX4712345", "stolen_vehicle"), ("7QQX472", "curious")):
+        lines.append(f"{plate},CA,{','.join(OWNER)},{kind},taken from a car park")
+    upload = loading.keep(source, "list.csv", ["\n".join(lines).encode()], by=office.administrator)
+    seen = loading.preview(upload, sift.Layout(source="county", format="csv"), county)
+    source.mapping = seen.layout.mapping
+    source.save()
+    Upload.objects.update(state="waiting")
+    (version,) = loading.load_waiting()
+    versions.approve(version, by=office.commander)
+    assert HotListEntry.objects.get().plate == PLATE
+    everything = {
+        (model._meta.label, str(value))
+        for model in apps.get_models()
+        for row in model._default_manager.values()
+        for value in row.values()
+    }
+    assert any(PLATE in value for _, value in everything)
+    for words in OWNER:
+        assert not [label for label, value in everything if words in value]
+        assert not [
+            path for path in tmp_path.rglob("*") if path.is_file() and words.encode() in path.read_bytes()
+        ]
+
+
+@pytest.mark.clause("CC-55a")
+def test_a_public_meeting_that_is_not_recorded_is_told_until_it_is_and_then_posted(
+    people: People, clock: Any, tmp_path: Path, settings: Any
+) -> None:
+    settings.DATA = tmp_path
+    office = kept.Office(people)
+    people("overseer")
+    _settings(office, "2026-01")
+
+    def told() -> list[list[str]]:
+        return [
+            [one.what for one in doctor.findings() if one.rule == "CC-55a"],
+            [gap for gap in slots.gaps() if gap.startswith("CC-55a")],
+            [alarm.text for alarm in public_alarms.alarms() if alarm.clause == "CC-55a"],
+        ]
+
+    assert all(told())
+    assert not any(one.error for one in doctor.findings() if one.rule == "CC-55a")
+    clock.advance(minutes=1)
+    _settings(
+        office, "2026-02", meeting_on=date(2026, 2, 4), meeting_body="City Council", meeting_minutes="item 9"
+    )
+    assert told() == [[], [], []]
+    page = bundle.make().files[bundle.PAGE].decode()
+    assert "2026-02-04, City Council item 9" in page
+    assert "CC-55a" in page
 
 
 @pytest.mark.clause("430.2.1(b)")
@@ -98,8 +168,9 @@ def test_a_course_says_which_roles_need_it_from_when_and_for_how_long(
         check(officer, "hits.board", purpose=None)
 
 
-def _settings(office: kept.Office, version: str) -> None:
+def _settings(office: kept.Office, version: str, **fields: Any) -> None:
     Settings.objects.create(
+        **fields,
         agency="Test Police Department",
         ori="CA0190000",
         policy_id="430",

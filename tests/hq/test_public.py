@@ -30,6 +30,7 @@ from hq.public import bundle, figures, slots, texts
 from hq.public.alarms import alarms
 from hq.public.models import Figures, PostedCheck, Publication, Text
 from hq.public.suppress import SMALL, suppress
+from hq.records.models import UnitStatus
 from hq.site.models import Settings
 from tests.hq import kept
 from tests.hq.conftest import Clock
@@ -101,6 +102,41 @@ def test_every_element_of_the_statute_and_the_policy_has_a_slot_in_the_page(
         assert filled.lines or filled.text
         assert slot.title in page
         assert clause in page
+
+
+@db
+@pytest.mark.clause("CC-51a")
+@pytest.mark.clause("430.5-0")
+@pytest.mark.clause("430.2.1(c)")
+def test_matrix_tells_the_safeguards_as_they_are_today(
+    whole: kept.Office, people: People, client_for: ClientFor, clock: Clock, tmp_path: Path, settings: Any
+) -> None:
+    settings.DATA = tmp_path
+    client = client_for(whole.custodian)
+
+    def told() -> str:
+        return client.get("/public/matrix/").content.decode()
+
+    people("officer", second_factor=False)
+    unit = kept.unit()
+    inside = Person.objects.filter(state="active").count()
+    tmp_path.chmod(0o755)
+    page = told()
+    assert f"Second factor set up by {inside - 1} of {inside} accounts" in page
+    assert f"To be mended: everybody can look into {tmp_path}" in page
+    assert "To be mended: no backup was made today" in page
+    assert "Last backup: none" in page
+    assert "Units heard within 5 minutes: 0 of 1" in page
+    tmp_path.chmod(0o700)
+    chain.append(kind="backup", person=None, action="backups.make")
+    UnitStatus.objects.create(
+        unit=unit, received_at=clock.at, state="ready", model_hashes=[], queue=0, record={}
+    )
+    page = told()
+    assert "everybody can look into" not in page
+    assert "no backup was made today" not in page
+    assert "Last backup: 2026-06-03" in page
+    assert "Units heard within 5 minutes: 1 of 1" in page
 
 
 @db
