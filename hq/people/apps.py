@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from django.apps import AppConfig
@@ -32,8 +33,10 @@ class PeopleConfig(AppConfig):
         cases.identify("course", cases.row_of(Course, "code"))
 
     def doctor(self) -> Iterator[Finding]:
-        """Second factors whose secret is not sealed, or not under the present key."""
-        from hq.people import sealing
+        """Secrets of second factors not sealed, or not under the present key; an old list of passwords."""
+        from django.conf import settings
+
+        from hq.people import passwords, sealing
         from hq.people.models import Authenticator
         from hq.site.doctor import Finding
 
@@ -52,6 +55,9 @@ class PeopleConfig(AppConfig):
                 f"secrets of authenticators not sealed under the present PLATEWARDEN_HQ_SECRET_KEY: {old}",
                 "set PLATEWARDEN_HQ_SECRET_KEY_OLD to the key of before and run platewarden-hq upkeep",
             )
+        if why := passwords.fault(Path(settings.DATA) / passwords.FILE):
+            remedy = "put the passwords that your agency bans into it, one a line; touch it each quarter"
+            yield Finding(False, "CJIS IA-5", why, remedy)
 
     def alarms(self) -> Iterator[Alarm]:
         """Accounts set back within a day: whoever handed out the new password could have used it."""

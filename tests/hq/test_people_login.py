@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -17,8 +18,9 @@ from django_otp.oath import totp
 from hq import settings as hq_settings
 from hq.log import chain
 from hq.log.models import AccessRecord
-from hq.people import accounts, login
+from hq.people import accounts, login, passwords
 from hq.people.models import Authenticator, Person
+from hq.site import doctor
 from tests.hq.conftest import PASSWORD
 
 pytestmark = pytest.mark.django_db
@@ -267,6 +269,31 @@ def test_weak_password_is_refused(password: str, tmp_path: Any, settings: Any) -
     with pytest.raises(ValidationError):
         validate_password(password, person)
     validate_password("a lane of 9 grey vans", person)
+
+
+@pytest.mark.clause("CJIS IA-5")
+def test_list_of_banned_passwords_that_nobody_kept_up_for_a_quarter_is_told(
+    db: None, clock: Any, tmp_path: Any, settings: Any
+) -> None:
+    settings.DATA = tmp_path
+
+    def told() -> list[str]:
+        return [one.what for one in doctor.findings() if one.rule == "CJIS IA-5"]
+
+    assert "is missing" in told()[0]
+    kept_up = tmp_path / passwords.FILE
+    kept_up.write_text("SouthPasadena1\n")
+    os.utime(kept_up, (clock.at.timestamp(),) * 2)
+    clock.advance(days=92)
+    assert told() == []
+    clock.advance(days=1)
+    assert "was last kept up on 2026-06-03" in told()[0]
+    path = next(
+        v["OPTIONS"]["path"]
+        for v in hq_settings.AUTH_PASSWORD_VALIDATORS
+        if v["NAME"].endswith("BannedByAgency")
+    )
+    assert path.name == passwords.FILE
 
 
 @pytest.mark.clause("CJIS IA-5")
