@@ -84,6 +84,8 @@ def test_california_law_enforcement_and_prosecutors_may_ask(office: kept.Office,
 
 
 @pytest.mark.clause("CC-55b")
+@pytest.mark.clause("CC-5")
+@pytest.mark.clause("430.8-0")
 @pytest.mark.parametrize("kind", ["ca_other", "out_of_state", "federal", "private"])
 def test_all_others_are_refused_without_authority_and_commander(office: kept.Office, kind: str) -> None:
     them = partner(office, kind)
