@@ -39,6 +39,7 @@ def request(
     check(person, "evidence.request", purpose=purpose, case=case)
     if why := cases.number_fault(case):
         raise Refused("430.4-e", f"an evidence package needs a case number: {why}", "nobody: enter it")
+    reason = said("430.4-e", "what it is evidence of", reason)
     scope.check()
     package = Package(
         case=case.strip(),

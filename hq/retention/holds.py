@@ -12,7 +12,7 @@ from django.db.models import Q, QuerySet
 
 from hq.people import cases
 from hq.people.models import Person
-from hq.people.policy import Refused, check
+from hq.people.policy import Refused, check, said
 from hq.records.models import Read
 from hq.retention.models import HeldRead, Hold, HoldReview
 from hq.retention.scope import Scope, ScopeError
@@ -40,6 +40,8 @@ def place(
     check(person, "holds.place", purpose=purpose, case=case)
     if why := cases.number_fault(case, own=False):
         raise Refused("430.4-d", f"a hold needs the number of its case: {why}", "nobody: enter it")
+    requester = said("430.4-d", "who wants the hold", requester)
+    reason = said("430.4-d", "the reason of the hold", reason)
     scope.check()
     _check_review(review_on)
     bounds = Scope(plate=scope.plate, unit=scope.unit, since=scope.since, until=scope.until, area=scope.area)
@@ -74,6 +76,7 @@ def review(person: Person, pk: int, finding: str, next_on: date) -> HoldReview:
     """Record that a hold is still needed, and when to look again. Raises Refused, ScopeError."""
     hold = _open(pk)
     check(person, "holds.place", purpose=None)
+    finding = said("430.4-d", "what the review found", finding)
     _check_review(next_on)
     found = HoldReview.objects.create(hold=hold, by=person, at=clock.now(), finding=finding, next_on=next_on)
     hold.review_on = next_on
@@ -86,9 +89,8 @@ def ask_release(person: Person, pk: int, reason: str) -> Hold:
     """The first of two: ask that a hold be released, and why. It goes on holding. Raises Refused."""
     hold = _open(pk)
     check(person, "holds.release", obj=hold)
-    if not reason.strip():
-        raise Refused("430.4-d", "a release needs its reason", "nobody: enter it on this page")
-    hold.release_by, hold.release_asked_at, hold.release_reason = person, clock.now(), reason[:500]
+    why = said("430.4-d", "the reason of the release", reason)
+    hold.release_by, hold.release_asked_at, hold.release_reason = person, clock.now(), why[:500]
     hold.save(update_fields=["release_by", "release_asked_at", "release_reason"])
     return hold
 

@@ -50,8 +50,12 @@ def propose(
     authority: Authority | None = None,
     grace_days: int = 30,
 ) -> Schedule:
-    """Propose a new version. Raises Refused for too few days without a live authority that allows them."""
+    """Propose a new version.
+
+    Raises Refused without a basis or reason, and for too few days without a live authority that allows them.
+    """
     check(person, "retention.propose")
+    basis, reason = said("430.2-d", "the basis", basis), said("430.2-d", "the reason", reason)
     _check_floor(category, days, authority)
     last = Schedule.objects.filter(category=category, unit=unit).aggregate(last=Max("version"))["last"]
     schedule = Schedule(

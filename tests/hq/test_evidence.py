@@ -74,6 +74,8 @@ def test_it_needs_a_case_number(office: kept.Office) -> None:
     for case in ("", "  "):
         with pytest.raises(Refused):
             ask(office, case=case)
+    with pytest.raises(Refused, match="what it is evidence of is empty"):
+        ask(office, reason=" ")
     with pytest.raises(ScopeError):
         ask(office, Scope())
     with pytest.raises(IntegrityError), transaction.atomic():

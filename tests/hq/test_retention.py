@@ -308,6 +308,29 @@ def test_a_hold_is_never_released_by_one_person(office: kept.Office, people: Cal
 
 
 @pytest.mark.clause("430.4-d")
+@pytest.mark.clause("430.2-d")
+def test_neither_a_hold_nor_a_schedule_is_without_its_reason(office: kept.Office) -> None:
+    for fields in ({"reason": " "}, {"requester": "\t"}):
+        with pytest.raises(Refused, match="is empty") as refused:
+            place(office, Scope(plate="7ABC123"), **fields)
+        assert refused.value.clause == "430.4-d"
+    assert not Hold.objects.exists()
+    hold = place(office, Scope(plate="7ABC123"))
+    later = hq_clock.today() + timedelta(days=60)
+    with pytest.raises(Refused, match="what the review found is empty"):
+        holds.review(office.commander, hold.pk, " ", later)
+    with pytest.raises(Refused, match="the reason of the release is empty"):
+        holds.ask_release(office.commander, hold.pk, " ")
+    hold.refresh_from_db()
+    assert (hold.reviews.count(), hold.release_by) == (0, None)
+    for basis, reason in (("", "council"), ("GC 34090.6", " \n")):
+        with pytest.raises(Refused, match="is empty") as refused:
+            schedules.propose(office.administrator, category="alpr", days=400, basis=basis, reason=reason)
+        assert refused.value.clause == "430.2-d"
+    assert not Schedule.objects.exists()
+
+
+@pytest.mark.clause("430.4-d")
 def test_a_hold_is_looked_at_on_its_date(office: kept.Office, clock: object) -> None:
     hold = place(office, Scope(plate="7ABC123"))
     assert not holds.to_review().exists()
