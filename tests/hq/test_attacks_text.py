@@ -163,6 +163,17 @@ def test_a_message_is_one_line_of_the_log_whatever_is_in_it(text: str) -> None:
     assert "X-Evil" in line
 
 
+# Pages; with hostile text in every record: test_attacks_pages.py
+
+
+@pytest.mark.clause("430.7-b")
+def test_no_name_turns_what_stands_after_it(people: People, client_for: ClientFor) -> None:
+    """Of the plate and the time beside it; a mark without reach, as a name may need it, stays."""
+    answer = client_for(people("investigator", full_name="Ada\u202e\u2066\x07\u200f Fox")).get("/")
+    assert "Ada\ufffd\ufffd\ufffd\u200f Fox" in answer.content.decode()
+    assert int(answer.headers["Content-Length"]) == len(answer.content)
+
+
 # Files that go out
 
 FORMULAS = ["=1+1", "+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", " =1+1", "\u00a0=1", "＝1+1", "＠x"]
