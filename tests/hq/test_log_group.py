@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hq.log import chain
+from hq.log import group as group_module
 from hq.log.group import Group, NoTurn
 from hq.log.models import AccessRecord
 from hq.people.models import Person
@@ -30,8 +31,15 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 OWN = "/log/own/"
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For fifty threads to come on a busy machine; the bounds have a test of their own."""
+    monkeypatch.setattr(group_module, "WAIT_S", 120.0)
+    monkeypatch.setattr(chain._together, "_wait_s", 120.0)
+
+
 def waits(group: Group[Any], count: int) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 100
     while len(group._queue) < count:
         assert time.monotonic() < end, "they do not come"
         time.sleep(0.002)
