@@ -61,6 +61,7 @@ def test_the_picture_shows_the_plate_that_was_read(tmp_path: Path) -> None:
     assert read.frame_size == (1280, 720)
 
 
+@pytest.mark.clause("430.7-a")
 @pytest.mark.parametrize(("scene", "kinds"), [("none", {"plate"}), ("vehicle", {"plate", "scene"})])
 def test_the_scene_can_be_cut_or_left_out(tmp_path: Path, scene: str, kinds: set[str]) -> None:
     """430.7: what the camera saw beside the vehicle need not be kept."""
