@@ -131,7 +131,8 @@ def _told(error: Exception) -> str:
 
 
 def command_module(name: str) -> ModuleType:
-    """The module of a command: HELP, configure(parser), run(args), and NEEDS_CONFIG where it is True."""
+    """The module of a command: HELP, configure(parser), run(args), NEEDS_CONFIG where it is True, and
+    TAKES_CONFIG where it is False."""
     return importlib.import_module(f"firmware.commands.{name}")
 
 
@@ -154,7 +155,8 @@ def _run(arguments: list[str]) -> int:
     module = command_module(name)
     parser = argparse.ArgumentParser(prog=f"platewarden {name}", description=module.HELP)
     module.configure(parser)
-    _add_common(parser.add_argument_group("options of every command"))
+    takes_config: bool = getattr(module, "TAKES_CONFIG", True)
+    _add_common(parser.add_argument_group("options of every command"), takes_config=takes_config)
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for after in action.choices.values():
@@ -166,6 +168,9 @@ def _run(arguments: list[str]) -> int:
     inner.overrides = [*args.overrides, *inner.overrides, *inner.last_overrides]
     inner.verbose = args.verbose or inner.verbose or inner.last_verbose
     _check_texts(inner)
+    if not takes_config and (inner.config is not None or inner.overrides):
+        # Ignored, they would let somebody believe that what is printed is of their settings.
+        raise UsageError(f"{name} reads no configuration, so it takes neither --config nor --set")
     if getattr(module, "NEEDS_CONFIG", False):
         from firmware import config
 
@@ -244,14 +249,15 @@ def _top_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_common(parser: argparse._ActionsContainer, place: str = "") -> None:
-    """Add them; `place` stands before their names in the namespace, where several parsers share it."""
+def _add_common(parser: argparse._ActionsContainer, place: str = "", *, takes_config: bool = True) -> None:
+    """Add them; `place` stands before their names in the namespace, where several parsers share it.
+    The help of a command that takes no configuration does not show the options for it."""
     parser.add_argument(
         "--config",
         dest=f"{place}config",
         type=Path,
         metavar="FILE",
-        help="read FILE in the place of those under /etc/platewarden",
+        help="read FILE in the place of those under /etc/platewarden" if takes_config else argparse.SUPPRESS,
     )
     parser.add_argument(
         "--set",
@@ -259,7 +265,7 @@ def _add_common(parser: argparse._ActionsContainer, place: str = "") -> None:
         action="append",
         default=[],
         metavar="SECTION.KEY=VALUE",
-        help="set one configuration option; repeatable",
+        help="set one configuration option; repeatable" if takes_config else argparse.SUPPRESS,
     )
     parser.add_argument(
         "--verbose", dest=f"{place}verbose", action="store_true", help="log everything, plate text included"

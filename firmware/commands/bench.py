@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from firmware.config import Settings
 
 HELP = "measure speed and memory on this machine, or the reads of the measuring street"
+TAKES_CONFIG = False
+"""Machines are compared by it, so it measures under the same settings everywhere."""
 
 FRAMES = 400
 """Frames of the pipeline."""

@@ -22,6 +22,8 @@ from firmware.listen_store import ListenStore
 from mqtt.settings import MqttSettings
 
 HELP = "subscribe to units, check and print their messages; with --as-hq keep and receipt them"
+TAKES_CONFIG = False
+"""It runs at HQ, where no unit's configuration is: its broker is named on the command line."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -108,6 +108,21 @@ def test_wrong_usage_ends_with_2(
     assert text in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["bench", "listen"])
+@pytest.mark.parametrize("option", [("--config", "unit.toml"), ("--set", "mqtt.port=1999")])
+def test_a_command_that_reads_no_configuration_refuses_one(
+    capsys: pytest.CaptureFixture[str], name: str, option: tuple[str, str]
+) -> None:
+    for arguments in ([*option, name], [name, *option]):
+        # An option that is wrong in itself, so that nothing starts where the configuration is ignored.
+        wrong = ["--passages", "0"] if name == "bench" else ["--hotlist", "x.csv"]
+        assert cli.main([*arguments, *wrong]) == Exit.USAGE
+        assert "reads no configuration" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        cli.main([name, "--help"])
+    assert "--config" not in capsys.readouterr().out
+
+
 def test_a_reader_that_goes_away_is_no_traceback(unit: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
