@@ -33,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     broker = parser.add_argument_group("broker")
     broker.add_argument("--host", default="127.0.0.1", help="name or address (default %(default)s)")
-    broker.add_argument("--port", type=int, default=1883, help="TCP port (default %(default)s)")
+    broker.add_argument("--port", type=_port, default=1883, help="TCP port (default %(default)s)")
     broker.add_argument("--ca", metavar="PEM", default="", help="speak TLS; the broker's authority")
     broker.add_argument("--cert", metavar="PEM", default="", help="client certificate")
     broker.add_argument("--key", metavar="PEM", default="", help="its key")
@@ -63,6 +63,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if args.hotlist is not None and args.as_hq is None:
         raise UsageError("--hotlist wants --as-hq DIR, where HQ's signing key is kept")
+    if bool(args.cert) != bool(args.key):
+        raise UsageError("--cert and --key belong together: give both or neither")
+    if args.password_file and not args.username:
+        raise UsageError("--password-file wants --username: a password is sent with a name only")
     settings = MqttSettings(
         host=args.host,
         port=args.port,
@@ -99,6 +103,12 @@ def run(args: argparse.Namespace) -> int:
         if store is not None:
             print(", ".join(f"{count} {name}" for name, count in store.counts().items()), flush=True)
         return Exit.FAILED if listener.bad else Exit.OK
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no TCP port from 1 to 65535")
+    return int(text)
 
 
 def _grant(args: argparse.Namespace, store: ListenStore | None) -> Grant:

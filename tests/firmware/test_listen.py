@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firmware import cli
+from firmware.errors import Exit
 from firmware.listen_store import Conflict, ListenStore
 from mqtt import messages, topics
 from mqtt.client import Link
@@ -310,6 +311,33 @@ def test_plates_are_refused_without_training_or_a_place_for_the_record(
         assert text in capsys.readouterr().err
     (refused,) = Hq(tmp_path / "hq", 1).query("SELECT outcome FROM access")
     assert refused == ("refused",)
+
+
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        (["--key", "hq.key"], "--cert and --key belong together"),
+        (["--cert", "hq.pem", "--ca", "ca.pem"], "--cert and --key belong together"),
+        (["--password-file", "password"], "--password-file wants --username"),
+    ],
+)
+def test_a_half_given_broker_is_refused(
+    more: list[str], text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # A hot list that is missing ends the command at the latest; it would else connect without what was given.
+    later = ["--as-hq", str(tmp_path / "hq"), "--hotlist", str(tmp_path / "none.csv")]
+    assert cli.main(["listen", *later, *more]) == Exit.USAGE
+    assert text in capsys.readouterr().err
+    assert not (tmp_path / "hq").exists()
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "-1", "1883.5", "mqtt", "²"])
+def test_an_impossible_port_is_refused(port: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    later = ["--as-hq", str(tmp_path / "hq"), "--hotlist", str(tmp_path / "none.csv")]
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["listen", *later, f"--port={port}"])
+    assert ended.value.code == Exit.USAGE
+    assert "is no TCP port from 1 to 65535" in capsys.readouterr().err
 
 
 def test_what_is_kept_is_for_its_owner_s_eyes_only(tmp_path: Path) -> None:
