@@ -31,7 +31,7 @@ def main() -> None:
         held["init_command"] = held["init_command"].replace("=FULL", "=OFF")
     django.setup()
     argument = sys.argv[1] if len(sys.argv) > 1 else "fill"
-    made = {"fill": fill, "hit": hit_from_a_unit}[argument]()
+    made = {"fill": fill, "hit": hit_from_a_unit, "hostile": hostile_texts}[argument]()
     print(json.dumps(made, default=str))
 
 
@@ -131,6 +131,16 @@ def hit_from_a_unit() -> dict[str, Any]:
     finally:
         intake.close()
     return {"read": read.read_id}
+
+
+def hostile_texts() -> dict[str, Any]:
+    """Hostile text in what the demo's people and units wrote."""
+    from django.db import transaction
+
+    from tests.hq import hostile
+
+    with transaction.atomic():
+        return {"columns": hostile.fill()}
 
 
 if __name__ == "__main__":
