@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from firmware.hotlist import HotList
+from firmware.store_db import sync_folder
 from mqtt import hotlists, messages, topics
 from mqtt.errors import HotListError, MessageError
 from mqtt.fields import time_text
@@ -62,9 +64,15 @@ class ListServer:
             len(unique),
             key,
         )
+        # Durable before any unit can hear of it: after a power cut the version must not be given to
+        # another list, nor an older one be announced again.
         temporary = path.with_suffix(".new")
-        temporary.write_bytes(messages.encode(self.manifest))
+        with temporary.open("wb") as file:
+            file.write(messages.encode(self.manifest))
+            file.flush()
+            os.fsync(file.fileno())
         temporary.rename(path)
+        sync_folder(path.parent)
 
     def announcement(self) -> tuple[str, bytes]:
         """Topic and payload of the retained manifest."""

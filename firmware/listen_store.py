@@ -10,6 +10,7 @@ far each store's numbers are without a gap) and `quarantine`.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import sqlite3
@@ -34,6 +35,7 @@ from mqtt.records import (
 )
 
 FILE: Final = "listen.sqlite"
+LOCK: Final = "listen.lock"
 
 _TABLES: Final = (
     """CREATE TABLE IF NOT EXISTS reads (
@@ -106,10 +108,33 @@ class ListenStore:
         except (OSError, OutboxError, sqlite3.Error) as error:
             raise StoreError(f"{directory}: {error}") from error
         self._folders: set[Path] = set()
+        self._lock: int | None = None
+
+    def hold(self) -> None:
+        """Be the one subscriber over this folder until `close`, or until this process ends. Raises
+        StoreError where another is.
+
+        Two would have one client id, so that the broker gave each other's connection up in turn, and each
+        would announce a hot list of its own with the same key.
+        """
+        path = self.directory / LOCK
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StoreError(f"{path}: {error.strerror}") from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(handle)
+            raise StoreError(f"{self.directory}: another listen --as-hq runs over this folder") from error
+        self._lock = handle
 
     def close(self) -> None:
         """Close the file; what was not committed is gone and comes again."""
         self._db.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     @property
     def client_id(self) -> str:

@@ -84,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
         client_id = f"listen-{uuid.uuid4().hex[:12]}"
         if args.as_hq is not None:
             store = stack.enter_context(closing(ListenStore(args.as_hq)))
+            store.hold()
             client_id = store.client_id
         lists = None
         if args.hotlist is not None:

@@ -266,6 +266,23 @@ def test_the_command_ends_cleanly_and_tells_what_it_kept(tmp_path: Path, broker:
         sender.link.close()
 
 
+def test_a_second_subscriber_over_the_same_folder_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They would share a client id, so that the broker ended each one's connection in turn."""
+    listed = tmp_path / "list.csv"
+    listed.write_text("plate,class,expiry\nTST0001,stolen_vehicle,2099-01-01\n")
+    # Plain MQTT to another machine is refused later, so that the command ends where it is let in.
+    second = ["listen", "--as-hq", str(tmp_path / "hq"), "--hotlist", str(listed), "--host", "192.0.2.1"]
+    with closing(ListenStore(tmp_path / "hq")) as store:
+        store.hold()
+        assert cli.main(second) == Exit.STORE
+        assert "another listen --as-hq runs over this folder" in capsys.readouterr().err
+        assert not (tmp_path / "hq" / "manifest.json").exists()
+    assert cli.main(second) == Exit.IO
+    assert (tmp_path / "hq" / "manifest.json").exists()
+
+
 def people(folder: Path) -> Path:
     path = folder / "people.toml"
     path.write_text(

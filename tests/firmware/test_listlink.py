@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -311,6 +312,22 @@ def test_a_server_keeps_the_version_of_an_unchanged_list(tmp_path: Path) -> None
     changed = ListServer(tmp_path, "all", "test", [entry("TST0002")], NOON + timedelta(hours=1))
     assert changed.manifest.version > first.manifest.version
     hotlists.verify(changed.manifest, hotlists.read_public_key(tmp_path / "hq.pub"))
+
+
+def test_a_manifest_is_on_the_disk_before_it_is_announced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a power cut the same version must not be given to another list."""
+    done: list[tuple[str, bool]] = []
+    real, manifest = os.fsync, tmp_path / "manifest.json"
+
+    def fsync(handle: int) -> None:
+        real(handle)
+        done.append((Path(f"/proc/self/fd/{handle}").readlink().name, manifest.exists()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    ListServer(tmp_path, "all", "test", [entry("TST0001")], NOON)
+    assert done[-2:] == [("manifest.new", False), (tmp_path.name, True)]
 
 
 def test_a_server_answers_for_its_own_version_and_its_own_pieces_only(tmp_path: Path) -> None:
