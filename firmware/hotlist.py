@@ -255,9 +255,22 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def preview(path: Path, entries: Iterable[HotListEntry], keep: Keep | None = None) -> Diff:
-    """What `build` would change, without changing it; raises as `build` does."""
-    with _written(path, entries, "preview", "", keep) as (_, changes):
-        return changes
+    """What `build` would change, without a trace on the disk, where not even the folder need exist.
+
+    Takes some hundred bytes of memory an entry. Raises HotListFileError where there is not so much, and
+    whatever `entries` raises.
+    """
+    with contextlib.ExitStack() as stack:
+        before = _in_force(path)
+        if before is not None:
+            stack.enter_context(before)
+        db = stack.enter_context(contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)))
+        try:
+            db.execute("PRAGMA temp_store = MEMORY")
+            _fill(db, entries, "preview", "", before, keep)
+            return _changes(before, HotList(path, db))
+        except sqlite3.Error as error:
+            raise HotListFileError(f"{path}: the new list cannot be made: {error}") from error
 
 
 @contextlib.contextmanager
@@ -321,30 +334,42 @@ def _write(
         # Nobody reads this file before it is complete and synced, so a journal would only cost time.
         db.execute("PRAGMA journal_mode = OFF")
         db.execute("PRAGMA synchronous = FULL")
-        db.execute("CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID")
-        db.execute(
-            "CREATE TABLE entry (plate TEXT NOT NULL, state TEXT NOT NULL, class TEXT NOT NULL,"
-            " reason TEXT NOT NULL, source TEXT NOT NULL, case_number TEXT NOT NULL, expiry TEXT NOT NULL,"
-            " priority INTEGER NOT NULL, partial INTEGER NOT NULL,"
-            " PRIMARY KEY (plate, state, class, source, case_number)) WITHOUT ROWID"
-        )
-        db.execute("BEGIN")
-        insert = f"INSERT OR REPLACE INTO entry ({_FIELDS}) VALUES (?,?,?,?,?,?,?,?,?)"
-        db.executemany(insert, map(_row, entries))
-        issued: dict[str, str] = {}
-        if before is not None and keep is not None:
-            issued = {source: issued_at for (source,) in db.execute("SELECT DISTINCT source FROM entry")}
-            db.executemany(insert, map(_row, _kept(before, keep, issued)))
-        db.execute("CREATE INDEX partials ON entry (partial) WHERE partial = 1")
-        count = db.execute("SELECT count(*) FROM entry").fetchone()[0]
-        oldest = min(filter(None, issued.values()), default=issued_at)
-        meta = {"format": FORMAT, "version": version, "issued_at": oldest, "entries": str(count)}
-        meta |= {f"{_SOURCE}{source}": at for source, at in issued.items()}
-        db.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
-        db.execute("COMMIT")
+        _fill(db, entries, version, issued_at, before, keep)
         checked = db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if checked != "ok":
             raise sqlite3.DatabaseError(f"the new file failed its check: {checked}")
+
+
+def _fill(
+    db: sqlite3.Connection,
+    entries: Iterable[HotListEntry],
+    version: str,
+    issued_at: str,
+    before: HotList | None,
+    keep: Keep | None,
+) -> None:
+    """Write a whole list into an empty database."""
+    db.execute("CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID")
+    db.execute(
+        "CREATE TABLE entry (plate TEXT NOT NULL, state TEXT NOT NULL, class TEXT NOT NULL,"
+        " reason TEXT NOT NULL, source TEXT NOT NULL, case_number TEXT NOT NULL, expiry TEXT NOT NULL,"
+        " priority INTEGER NOT NULL, partial INTEGER NOT NULL,"
+        " PRIMARY KEY (plate, state, class, source, case_number)) WITHOUT ROWID"
+    )
+    db.execute("BEGIN")
+    insert = f"INSERT OR REPLACE INTO entry ({_FIELDS}) VALUES (?,?,?,?,?,?,?,?,?)"
+    db.executemany(insert, map(_row, entries))
+    issued: dict[str, str] = {}
+    if before is not None and keep is not None:
+        issued = {source: issued_at for (source,) in db.execute("SELECT DISTINCT source FROM entry")}
+        db.executemany(insert, map(_row, _kept(before, keep, issued)))
+    db.execute("CREATE INDEX partials ON entry (partial) WHERE partial = 1")
+    count = db.execute("SELECT count(*) FROM entry").fetchone()[0]
+    oldest = min(filter(None, issued.values()), default=issued_at)
+    meta = {"format": FORMAT, "version": version, "issued_at": oldest, "entries": str(count)}
+    meta |= {f"{_SOURCE}{source}": at for source, at in issued.items()}
+    db.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+    db.execute("COMMIT")
 
 
 def _kept(before: HotList, keep: Keep, issued: dict[str, str]) -> Iterator[HotListEntry]:

@@ -98,18 +98,22 @@ class Importing:
     Attributes:
         bad: lines that could not be used.
         left_out: entries by class that the configuration does not load.
+        expired: entries whose own expiry has passed. They are left out: while the clock is not set they
+            would alarm, and they would count as what is watched for.
         loaded: entries that went through.
-        sources: whose they are.
+        sources: whom the files name, with how many entries of theirs went through.
     """
 
     def __init__(self, args: argparse.Namespace, classes: Sequence[str], now: datetime, err: TextIO) -> None:
         self.bad = 0
         self.left_out: Counter[str] = Counter()
+        self.expired = 0
         self.loaded = 0
-        self.sources: set[str] = set()
+        self.sources: Counter[str] = Counter()
         self._args = args
         self._classes = {AlarmClass(name) for name in classes if CLASS_RULES[AlarmClass(name)].allowed}
         self._now = now
+        self._today = now.astimezone().date().isoformat()  # the unit's own day, as in `firmware.listwatch`
         self._err = err
 
     def entries(self) -> Iterator[HotListEntry]:
@@ -128,7 +132,10 @@ class Importing:
         self._progress(done=True)
         if not self.loaded:
             # An empty or cut file must not silence every alarm; taking the list away is `clear`.
-            raise HotListFormatError("no entry could be loaded; the list in force stays (or: hotlist clear)")
+            why = f": all {self.expired} have expired" if self.expired and not self.bad else ""
+            raise HotListFormatError(
+                f"no entry could be loaded{why}; the list in force stays (or: hotlist clear)"
+            )
 
     def keeps(self, entry: HotListEntry) -> bool:
         """Whether an entry in force stays so: of a source that the files do not name, in a class that is
@@ -143,9 +150,12 @@ class Importing:
                 print(f"platewarden: {parsed}", file=self._err)
             elif parsed.alarm_class not in self._classes:
                 self.left_out[parsed.alarm_class.value] += 1
+            elif parsed.expiry < self._today:
+                self.expired += 1
+                self.sources[parsed.source] += 0
             else:
                 self.loaded += 1
-                self.sources.add(parsed.source)
+                self.sources[parsed.source] += 1
                 if self.loaded % _STEP == 0:
                     self._progress()
                 yield parsed
@@ -179,7 +189,8 @@ def _import(args: argparse.Namespace, settings: Settings) -> int:
     now = datetime.now(UTC)
     importing = Importing(args, settings.hotlist.classes, now, sys.stderr)
     path = settings.hotlist.file
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if not args.dry_run:
+        path.parent.mkdir(parents=True, exist_ok=True)
     issued = time_text(now)
     version = args.version or issued
     before = _sources(path)
@@ -190,8 +201,10 @@ def _import(args: argparse.Namespace, settings: Settings) -> int:
     head = "would be" if args.dry_run else "are"
     for source in sorted(importing.sources):
         what = "replaced" if source in before else "new"
+        if not importing.sources[source]:
+            what = "without entries: all have expired"
         print(f"source {source}: {'would be' if args.dry_run else 'is'} {what}")
-    for source in sorted(before - importing.sources):
+    for source in sorted(before - importing.sources.keys()):
         print(f"source {source}: stays in force")
     counts = f"{changes.changed} changed, {changes.removed} removed, {changes.same} same"
     print(f"{changes.added} {head} added, {counts}")
@@ -200,6 +213,8 @@ def _import(args: argparse.Namespace, settings: Settings) -> int:
             "is never loaded" if not CLASS_RULES[AlarmClass(name)].allowed else "is not among hotlist.classes"
         )
         print(f"{count} left out: {name} {why} ({CLASS_RULES[AlarmClass(name)].clause})")
+    if importing.expired:
+        print(f"{importing.expired} left out: expired")
     if not args.dry_run:
         print(f"version {version} is in force")
     if importing.bad:

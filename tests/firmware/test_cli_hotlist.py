@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -141,6 +142,62 @@ def test_clew_and_ncic_files_are_in_force_beside_one_another(site: Site) -> None
     assert found["6DEF003"].case_number == "123456789"
     today = datetime.now(UTC).date()
     assert found["8ABC124"].expiry in {(today + timedelta(days=3 - late)).isoformat() for late in (0, 1)}
+
+
+@pytest.mark.parametrize("dry", [False, True])
+def test_what_has_expired_is_counted_and_not_loaded(site: Site, dry: bool) -> None:
+    """While the clock is not set every entry matches: a cancelled lead would stop an innocent driver."""
+    build_list(site)
+    today = datetime.now().astimezone().date()
+    yesterday = (today - timedelta(days=1)).isoformat()
+    listed = site.folder / "list.csv"
+    listed.write_text(
+        f"plate,class,source,expiry\n8ABC124,stolen_vehicle,state,{yesterday}\n"
+        f"8ABC125,stolen_vehicle,state,{today}\n8ABC126,stolen_vehicle,desk,{yesterday}\n"
+    )
+    lines = site.command("hotlist", "import", listed, *(["--dry-run"] if dry else []))
+    assert site.code == 0, site.err
+    assert [line.replace("would be", "is").replace("are added", "is added") for line in lines[:4]] == [
+        "source desk: is without entries: all have expired",
+        "source state: is new",
+        "1 is added, 0 changed, 3 removed, 0 same",
+        "2 left out: expired",
+    ]
+    with HotList.open(site.folder / "hotlist.sqlite") as hot_list:
+        assert hot_list.sources() == ({"desk": 3} if dry else {"state": 1})
+
+
+def test_a_file_of_which_all_has_expired_leaves_the_list_in_force(site: Site) -> None:
+    build_list(site)
+    (site.folder / "list.csv").write_text(
+        "plate,class,source,expiry\n8ABC124,stolen_vehicle,desk,2020-01-01\n"
+    )
+    site.command("hotlist", "import", site.folder / "list.csv")
+    assert site.code == 1
+    assert "no entry could be loaded: all 1 have expired; the list in force stays" in site.err
+    with HotList.open(site.folder / "hotlist.sqlite") as hot_list:
+        assert hot_list.sources() == {"desk": 3}
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_dry_run_writes_nothing(site: Site, there: bool) -> None:
+    """Neither the folder that is missing, nor into it, nor what a build left there that was killed."""
+    folder = site.folder / "lists"
+    if there:
+        folder.mkdir()
+        build(folder / "hotlist.sqlite", ENTRIES, version="v7", issued_at="")
+        left = folder / ".hotlist.sqlite.killed"
+        left.touch()
+        os.utime(left, (0, 0))
+    (site.folder / "list.csv").write_text("plate,class\n8ABC124,stolen_vehicle\n")
+    before = {path: path.stat().st_mtime_ns for path in site.folder.rglob("*") if "store" not in path.parts}
+    file = f"hotlist.file={folder / 'hotlist.sqlite'}"
+    lines = site.command("--set", file, "hotlist", "import", site.folder / "list.csv", "--dry-run")
+    assert site.code == 0, site.err
+    # One of the three in force is of a class that is not loaded.
+    assert f"1 would be added, 0 changed, {'1 removed, 2' if there else '0 removed, 0'} same" in lines
+    after = {path: path.stat().st_mtime_ns for path in site.folder.rglob("*") if "store" not in path.parts}
+    assert after == before
 
 
 @pytest.mark.parametrize("as_whom", [(), AS_MORA])
