@@ -69,6 +69,10 @@ _BLANK: Final = " \t\x0c\x1a"  # the last ends a text file of DOS
 _TOO_LONG: Final = f"is longer than {_LINE_LIMIT} bytes"
 _CLASS_NAMES: Final = frozenset(c.value for c in AlarmClass)
 _STATE: Final = re.compile(r"[A-Z]{2}|")
+_PADDED: Final = re.compile(r"[A-Z0-9]+ *")
+_CLEW_REST: Final = re.compile(r"[A-Z]{2}[0-9]{10}\s*")  # state, county, date of loss
+_NCIC_HEAD: Final = re.compile(r"[A-Z0-9]{9}[A-Z]{2}[A-Z0-9]{7}")  # record number, agency
+_NCIC_STATE: Final = re.compile(r"[A-Z0]{2}")
 
 CLEW_FILES: Final = MappingProxyType(
     {
@@ -213,8 +217,9 @@ def _columns(file: str, header: list[str], mapping: Mapping[str, str]) -> dict[s
 def parse_clew(file: str, lines: Iterable[str], defaults: Defaults) -> Parsed:
     """One of CLEW's three fixed-width files.
 
-    The first line is a header; then plate [0:8], state [8:10], county [10:12], date of loss [12:20] as
-    YYYYMMDD; the last line starts with "TOTAL RECORD". `defaults.alarm_class` is the file's own class.
+    The first line is a header, unless it is an entry beyond doubt; then plate [0:8], state [8:10],
+    county [10:12], date of loss [12:20] as YYYYMMDD; the last line starts with "TOTAL RECORD".
+    `defaults.alarm_class` is the file's own class.
 
     Raises:
         HotListFormatError: `defaults` names no class, something follows the last line, or that line is
@@ -228,13 +233,15 @@ def parse_clew(file: str, lines: Iterable[str], defaults: Defaults) -> Parsed:
     for number, line in enumerate(lines, 1):
         if number == 1:
             _check_first(file, line)
-        if number == 1 or not line.strip(_BLANK):
+        if not line.strip(_BLANK):
             continue
         if ended:
             # Two files in one: the second's class is not known, and its entries must not vanish unsaid.
             raise HotListFormatError(f"{file}:{number}: goes on after its TOTAL RECORD line")
         if line.upper().startswith("TOTAL RECORD"):
             ended = True
+            continue
+        if number == 1 and not _is_clew_entry(line):
             continue
         if isinstance(line, Line):
             yield BadLine(file, number, _TOO_LONG)
@@ -257,14 +264,14 @@ def parse_clew(file: str, lines: Iterable[str], defaults: Defaults) -> Parsed:
 def parse_ncic(file: str, lines: Iterable[str], defaults: Defaults) -> Parsed:
     """An NCIC licence plate extract (VEHEXTRT.txt).
 
-    The first line is a header; then type [0:1], record number [1:10], agency [10:19], date of the
-    incident [19:27], plate [27:37], state [37:39] (with 0 for O), year [45:49], make [49:53],
-    model [53:56], colour [58:].
+    The first line is a header, unless it is an entry beyond doubt; then type [0:1], record number [1:10],
+    agency [10:19], date of the incident [19:27], plate [27:37], state [37:39] (with 0 for O), year [45:49],
+    make [49:53], model [53:56], colour [58:].
     """
     for number, line in enumerate(lines, 1):
         if number == 1:
             _check_first(file, line)
-        if number == 1 or not line.strip(_BLANK):
+        if not line.strip(_BLANK) or (number == 1 and not _is_ncic_entry(line)):
             continue
         if isinstance(line, Line):
             yield BadLine(file, number, _TOO_LONG)
@@ -290,6 +297,20 @@ def parse_ncic(file: str, lines: Iterable[str], defaults: Defaults) -> Parsed:
             "case_number": line[1:10].strip(),
         }
         yield _entry_or_bad(file, number, cells, defaults)
+
+
+def _is_clew_entry(line: str) -> bool:
+    """Whether a first line is an entry and no header, whose words would be a plate: every column is filled,
+    and the plate is one word."""
+    filled = _PADDED.fullmatch(line[0:8]) and _CLEW_REST.fullmatch(line[8:])
+    return filled is not None and _compact_date(line[12:20]) is not None
+
+
+def _is_ncic_entry(line: str) -> bool:
+    """As `_is_clew_entry`, of what stands up to the state."""
+    filled = _NCIC_HEAD.fullmatch(line[1:19]) and _PADDED.fullmatch(line[27:37])
+    named = line[0:1] in NCIC_CODES and _NCIC_STATE.fullmatch(line[37:39])
+    return bool(filled and named) and _compact_date(line[19:27]) is not None
 
 
 PARSERS: Final[Mapping[str, Callable[[str, Iterable[str], Defaults], Parsed]]] = MappingProxyType(

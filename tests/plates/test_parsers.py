@@ -142,6 +142,47 @@ def test_ncic_line_is_read_by_its_columns() -> None:
     assert [b.line for b in bad] == [4, 5, 6]
 
 
+@pytest.mark.parametrize(
+    "first",
+    ["ABC1234 CA1220190515", "AB      OR0120191231", "7TST123 CA1920260515  "],
+)
+def test_a_clew_file_without_a_header_loses_no_entry(first: str) -> None:
+    good, bad = split(parse_clew("svs.tbl", [first, "TOTAL RECORD 1"], DEFAULTS))
+    assert [entry.plate for entry in good] == [first.split()[0]]
+    assert not bad
+    assert not list(parse_clew("svs.tbl", ["TOTAL RECORD 0"], DEFAULTS))
+
+
+def test_an_ncic_file_without_a_header_loses_no_entry() -> None:
+    first = "V123456789LA057020020190509AB123456  0H2009MC2009YAMACYLMCBLK"
+    good, bad = split(parse_ncic("VEHEXTRT.txt", [first], DEFAULTS))
+    assert [(entry.plate, entry.state) for entry in good] == [("AB123456", "OH")]
+    assert not bad
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "SVS 20190601",
+        "SVS     CA  20190601",
+        "STOLEN V CA1920190601",
+        "SVS FILE20190601CA1220190515",
+        "SVS     CA1920191301",
+        "PLATE   STCOLOSSDATE",
+        "",
+        "\x1a",
+        "VEHEXTRT 20190509",
+        "VEHEXTRT.TXT       20190509STOLEN VEHCA",
+        "H20190509CALIFORNIA20190509EXTRACT OFCA",
+        "TRECORD NOAGENCY   DATE    PLATE     ST",
+    ],
+)
+def test_a_header_is_no_plate(header: str) -> None:
+    """Its words would alarm on whoever has such a plate."""
+    assert not list(parse_clew("svs.tbl", [header, "TOTAL RECORD 0"], DEFAULTS))
+    assert not list(parse_ncic("VEHEXTRT.txt", [header], DEFAULTS))
+
+
 def test_clew_file_that_goes_on_after_its_last_line_is_refused() -> None:
     """Two files joined into one: the second's entries are of another class and must not vanish unsaid."""
     joined = ["SVS 20190601", "ABC1234 CA1220190515", "TOTAL RECORD 1", "SLR", "XYZ98   NV  20190101"]
