@@ -23,6 +23,19 @@ _STEP_S = 0.5
 _ROWS = 100
 
 
+def link_settings(settings: HomeAssistantSettings) -> MqttSettings:
+    """What the connection to the owner's broker needs to know."""
+    return MqttSettings(
+        host=settings.host,
+        port=settings.port,
+        tls=settings.tls,
+        allow_plain=settings.allow_plain,
+        ca_file=settings.ca_file,
+        username=settings.username,
+        password_file=settings.password_file,
+    )
+
+
 class HomeAssistant:
     """Announces one unit. `database` is the unit's SQLite file, from whose outbox reads are taken."""
 
@@ -33,15 +46,7 @@ class HomeAssistant:
         self._reported: Status | None = None
         self._announce = True
         self._link = Link(
-            MqttSettings(
-                host=settings.host,
-                port=settings.port,
-                tls=settings.tls,
-                allow_plain=settings.allow_plain,
-                ca_file=settings.ca_file,
-                username=settings.username,
-                password_file=settings.password_file,
-            ),
+            link_settings(settings),
             f"platewarden-{unit}",
             [f"{settings.discovery_prefix}/status"],
             will=Will(homeassistant.availability_topic(unit), b"offline"),

@@ -39,6 +39,12 @@ _IDLE_S = 0.5
 _COUNT_S = 0.5
 
 
+def list_secret_path(settings: Settings) -> Path:
+    """Where the unit's secret key for the pieces of a hot list is, or will be made."""
+    named = settings.mqtt.list_secret_file
+    return Path(named) if named else settings.store.directory / "unit.key"
+
+
 @dataclass(frozen=True, slots=True)
 class PublisherStatus:
     """How the way to HQ stands.
@@ -201,11 +207,10 @@ class Publisher:
     def _make_lists(self, settings: Settings) -> ListLink | None:
         if not self._mqtt.list_key_file:
             return None
-        secret = self._mqtt.list_secret_file or self._directory / "unit.key"
         return ListLink(
             self._directory / "hotlist-pieces",
             public_key=hotlists.read_public_key(Path(self._mqtt.list_key_file)),
-            secret=hotlists.unit_key(Path(secret)),
+            secret=hotlists.unit_key(list_secret_path(settings)),
             classes=settings.hotlist.classes,
             build=partial(_build, settings.hotlist.file),
             ask=self._ask,

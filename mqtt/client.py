@@ -102,7 +102,7 @@ class Link:
         self._receive_maximum = receive_maximum
         self._session_expiry_s = session_expiry_s
         self._tls = tls_context(settings) if settings.tls else None
-        self._password = _password(settings)
+        self._password = read_password(settings)
         self._client: paho.Client | None = None
         self._accepted = False
         self._connected = False
@@ -381,7 +381,8 @@ def tls_context(settings: MqttSettings) -> ssl.SSLContext:
     return context
 
 
-def _password(settings: MqttSettings) -> str | None:
+def read_password(settings: MqttSettings) -> str | None:
+    """The first line of the password file, None where none is named. Raises LinkError naming the option."""
     if not settings.password_file:
         return None
     try:

@@ -11,17 +11,19 @@ import importlib.util
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from firmware import config
 from firmware.certificate import read_certificate
 from firmware.config import Settings
 from firmware.errors import Exit, FirmwareError, IoError
+from mqtt.settings import MqttSettings
 
 HELP = "check the configuration and everything else that can be checked without starting"
 
@@ -52,7 +54,8 @@ class Finding:
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Check the configuration, the models and their hashes, the hot list, the store's folder, the TLS "
-        "files with the client certificate's dates and name, the people file and what the camera needs. "
+        "files with the client certificate's dates and name, the brokers' passwords, the hot list's keys, "
+        "the people file and what the camera needs. "
         "Exit code 3 where the configuration is wrong, 1 where something else is."
     )
 
@@ -70,8 +73,12 @@ def check(settings: Settings) -> Iterator[Finding]:
     """Every finding about a configuration that is right by itself."""
     read = ", ".join(str(path) for path in settings.files) or "only the built-in defaults"
     yield Finding(Outcome.OK, "configuration", f"{read}; hash {settings.config_hash[:12]}")
-    for part in CHECKS:
-        yield from part(settings)
+    for subject, part in CHECKS.items():
+        try:
+            yield from part(settings)
+        except OSError as error:
+            # Such as a folder above it that this user may not enter: no reason to leave out the others.
+            yield Finding(Outcome.PROBLEM, subject, f"{error.filename or subject}: {error.strerror or error}")
 
 
 def _models(settings: Settings) -> Iterator[Finding]:
@@ -154,23 +161,73 @@ def _people(settings: Settings) -> Iterator[Finding]:
 
 
 def _link(settings: Settings) -> Iterator[Finding]:
-    from mqtt.client import tls_context
-    from mqtt.errors import MqttError
-
     mqtt = settings.mqtt
     if not mqtt.enabled:
         yield Finding(Outcome.NOTE, "mqtt", "not enabled: everything stays on the unit")
         return
-    try:
-        if mqtt.tls:
-            tls_context(mqtt)
-    except MqttError as error:
-        yield Finding(Outcome.PROBLEM, "mqtt", str(error))
-    else:
+    yield from _broker("mqtt", mqtt)
+    if mqtt.tls and mqtt.cert_file:
+        yield from _certificate(settings)
+    if mqtt.list_key_file:
+        yield from _list_keys(settings)
+
+
+def _broker(section: str, mqtt: MqttSettings) -> Iterator[Finding]:
+    """Of one broker: whether the content of the files that connecting takes can be used. That they are
+    there, and not open to everybody, the configuration's own rules have told."""
+    from mqtt.client import read_password, tls_context
+    from mqtt.errors import MqttError
+
+    sound = True
+    for read in (tls_context, read_password) if mqtt.tls else (read_password,):
+        try:
+            read(mqtt)
+        except MqttError as error:
+            sound = False
+            yield Finding(Outcome.PROBLEM, section, str(error).replace("mqtt.", f"{section}.", 1))
+    if sound:
         secured = "TLS" if mqtt.tls else "plain MQTT"
-        yield Finding(Outcome.OK, "mqtt", f"{mqtt.host}:{mqtt.port} with {secured}")
-        if mqtt.tls and mqtt.cert_file:
-            yield from _certificate(settings)
+        yield Finding(Outcome.OK, section, f"{mqtt.host}:{mqtt.port} with {secured}")
+
+
+def _list_keys(settings: Settings) -> Iterator[Finding]:
+    """Of the keys of hot lists over MQTT; with one that is wrong the unit does not start."""
+    from firmware.publisher import list_secret_path
+    from mqtt import hotlists
+    from mqtt.errors import HotListError
+
+    subject = "mqtt.list_key_file"
+    try:
+        key = hotlists.read_public_key(Path(settings.mqtt.list_key_file))
+    except HotListError as error:
+        yield Finding(Outcome.PROBLEM, subject, str(error))
+    else:
+        yield Finding(Outcome.OK, subject, f"HQ's key {key[:12]}")
+    secret, subject = list_secret_path(settings), "mqtt.list_secret_file"
+    if secret.exists():
+        try:
+            hotlists.unit_key(secret)
+        except HotListError as error:
+            yield Finding(Outcome.PROBLEM, subject, str(error))
+            return
+        if secret.stat().st_mode & 0o007:
+            text = f"{secret} is open to every user of this machine: chmod o-rwx it"
+            yield Finding(Outcome.PROBLEM, subject, text)
+        else:
+            yield Finding(Outcome.OK, subject, str(secret))
+    elif settings.mqtt.list_secret_file and not os.access(secret.parent, os.W_OK | os.X_OK):
+        # The store's folder, where the file is else, has its own check.
+        text = f"{secret} is not there and cannot be made by this user"
+        yield Finding(Outcome.PROBLEM, subject, text)
+    else:
+        yield Finding(Outcome.NOTE, subject, f"{secret}: will be made at the first start")
+
+
+def _home_assistant(settings: Settings) -> Iterator[Finding]:
+    if settings.homeassistant.enabled:
+        from firmware.homeassistant import link_settings
+
+        yield from _broker("homeassistant", link_settings(settings.homeassistant))
 
 
 def _certificate(settings: Settings) -> Iterator[Finding]:
@@ -227,12 +284,16 @@ def _gps(settings: Settings) -> Iterator[Finding]:
         yield Finding(Outcome.OK, "gps.port", settings.gps.port)
 
 
-CHECKS: Final[tuple[Callable[[Settings], Iterator[Finding]], ...]] = (
-    _models,
-    _store,
-    _hot_list,
-    _people,
-    _link,
-    _camera,
-    _gps,
+CHECKS: Final[Mapping[str, Callable[[Settings], Iterator[Finding]]]] = MappingProxyType(
+    {
+        "models": _models,
+        "store.directory": _store,
+        "hotlist.file": _hot_list,
+        "access.people": _people,
+        "mqtt": _link,
+        "homeassistant": _home_assistant,
+        "camera.source": _camera,
+        "gps.port": _gps,
+    }
 )
+"""Every check by the subject of a finding that it could not come to."""

@@ -171,6 +171,75 @@ def test_the_client_certificates_dates_and_name_are_told(
     assert told in findings[-1].text
 
 
+@pytest.mark.parametrize("section", ["mqtt", "homeassistant"])
+def test_a_password_that_cannot_be_sent_is_a_problem(tmp_path: Path, section: str) -> None:
+    """The unit would end with it at each start."""
+    password = tmp_path / "password"
+    password.write_text("secret\n")
+    password.chmod(0o600)
+    options = [f"{section}.enabled=true", f"{section}.username=u", f"{section}.password_file={password}"]
+    found = settings(tmp_path, *options)
+    assert about(section, found) == Finding(Outcome.OK, section, "127.0.0.1:1883 with plain MQTT")
+    for content, text in ((b"", "is empty"), (b"\xff", "can't decode")):
+        password.write_bytes(content)
+        finding = about(section, found)
+        assert finding.outcome is Outcome.PROBLEM
+        assert finding.text.startswith(f"{section}.password_file: ")
+        assert text in finding.text
+
+
+def test_home_assistants_tls_files_are_tried(tmp_path: Path) -> None:
+    garbage = tmp_path / "ca.pem"
+    garbage.write_text("no certificate")
+    options = ["homeassistant.enabled=true", "homeassistant.tls=true", f"homeassistant.ca_file={garbage}"]
+    finding = about("homeassistant", settings(tmp_path, *options))
+    assert finding.outcome is Outcome.PROBLEM
+    assert finding.text.startswith(f"homeassistant.ca_file: {garbage}: ")
+
+
+def test_the_keys_of_hot_lists_are_tried_and_none_is_made(tmp_path: Path) -> None:
+    key, secret = tmp_path / "hq.pub", tmp_path / "unit.key"
+    key.write_text("ab" * 32)
+    found = settings(tmp_path, f"mqtt.list_key_file={key}", f"mqtt.list_secret_file={secret}")
+    assert about("mqtt.list_key_file", found).outcome is Outcome.OK
+    assert about("mqtt.list_secret_file", found).outcome is Outcome.NOTE
+    assert not secret.exists()
+    key.write_text("ab" * 31)
+    assert about("mqtt.list_key_file", found).outcome is Outcome.PROBLEM
+    secret.write_text("cd" * 32)
+    secret.chmod(0o604)
+    assert "open to every user" in about("mqtt.list_secret_file", found).text
+    secret.chmod(0o600)
+    assert about("mqtt.list_secret_file", found).outcome is Outcome.OK
+    secret.write_text("no key")
+    finding = about("mqtt.list_secret_file", found)
+    assert (finding.outcome, "no key" in finding.text) == (Outcome.PROBLEM, False)
+    nowhere = settings(tmp_path, f"mqtt.list_key_file={key}", f"mqtt.list_secret_file={tmp_path}/no/unit.key")
+    assert about("mqtt.list_secret_file", nowhere).outcome is Outcome.PROBLEM
+
+
+def test_a_closed_folder_above_a_file_is_one_finding(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0)
+    places = [f"store.directory={closed}/a/store", f"hotlist.file={closed}/a/list.sqlite"]
+    found = settings(tmp_path, *places, f"camera.source=folder:{closed}/pictures")
+    list(check(found))  # Has everything imported, which another user might not be able to.
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        findings = list(check(found))
+    finally:
+        if root:
+            os.seteuid(0)
+        closed.chmod(0o700)
+    for subject in ("store.directory", "hotlist.file", "camera.source"):
+        (finding,) = [finding for finding in findings if finding.subject == subject]
+        assert finding.outcome is Outcome.PROBLEM
+        assert str(closed) in finding.text
+    assert findings[-1].subject == "camera.source"
+
+
 def _tls_files(name: str) -> dict[str, str]:
     return {"ca": "ca.pem", "cert": f"{name}.pem", "key": f"{name}.key"}
 
