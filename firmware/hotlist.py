@@ -257,7 +257,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 def preview(path: Path, entries: Iterable[HotListEntry], keep: Keep | None = None) -> Diff:
     """What `build` would change, without a trace on the disk, where not even the folder need exist.
 
-    Takes some hundred bytes of memory an entry. Raises HotListFileError where there is not so much, and
+    Takes about 130 bytes of memory an entry. Raises HotListFileError where there is not so much, and
     whatever `entries` raises.
     """
     with contextlib.ExitStack() as stack:
