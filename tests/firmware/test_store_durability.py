@@ -34,6 +34,7 @@ CONNECTIONS = {
     ("firmware/store_db.py", "open_database"): "wraps the connection of mqtt.outbox",
     ("firmware/hotlist.py", "open"): "a hot list, read only",
     ("firmware/hotlist.py", "_write"): "a hot list that nobody reads before it is whole and renamed",
+    ("firmware/hotlist.py", "preview"): "a hot list in memory, for a dry run",
 }
 """Every place where the software opens a database, and what it is."""
 
