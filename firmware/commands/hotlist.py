@@ -112,8 +112,7 @@ class Importing:
         self.sources: Counter[str] = Counter()
         self._args = args
         self._classes = {AlarmClass(name) for name in classes if CLASS_RULES[AlarmClass(name)].allowed}
-        self._now = now
-        self._today = now.astimezone().date().isoformat()  # the unit's own day, as in `firmware.listwatch`
+        self._today = now.astimezone().date()  # the unit's own day, as in `firmware.listwatch`
         self._err = err
 
     def entries(self) -> Iterator[HotListEntry]:
@@ -150,7 +149,7 @@ class Importing:
                 print(f"platewarden: {parsed}", file=self._err)
             elif parsed.alarm_class not in self._classes:
                 self.left_out[parsed.alarm_class.value] += 1
-            elif parsed.expiry < self._today:
+            elif parsed.expiry < self._today.isoformat():
                 self.expired += 1
                 self.sources[parsed.source] += 0
             else:
@@ -165,7 +164,7 @@ class Importing:
         named = AlarmClass(args.alarm_class) if args.alarm_class else None
         defaults = Defaults(
             source=args.source or _SOURCES[args.format],
-            expiry=(self._now.date() + timedelta(days=args.expires)).isoformat(),
+            expiry=(self._today + timedelta(days=args.expires)).isoformat(),
             alarm_class=named or (clew_class(file.name) if args.format == "clew" else None),
             case_number=args.case,
         )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import hw
+from firmware.commands.hotlist import Importing
 from firmware.hotlist import HotList, build
 from plates.words import AlarmClass, HotListEntry
 from tests.firmware.site import AS_MORA, Site
@@ -142,6 +146,24 @@ def test_clew_and_ncic_files_are_in_force_beside_one_another(site: Site) -> None
     assert found["6DEF003"].case_number == "123456789"
     today = datetime.now(UTC).date()
     assert found["8ABC124"].expiry in {(today + timedelta(days=3 - late)).isoformat() for late in (0, 1)}
+
+
+def test_days_are_the_units_own_in_the_evening_too(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """430.2-a: at 22:30 in California it is tomorrow in UTC, and an entry good for a day ends tomorrow."""
+    file = site.folder / "svs.tbl"
+    file.write_text("SVS 20261101\n8ABC124 CA1920260515\nTOTAL RECORD 1\n")
+    args = argparse.Namespace(
+        files=[file], format="clew", alarm_class=None, source="", expires=1, case="", map=[], delimiter=","
+    )
+    monkeypatch.setenv("TZ", "America/Los_Angeles")
+    time.tzset()
+    try:
+        evening = datetime(2026, 11, 28, 6, 30, tzinfo=UTC)
+        (entry,) = Importing(args, ["stolen_vehicle"], evening, sys.stderr).entries()
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert entry.expiry == "2026-11-28"
 
 
 @pytest.mark.parametrize("dry", [False, True])
