@@ -10,7 +10,6 @@ far each store's numbers are without a gap) and `quarantine`.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import sqlite3
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from firmware.errors import StoreError
+from firmware.store_db import sync_folder, take_lock
 from mqtt import outbox
 from mqtt.errors import OutboxError
 from mqtt.messages import Message, decode_record, encode_record
@@ -117,17 +117,7 @@ class ListenStore:
         Two would have one client id, so that the broker gave each other's connection up in turn, and each
         would announce a hot list of its own with the same key.
         """
-        path = self.directory / LOCK
-        try:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise StoreError(f"{path}: {error.strerror}") from error
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(handle)
-            raise StoreError(f"{self.directory}: another listen --as-hq runs over this folder") from error
-        self._lock = handle
+        self._lock = take_lock(self.directory / LOCK, "another listen --as-hq runs over this folder")
 
     def close(self) -> None:
         """Close the file; what was not committed is gone and comes again."""
@@ -212,11 +202,7 @@ class ListenStore:
     def commit(self) -> None:
         """Make everything since the last commit durable: the pictures' folders, then the rows."""
         for folder in self._folders:
-            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+            sync_folder(folder)
         self._folders.clear()
         self._db.commit()
 

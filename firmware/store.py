@@ -13,7 +13,6 @@ until it can be written, and the caller goes on.
 from __future__ import annotations
 
 import errno
-import fcntl
 import logging
 import os
 import shutil
@@ -36,6 +35,7 @@ from firmware.store_db import (
     is_no_room,
     open_database,
     sync_folder,
+    take_lock,
     transaction,
 )
 from firmware.store_losses import Ledger
@@ -465,16 +465,7 @@ class Store:
     def _take_lock(self) -> None:
         if self._lock is not None:
             return
-        try:
-            handle = os.open(self.directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise StoreError(f"{self.directory / LOCK}: {error.strerror}") from error
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(handle)
-            raise StoreError(f"{self.directory}: another unit runs over this store") from error
-        self._lock = handle
+        self._lock = take_lock(self.directory / LOCK, "another unit runs over this store")
 
 
 def _disk_free(directory: Path) -> int:

@@ -5,6 +5,7 @@ Owns the connection's settings. The tables are in `firmware.store_migrations`.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -77,6 +78,22 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def take_lock(path: Path, held: str) -> int:
+    """The handle of the file `path`, made where it is missing, with its lock, which lasts until the handle
+    is closed or the process ends. Raises StoreError where the file cannot be opened, and, in the words
+    `held`, where another process has the lock."""
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror}") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(handle)
+        raise StoreError(f"{path.parent}: {held}") from error
+    return handle
 
 
 @contextmanager

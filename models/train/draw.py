@@ -14,12 +14,10 @@ first, rulers in pixels of the photograph.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -28,9 +26,9 @@ from numpy.typing import NDArray
 from detector.image import open_image
 from detector.reader import Reader
 from detector.types import Detection
-from train.drawn import Quad, line_of, load_drawn
+from train.drawn import Quad, corners_of, line_of, load_drawn
 from train.evaluate import LEAST_WIDTH, iou
-from train.folds import fold_of
+from train.labelled import Box, Photo, load_scenes
 
 TILE = (520, 400)
 """Width and height of one plate's picture on a sheet."""
@@ -40,12 +38,11 @@ _AROUND = 0.55
 _MARGIN = 24
 
 
-def proposal(box: Sequence[float], found: Sequence[Detection]) -> Quad:
+def proposal(box: Box, found: Sequence[Detection]) -> Quad:
     """The corners of the place in `found` that overlaps `box` best; the box's own where none does."""
-    x, y, w, h = box
-    best = max(found, key=lambda place: iou(place.box, (x, y, w, h)), default=None)
-    if best is None or iou(best.box, (x, y, w, h)) < 0.1:
-        return np.array([(x, y), (x + w, y), (x + w, y + h), (x, y + h)], np.float32)
+    best = max(found, key=lambda place: iou(place.box, box), default=None)
+    if best is None or iou(best.box, box) < 0.1:
+        return corners_of(box)
     return np.array(best.corners, np.float32)
 
 
@@ -105,21 +102,23 @@ def _write(tiles: Sequence[NDArray[np.uint8]], path: Path) -> None:
     cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
 
 
-def records(data: Path) -> dict[str, dict[str, Any]]:
-    """The records of scenes.jsonl by photograph."""
-    lines = (data / "scenes.jsonl").read_text(encoding="utf-8").splitlines()
-    return {record["image"]: record for record in map(json.loads, lines)}
-
-
-def undrawn(data: Path, fold: int, known: Mapping[str, Mapping[str, Quad | None]]) -> list[tuple[str, str]]:
-    """The plates of a fold that are wide enough and that have no drawn corners yet."""
+def undrawn(photos: Sequence[Photo], fold: int) -> list[tuple[Photo, int]]:
+    """The plates of a fold that are wide enough and whose corners nobody drew: photograph and place in it."""
     return [
-        (image, str(place))
-        for image, record in records(data).items()
-        if fold_of(record) == fold
-        for place, plate in enumerate(record["plates"])
-        if plate["box"][2] >= LEAST_WIDTH and not plate.get("quad") and str(place) not in known.get(image, {})
+        (photo, place)
+        for photo in photos
+        if photo.fold == fold
+        for place, plate in enumerate(photo.plates)
+        if plate.box[2] >= LEAST_WIDTH and plate.corners is None and not plate.unclear
     ]
+
+
+def _part(text: str) -> slice:
+    """Every N-th from the K-th on, of `K/N`."""
+    which, parts = map(int, text.split("/"))
+    if not 1 <= which <= parts:
+        raise ValueError(text)
+    return slice(which - 1, None, parts)
 
 
 def main(args: list[str] | None = None) -> int:
@@ -128,37 +127,33 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder for the sheets and lines.txt")
     parser.add_argument("--models", type=Path, default=Path("models"), help="folder of the models")
     parser.add_argument("--fold", type=int, default=0, help="fold whose plates are shown (default: 0)")
-    parser.add_argument("--part", default="1/1", help="which part of them, as 2/6 (default: 1/1)")
-    parser.add_argument("--set", dest="sets", nargs="+", help="only photographs of these sets")
+    parser.add_argument("--part", type=_part, default="1/1", help="which part of them, as 2/6 (default: all)")
     parser.add_argument("--drawn", type=Path, help="draw the lines of this file instead")
     given = parser.parse_args(args)
-    photos = records(given.data)
-    wanted: list[tuple[tuple[str, str], Quad | None]] = []
+    photos = {photo.file.relative_to(given.data).as_posix(): photo for photo in load_scenes(given.data)}
+    wanted: list[tuple[str, str, Quad | None]] = []
     if given.drawn:
         for image, places in load_drawn(given.drawn).items():
-            wanted += [((image, place), quad) for place, quad in places.items()]
+            if image not in photos:
+                parser.error(f"{given.drawn}: {image} is no photograph of {given.data}")
+            wanted += [(image, place, quad) for place, quad in places.items()]
     else:
         reader = Reader.open(given.models)
-        part, parts = map(int, given.part.split("/"))
-        places = undrawn(given.data, given.fold, load_drawn())
-        places = [p for p in places if not given.sets or photos[p[0]]["set"] in given.sets]
-        for image, place in places[part - 1 :: parts]:
-            box = photos[image]["plates"][int(place)]["box"]
-            found = reader.locate(open_image(given.data / image))
-            wanted.append(((image, place), proposal(box, found)))
+        for photo, place in undrawn(list(photos.values()), given.fold)[given.part]:
+            found = reader.locate(open_image(photo.file))
+            image = photo.file.relative_to(given.data).as_posix()
+            wanted.append((image, str(place), proposal(photo.plates[place].box, found)))
 
     def tiles() -> Iterator[NDArray[np.uint8]]:
-        for number, ((image, place), quad) in enumerate(wanted):
-            label = None
-            if not place.startswith("+"):
-                x, y, w, h = photos[image]["plates"][int(place)]["box"]
-                label = np.array([(x, y), (x + w, y), (x + w, y + h), (x, y + h)], np.float32)
-            name = f"{number + 1}: {Path(image).stem[:28]} {place}{'' if quad is not None else ' none'}"
-            yield tile(open_image(given.data / image), label, quad, name)
+        for number, (image, place, quad) in enumerate(wanted, 1):
+            photo = photos[image]
+            label = None if place.startswith("+") else corners_of(photo.plates[int(place)].box)
+            name = f"{number}: {photo.file.stem[:28]} {place}{'' if quad is not None else ' none'}"
+            yield tile(open_image(photo.file), label, quad, name)
 
     count = sheets(tiles(), given.out)
     if not given.drawn:
-        lines = "".join(line_of(*place, quad) + "\n" for place, quad in wanted)
+        lines = "".join(line_of(*one) + "\n" for one in wanted)
         (given.out / "lines.txt").write_text(lines, encoding="utf-8")
     print(f"{count} sheets of {len(wanted)} plates in {given.out}")
     return 0

@@ -71,6 +71,12 @@ def box_of(quad: Quad) -> tuple[float, float, float, float]:
     return float(left), float(top), float(right - left), float(bottom - top)
 
 
+def corners_of(box: tuple[float, float, float, float]) -> Quad:
+    """The corners of an upright box (x, y, w, h)."""
+    x, y, w, h = box
+    return np.array([(x, y), (x + w, y), (x + w, y + h), (x, y + h)], np.float32)
+
+
 def line_of(image: str, place: str, quad: Quad | None) -> str:
     """A line of the file, without its end."""
     what = "none" if quad is None else " ".join(f"{value:.1f}" for value in quad.ravel())

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -123,19 +123,24 @@ def test_a_command_that_reads_no_configuration_refuses_one(
     assert "--config" not in capsys.readouterr().out
 
 
+def _config_into(output: IO[str], unit: Path) -> subprocess.CompletedProcess[str]:
+    """The command `config` with its output there."""
+    return subprocess.run(
+        [sys.executable, "-m", "firmware.cli", "config", "--config", unit],
+        cwd=ROOT,
+        stdout=output,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
 def test_a_reader_that_goes_away_is_no_traceback(unit: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "w") as gone:
-        found = subprocess.run(
-            [sys.executable, "-m", "firmware.cli", "config", "--config", unit],
-            cwd=ROOT,
-            stdout=gone,
-            stderr=subprocess.PIPE,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        found = _config_into(gone, unit)
     assert (found.returncode, found.stderr) == (1, "")
 
 
@@ -261,15 +266,7 @@ def test_a_command_imports_no_other() -> None:
 
 def test_a_full_disk_behind_the_output_is_one_line(unit: Path) -> None:
     with Path("/dev/full").open("w") as full:
-        found = subprocess.run(
-            [sys.executable, "-m", "firmware.cli", "config", "--config", unit],
-            cwd=ROOT,
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        found = _config_into(full, unit)
     assert found.returncode == Exit.IO
     assert found.stderr == "platewarden: what was to be written cannot be: No space left on device\n"
 
