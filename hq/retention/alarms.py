@@ -61,6 +61,14 @@ def alarms(now: datetime | None = None) -> list[Alarm]:
     found = []
     if cut := purge.unfinished():
         found.append(Alarm("430.4-d", f"purge batches cut off: {cut}; run platewarden-hq purge"))
+    if bad := holds.unreadable():
+        found.append(
+            Alarm(
+                "430.4-d",
+                f"pattern cannot be read: {holds.numbers_of(bad)}; until two persons release it and it is "
+                "placed again, nothing is destroyed",
+            )
+        )
     for line in calendar(at):
         if line.overdue:
             found.append(

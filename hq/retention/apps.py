@@ -35,6 +35,8 @@ class RetentionConfig(AppConfig):
             )
 
         to_release = Hold.objects.filter(released_at__isnull=True, release_by__isnull=False)
+        asks = may(person, "holds.release", standing=standing)
+        releases = asks or may(person, "holds.approve_release", standing=standing)
         return [
             (
                 "retention schedules to sign",
@@ -54,7 +56,12 @@ class RetentionConfig(AppConfig):
             (
                 "holds to review",
                 reverse("retention:holds"),
-                holds.to_review().count() if may(person, "holds.release", standing=standing) else 0,
+                holds.to_review().count() if asks else 0,
+            ),
+            (
+                "holds whose pattern cannot be read",
+                reverse("retention:holds"),
+                len(holds.unreadable()) if releases else 0,
             ),
         ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -20,6 +21,7 @@ from hq.site import clock
 
 LONGEST: Final = timedelta(days=366)
 """How far ahead a hold's review may lie: one that nobody looks at again keeps reads silently (430.4-d)."""
+_UNREADABLE = "pattern cannot be read: {}. It may mean any read: nothing is destroyed while it stands"
 SECOND = "another Commander, administrator or the custodian of records"
 
 
@@ -108,13 +110,25 @@ def release(person: Person, pk: int) -> Hold:
 
 
 def reach(hold: Hold) -> Q:
-    """The reads that a hold keeps, as a condition on `records.Read`; the database's guard says the same."""
+    """The reads that a hold keeps, as a condition on `records.Read`; the database's guard says the same.
+
+    One whose pattern cannot be read may mean any plate: it keeps all within its other bounds.
+    """
     named = Q(id__in=HeldRead.objects.filter(hold=hold).values("read_id"))
-    return named | hold.scope.q() if hold.by_scope else named
+    if not hold.by_scope:
+        return named
+    scope = replace(hold.scope, plate="") if hold.unreadable else hold.scope
+    # An empty Q on one side of | is dropped, though it means every read.
+    return Q(pk__isnull=False) if scope.empty() else named | scope.q()
 
 
 def held(since: datetime | None = None) -> Q:
-    """The reads that any open hold keeps; with `since`, also one that was open then and released later."""
+    """The reads that any open hold keeps; with `since`, also one that was open then and released later.
+
+    They are all reads while an open hold has a pattern that cannot be read.
+    """
+    if unreadable():
+        return Q(pk__isnull=False)
     holds = Q(released_at__isnull=True)
     if since is not None:
         holds |= Q(placed_at__lte=since, released_at__gt=since)
@@ -122,6 +136,22 @@ def held(since: datetime | None = None) -> Q:
     for hold in Hold.objects.filter(holds):
         found |= reach(hold)
     return found
+
+
+def unreadable() -> list[Hold]:
+    """The open holds whose pattern cannot be read. While one stands nothing is destroyed."""
+    return [hold for hold in Hold.objects.filter(released_at__isnull=True) if hold.unreadable]
+
+
+def check_readable() -> None:
+    """Raises Refused, with the holds' numbers, while a hold stands whose pattern cannot be read."""
+    if found := unreadable():
+        raise Refused("430.4-d", _UNREADABLE.format(numbers_of(found)), "two persons, who release it")
+
+
+def numbers_of(found: Iterable[Hold]) -> str:
+    """Holds by their numbers alone, for alarms are mailed."""
+    return ", ".join(f"hold {hold.pk}" for hold in found)
 
 
 def of_reads(reads: Iterable[UUID]) -> dict[UUID, list[Hold]]:

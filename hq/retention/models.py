@@ -17,7 +17,7 @@ from django.db.models import F, Q
 from hq.log.triggers import protect
 from hq.records.keeping import FLOOR_DAYS
 from hq.records.models import Unit
-from hq.retention.scope import Scope, like_of
+from hq.retention.scope import Scope, ScopeError, like_of
 from hq.site import clock
 
 _PERSON = settings.AUTH_USER_MODEL
@@ -248,9 +248,25 @@ class Hold(models.Model):
             lookalikes=True,
         )
 
+    @property
+    def unreadable(self) -> str:
+        """Why its plate pattern cannot be read; "" if it can.
+
+        Only a hold that came past `hq.retention.holds` has such a pattern, or one of which the database
+        compares another.
+        """
+        if not self.by_scope or not self.plate:
+            return ""
+        try:
+            like = like_of(self.plate, lookalikes=True)
+        except ScopeError as error:
+            return str(error)
+        return "" if like == self.plate_like else "plate: the database compares another pattern than this one"
+
     def save(self, *args: object, **kwargs: object) -> None:
-        """The database compares `plate_like`, which is only ever made of `plate`."""
-        self.plate_like = like_of(self.plate, lookalikes=True) if self.plate else ""
+        """The database compares `plate_like`, which is made of `plate` once; neither changes afterwards."""
+        if self._state.adding:
+            self.plate_like = like_of(self.plate, lookalikes=True) if self.plate else ""
         super().save(*args, **kwargs)  # type: ignore[arg-type]
 
 

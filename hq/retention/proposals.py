@@ -15,7 +15,7 @@ from django.db import transaction
 from hq.people.inforce import policy_words
 from hq.people.models import Person
 from hq.people.policy import Refused, check, said
-from hq.retention import selection
+from hq.retention import holds, selection
 from hq.retention.models import Authority, Batch, Certificate, Proposal, Schedule
 from hq.site import clock
 from hq.site.models import Settings
@@ -32,6 +32,7 @@ def propose(person: Person, schedule: Schedule, authority: Authority) -> Proposa
     if schedule.state != Schedule.State.IN_FORCE:
         raise Refused("430.4-c", f"{schedule} is not in force", "the Commander and the custodian of records")
     _check_authority(authority)
+    holds.check_readable()
     if Proposal.objects.filter(
         schedule__category=schedule.category, schedule__unit=schedule.unit, state__in=["proposed", "cosigned"]
     ).exists():
@@ -78,6 +79,7 @@ def cosign(person: Person, pk: int) -> Proposal:
         raise Refused("GC-34090.6", "the Commander has not approved this proposal yet", "the Commander")
     check(person, "destruction.cosign", obj=proposal)
     _check_authority(proposal.authority)
+    holds.check_readable()
     proposal.cosigned_by, proposal.cosigned_at = person, clock.now()
     proposal.statement, proposal.state = STATEMENT, Proposal.State.COSIGNED
     proposal.save(update_fields=["cosigned_by", "cosigned_at", "statement", "state"])
@@ -127,6 +129,7 @@ def check_still_good(proposal: Proposal) -> None:
     if proposal.state != Proposal.State.COSIGNED:
         raise Refused("430.2.1(f)", f"proposal {proposal.pk} is not co-signed", "the custodian of records")
     _check_authority(proposal.authority)
+    holds.check_readable()
 
 
 def digest(lines: Iterable[object]) -> str:

@@ -50,11 +50,13 @@ def run(proposal_pk: int, *, run_by: str, step: Callable[[str], None] = lambda w
     with alone():
         _recover()
         proposal = Proposal.objects.get(pk=proposal_pk)
-        proposals.check_still_good(proposal)
         overwrite_deleted()
-        while ids := list(
-            selection.of_proposal(proposal).order_by("id").values_list("id", flat=True)[:BATCH]
-        ):
+        while True:
+            # Again before each batch: a hold that nobody can read may have come meanwhile.
+            proposals.check_still_good(proposal)
+            reads = selection.of_proposal(proposal).order_by("id")
+            if not (ids := list(reads.values_list("id", flat=True)[:BATCH])):
+                break
             _batch(proposal, ids, step)
         with transaction.atomic():
             certificate = proposals.certify(proposal, run_by)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
+from django.db import connection, transaction
 from django.test import Client
 from django.urls import reverse
 
@@ -19,6 +20,7 @@ from hq.log.models import AccessRecord
 from hq.people.models import Person
 from hq.records.models import Read
 from hq.releases.models import Override, Partner, ReleaseRequest
+from hq.retention import proposals
 from hq.retention.models import Authority, Certificate, Hold, Proposal, Schedule
 from hq.site import clock as hq_clock
 from tests.hq import kept
@@ -141,6 +143,44 @@ def test_a_hold_from_its_placing_to_its_release(as_: Callable[[str], Client]) ->
     row.refresh_from_db()
     assert row.released_at
     assert AccessRecord.objects.filter(action="holds.approve_release", outcome="refused").count() == 2
+
+
+@pytest.mark.clause("430.4-d")
+def test_a_hold_that_cannot_be_read_is_shown_and_the_custodian_told(
+    as_: Callable[[str], Client], people: Callable[..., Person]
+) -> None:
+    kept.read(days=400)
+    office = kept.Office(people)
+    proposal = proposals.propose(office.administrator, office.schedule(), office.authority())
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            'INSERT INTO retention_hold (kind, "case", requester, reason, placed_by_id, placed_at,'
+            " review_on, by_scope, plate, plate_like, release_reason) VALUES ('discovery', '26-7', 'DA',"
+            " 'trial', %s, %s, %s, %s, '7AB%%123', '7ABX123', '')",
+            [office.administrator.pk, hq_clock.now(), hq_clock.today() + timedelta(days=30), True],
+        )
+    hold, custodian = Hold.objects.get(), as_("custodian")
+    told = f"pattern cannot be read: hold {hold.pk}"
+    assert "pattern cannot be read" in see(custodian, "retention:holds")
+    assert "pattern cannot be read" in see(custodian, "retention:hold", hold.pk)
+    assert told in see(custodian, "retention:calendar")
+    assert 'Due and on no hold</p><p class="count">0' in see(custodian, "retention:proposals")
+    see(custodian, "retention:proposal", proposal.pk)
+    assert "holds whose pattern cannot be read" in see(custodian, "site:home")
+    refused = as_("administrator").post(
+        reverse("retention:propose_destruction"),
+        {"schedule": proposal.schedule_id, "authority": proposal.authority_id},
+    )
+    assert refused.status_code == 403
+    post(as_("commander"), "retention:approve_destruction", proposal.pk)
+    refused = custodian.post(reverse("retention:cosign_destruction", args=[proposal.pk]))
+    assert (refused.status_code, told[1:] in refused.content.decode()) == (403, True), "told by its name"
+    see(as_("investigator"), "evidence:new")
+    assert as_("investigator").get(reverse("evidence:new"), {"hold": hold.pk}).status_code == 200
+    post(as_("commander"), "retention:ask_release", hold.pk, why="placed again")
+    post(custodian, "retention:release_hold", hold.pk)
+    assert told not in see(custodian, "retention:calendar")
+    assert "pattern cannot be read" in see(custodian, "retention:hold", hold.pk)
 
 
 @pytest.mark.clause("430.4-e")
