@@ -10,7 +10,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -113,29 +113,40 @@ def _last(path: Path) -> Manifest | None:
     return manifest
 
 
-def read_entries(path: Path) -> Iterator[ListEntry]:
+def read_entries(path: Path, today: date) -> Iterator[ListEntry]:
     """The entries of a hot list file: one that `platewarden hotlist import` made (.sqlite), else CSV
     whose first line names the columns, among them plate, class and expiry.
 
-    A bad line is logged with its reason and left out. Raises an OSError, PlatesError or StoreError for a
+    A bad line is logged with its reason and left out. Entries whose last day was before `today`, the day at
+    the units, are left out and counted: a unit whose clock is not set lets every entry match. Raises an OSError, PlatesError or StoreError for a
     file that as a whole cannot be read.
     """
-    without = 0
+    without = expired = 0
+    for entry in _entries_of(path):
+        if not entry.expiry:
+            without += 1
+        elif entry.expiry < today.isoformat():
+            expired += 1
+        else:
+            yield _travelling(entry)
+    if without:
+        logger.warning("%s: %d entries without an expiry were left out", path.name, without)
+    if expired:
+        logger.warning("%s: %d entries that have expired were left out", path.name, expired)
+
+
+def _entries_of(path: Path) -> Iterator[HotListEntry]:
     if path.suffix == ".sqlite":
         with HotList.open(path) as built:
-            yield from map(_travelling, built.all_entries())
+            yield from built.all_entries()
         return
     defaults = Defaults(source=path.stem, expiry="")
     with path.open("rb") as lines:
         for parsed in parse_csv(path.name, decode_lines(lines), {}, defaults):
             if isinstance(parsed, BadLine):
                 logger.warning("%s", parsed)
-            elif not parsed.expiry:
-                without += 1
             else:
-                yield _travelling(parsed)
-    if without:
-        logger.warning("%s: %d entries without an expiry were left out", path.name, without)
+                yield parsed
 
 
 def _travelling(entry: HotListEntry) -> ListEntry:

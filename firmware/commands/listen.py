@@ -88,8 +88,10 @@ def run(args: argparse.Namespace) -> int:
             client_id = store.client_id
         lists = None
         if args.hotlist is not None:
-            entries = read_entries(args.hotlist)
-            lists = ListServer(args.as_hq, args.group, args.hotlist.stem, entries, datetime.now(UTC))
+            now = datetime.now(UTC)
+            # This machine's own day, as on a unit: an evening in California is tomorrow in UTC.
+            entries = read_entries(args.hotlist, now.astimezone().date())
+            lists = ListServer(args.as_hq, args.group, args.hotlist.stem, entries, now)
         grant = _grant(args, store) if is_asked(args) else None
         listener = Listener(
             settings,

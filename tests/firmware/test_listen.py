@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import datetime, tzinfo
 from pathlib import Path
 
 import pytest
@@ -19,12 +20,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firmware import cli
+from firmware.commands import listen
 from firmware.errors import Exit
 from firmware.listen_store import Conflict, ListenStore
 from mqtt import messages, topics
 from mqtt.client import Link
 from mqtt.messages import Message
-from mqtt.records import Envelope, Receipt, Status
+from mqtt.records import Envelope, Manifest, Receipt, Status
 from mqtt.settings import MqttSettings
 from tests.broker import Broker
 from tests.firmware.chain import Hq, wait_for
@@ -281,6 +283,33 @@ def test_a_second_subscriber_over_the_same_folder_is_refused(
         assert not (tmp_path / "hq" / "manifest.json").exists()
     assert cli.main(second) == Exit.IO
     assert (tmp_path / "hq" / "manifest.json").exists()
+
+
+@pytest.mark.parametrize(("zone", "published"), [("America/Los_Angeles", 1), ("UTC", 0)])
+def test_an_entry_s_last_day_is_of_the_machine_s_own_zone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zone: str, published: int
+) -> None:
+    """430.2-a: at 22:30 in California it is tomorrow in UTC, and an entry good through today still is."""
+
+    class Evening(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Evening:
+            return cls(2026, 11, 28, 6, 30, tzinfo=tz)
+
+    listed = tmp_path / "list.csv"
+    listed.write_text("plate,class,expiry\nTST0001,stolen_vehicle,2026-11-27\n")
+    monkeypatch.setattr(listen, "datetime", Evening)
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        arguments = ["--as-hq", str(tmp_path / "hq"), "--hotlist", str(listed), "--host", "192.0.2.1"]
+        assert cli.main(["listen", *arguments]) == Exit.IO, "plain MQTT to another machine is refused"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    manifest = messages.decode("hotlist", (tmp_path / "hq" / "manifest.json").read_bytes()).record
+    assert isinstance(manifest, Manifest)
+    assert manifest.entries == published
 
 
 def people(folder: Path) -> Path:

@@ -7,21 +7,21 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from nacl.public import PrivateKey
 from nacl.signing import SigningKey
 
-from firmware.hotlist import HotList, HotListFileError
+from firmware.hotlist import HotList, HotListFileError, build
 from firmware.listen_lists import ListServer, read_entries
 from firmware.listen_store import ListenStore
 from firmware.listlink import PIECES_PER_REQUEST, ListLink
 from mqtt import hotlists, messages
 from mqtt.errors import HotListError
 from mqtt.records import ChunkHeader, ChunkRequest, ListEntry, Manifest
-from plates.words import CLASS_RULES, HotListEntry, MatchKind
+from plates.words import CLASS_RULES, AlarmClass, HotListEntry, MatchKind
 from tests.broker import Broker
 from tests.disk import fill, tmpfs
 from tests.firmware.chain import Hq, Unit, wait_for
@@ -365,7 +365,7 @@ CSV = (
 def test_a_csv_file_is_served_without_its_bad_lines(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "list.csv"
     path.write_text(CSV)
-    assert [(entry.plate, entry.partial) for entry in read_entries(path)] == [
+    assert [(entry.plate, entry.partial) for entry in read_entries(path, NOON.date())] == [
         ("TST0001", False),
         ("TST00?4", True),
     ]
@@ -374,13 +374,44 @@ def test_a_csv_file_is_served_without_its_bad_lines(tmp_path: Path, caplog: pyte
     assert "TST0" not in caplog.text
 
 
+@pytest.mark.parametrize("built", [False, True])
+def test_what_has_expired_is_counted_and_not_published(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, built: bool
+) -> None:
+    """A unit whose clock is not set lets every entry match: a cancelled lead would stop an innocent driver."""
+    days = {"TST0001": "2026-11-27", "TST0002": "2026-11-26", "TST0003": "2026-11-28"}
+    if built:
+        path = tmp_path / "list.sqlite"
+        entries = [
+            HotListEntry(
+                plate=plate,
+                state="CA",
+                alarm_class=AlarmClass.STOLEN_VEHICLE,
+                reason="test",
+                source="manual",
+                case_number="",
+                expiry=day,
+            )
+            for plate, day in days.items()
+        ]
+        build(path, entries, version="1", issued_at="")
+    else:
+        path = tmp_path / "list.csv"
+        rows = "".join(f"{plate},stolen_vehicle,{day}\n" for plate, day in days.items())
+        path.write_text(f"plate,class,expiry\n{rows}")
+    found = {entry.plate for entry in read_entries(path, date(2026, 11, 27))}
+    assert found == {"TST0001", "TST0003"}, "the last day still counts"
+    (line,) = caplog.messages
+    assert line == f"{path.name}: 1 entries that have expired were left out"
+
+
 def test_a_list_goes_from_a_file_at_hq_into_force_on_a_unit(tmp_path: Path) -> None:
     source = tmp_path / "list.csv"
     source.write_text(CSV)
     hq, folder = tmp_path / "hq", tmp_path / "unit"
     with Broker(tmp_path / "broker") as broker:
         with closing(ListenStore(hq)):
-            lists = ListServer(hq, "all", "list", read_entries(source), datetime.now(UTC))
+            lists = ListServer(hq, "all", "list", read_entries(source, NOON.date()), datetime.now(UTC))
         overrides = [f"mqtt.list_key_file={hq / 'hq.pub'}"]
         with (
             Hq(hq, broker.port, lists=lists) as listener,
