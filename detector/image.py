@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from enum import Enum
 from pathlib import Path
 
 import numpy as np
@@ -121,8 +122,17 @@ def crop_box(
     return out
 
 
+class Light(Enum):
+    """What of a picture's colours is taken: all of them, their luma, or what a filter lets through."""
+
+    RGB = "RGB"
+    LUMA = "L"
+    RED = "R"
+    BLUE = "B"
+
+
 def crop_quad(
-    image: Picture, corners: Sequence[Point], margin: float, size: tuple[int, int], grey: bool
+    image: Picture, corners: Sequence[Point], margin: float, size: tuple[int, int], light: Light
 ) -> Picture:
     """Cut the quadrangle `corners` out of `image`, straightened to `size` = (height, width).
 
@@ -131,7 +141,7 @@ def crop_quad(
             outside of it, what is not there is black.
         margin: how much more is taken on each side, as a share of the quadrangle's own width
             and height; negative cuts into it.
-        grey: give luma, uint8 (height, width), instead of RGB, uint8 (height, width, 3).
+        light: RGB gives uint8 (height, width, 3), every other uint8 (height, width).
 
     Raises:
         ImageError: `image` is no picture or the corners do not span an area.
@@ -144,10 +154,12 @@ def crop_quad(
     left, top = (int(n) for n in np.clip(low, 0, [image.shape[1] - 1, image.shape[0] - 1]))
     right, bottom = (int(n) for n in np.minimum(high, [image.shape[1], image.shape[0]]))
     if right <= left or bottom <= top:
-        return np.zeros((height, width) if grey else (height, width, 3), np.uint8)
+        return np.zeros((height, width, 3) if light is Light.RGB else (height, width), np.uint8)
     part = Image.fromarray(np.ascontiguousarray(image[top:bottom, left:right]))
-    if grey:
+    if light is Light.LUMA:
         part = part.convert("L")
+    elif light is not Light.RGB:
+        part = part.getchannel(light.value)
     quad -= [left, top]
     # A large plate is reduced first: the transform samples only the neighbours of each point.
     factor = int(min(_length(quad, 0, 1) / width, _length(quad, 0, 3) / height))

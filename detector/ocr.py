@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from detector import ctc
 from detector.errors import ModelError
-from detector.image import Picture, crop_quad
+from detector.image import Light, Picture, crop_quad
 from detector.runtime import Model
 from detector.types import CANDIDATES, Candidate, Detection, Flag, PlateText
 
@@ -30,9 +30,10 @@ USUAL = range(4, 9)
 TWO_LINE_ASPECT = 0.5
 """A plate at least this high for its width, in which no line of text is read, is taken for two lines."""
 SETTLED = 0.7
-"""A first crop whose best text is less likely than this is followed by LOOKS."""
-LOOKS = (0.04, -0.06)
-"""Further crops of one plate: how much wider than the first they are, as a share of the plate's sides."""
+"""A first crop whose best text is less likely than this, or that shows none, is followed by LOOKS."""
+LOOKS = ((0.04, Light.RED), (-0.06, Light.BLUE))
+"""Further crops of one plate: how much wider than the first they are, as a share of the plate's sides, and
+in which light: yellow on turquoise, orange on green have next to no contrast in luma."""
 
 FEATURES = 5
 """How many numbers `features` gives and a sidecar's calibration has."""
@@ -112,25 +113,25 @@ class Ocr:
         return self._looks(image, detection)[0]
 
     def look(
-        self, image: Picture, detection: Detection, wider: float = 0.0
+        self, image: Picture, detection: Detection, wider: float = 0.0, light: Light = Light.LUMA
     ) -> tuple[list[tuple[str, float]], NDArray[np.float32]]:
         """What one cut says: its texts, as `spellings`, and the logits of its regions (none: of size 0).
 
-        `wider` adds that share of the plate's sides to the margin.
+        `wider` adds that share of the plate's sides to the margin; `light` is any but RGB.
         """
         size = self.model.sidecar.input.size
-        crop = crop_quad(image, detection.corners, self.spec.margin + wider, size, grey=True)
+        crop = crop_quad(image, detection.corners, self.spec.margin + wider, size, light)
         chars, *regions = self.model.run(crop)
         texts = ctc.decode(_softmax(chars[0]), self.spec.alphabet)
         return texts, regions[0][0] if regions else np.zeros(0, np.float32)
 
     def _looks(self, image: Picture, detection: Detection) -> tuple[list[tuple[str, float]], str, float]:
         found, logits = self.look(image, detection)
-        if found[0][1] >= SETTLED:
+        if found[0][0] and found[0][1] >= SETTLED:
             return found, *self._named(logits)
         sums = dict(found)
-        for wider in LOOKS:
-            texts, more = self.look(image, detection, wider)
+        for wider, light in LOOKS:
+            texts, more = self.look(image, detection, wider, light)
             logits = logits + more
             for text, probability in texts:
                 sums[text] = sums.get(text, 0.0) + probability

@@ -40,7 +40,9 @@ from train.ocr_augment import (
     Box,
     Floats,
     Grey,
+    Picture,
     degrade,
+    filtered,
     gaps_between,
     place,
     regrouped,
@@ -63,6 +65,8 @@ NO_PLATE = 0.03
 """Share of the crops that show no plate at all, but what lies around one."""
 REGROUPED = 0.45
 """Share of the real crops whose characters are put into another order."""
+FILTERED = 0.45
+"""Share of the real crops that are seen through a colour filter."""
 REALIGN_STEPS = 600
 CHECKPOINT_S = 150.0
 READ_MARGIN = 0.1
@@ -76,12 +80,13 @@ MIN_CONFIDENCE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """A labelled plate: a grey picture around it, its box there, its text, its set."""
+    """A labelled plate: a grey picture around it, its box there, its text, its set, the picture in colour."""
 
     picture: Grey
     box: Box
     text: str
     set: str
+    colour: Picture | None = None
 
 
 def straightened(crop: Crop, corners: Corners) -> Crop:
@@ -93,7 +98,8 @@ def straightened(crop: Crop, corners: Corners) -> Crop:
     if (x, y) == (0.0, 0.0):
         return crop
     place = Detection(crop.box, 1.0, ((x, y), (x + w, y), (x + w, y + h), (x, y + h)))
-    found = corners.refine(np.repeat(crop.picture[..., None], 3, axis=2), [place], 0.5)
+    seen = np.repeat(crop.picture[..., None], 3, axis=2) if crop.colour is None else crop.colour
+    found = corners.refine(seen, [place], 0.5)
     if not found or iou(found[0].box, crop.box) < FITS:
         return crop
     quad = np.array(found[0].corners, np.float32)
@@ -105,8 +111,8 @@ def straightened(crop: Crop, corners: Corners) -> Crop:
     )
     size = (int(wide + 2 * left) + 1, int(tall + 2 * top) + 1)
     warp = cv2.getPerspectiveTransform(quad, target.astype(np.float32))
-    picture = cv2.warpPerspective(crop.picture, warp, size, borderMode=cv2.BORDER_REPLICATE)
-    return Crop(picture.astype(np.uint8), (left, top, wide, tall), crop.text, crop.set)
+    picture = cv2.warpPerspective(seen, warp, size, borderMode=cv2.BORDER_REPLICATE).astype(np.uint8)
+    return _coloured(picture, (left, top, wide, tall), crop.text, crop.set)
 
 
 def load_crops(data: Path, texts: Path | None = None) -> list[tuple[Crop, int]]:
@@ -125,28 +131,33 @@ def load_crops(data: Path, texts: Path | None = None) -> list[tuple[Crop, int]]:
         plates = scenes.get(record.get("scene"), {"plates": []})["plates"]
         places = [place for place, plate in enumerate(plates) if plate["text"] == text]
         if len(places) == 1:
-            picture, box = _around(_grey(data / record["scene"]), plates[places[0]]["box"])
+            picture, box = _around(_decode(data / record["scene"]), plates[places[0]]["box"])
             if (record["scene"], places[0]) in double:
                 text = ""
         else:
-            picture = _grey(data / record["image"])
+            picture = _decode(data / record["image"])
             box = (0.0, 0.0, float(picture.shape[1]), float(picture.shape[0]))
-        found.append((Crop(picture, box, text, record["set"]), fold_of(record)))
+        found.append((_coloured(picture, box, text, record["set"]), fold_of(record)))
     for record in map(json.loads, texts.read_text().splitlines()) if texts else ():
-        picture, box = _around(_grey(data / record["image"]), record["box"])
-        origin = scenes[record["image"]]["set"]
-        found.append((Crop(picture, box, record["text"], f"more_{origin}"), fold_of(scenes[record["image"]])))
+        picture, box = _around(_decode(data / record["image"]), record["box"])
+        scene = scenes[record["image"]]
+        found.append((_coloured(picture, box, record["text"], f"more_{scene['set']}"), fold_of(scene)))
     return found
 
 
-def _grey(path: Path) -> Grey:
-    picture: Grey | None = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+def _decode(path: Path) -> Picture:
+    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if picture is None:
         raise SystemExit(f"train.ocr: {path}: cannot read the picture")
-    return picture
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB).astype(np.uint8)
 
 
-def _around(picture: Grey, box: Box) -> tuple[Grey, Box]:
+def _coloured(picture: Picture, box: Box, text: str, origin: str) -> Crop:
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.uint8)
+    return Crop(grey, box, text, origin, picture)
+
+
+def _around(picture: Picture, box: Box) -> tuple[Picture, Box]:
     x, y, w, h = box
     left, top = max(int(x - 0.6 * w), 0), max(int(y - 0.9 * h), 0)
     right, bottom = int(x + 1.6 * w) + 1, int(y + 1.9 * h) + 1
@@ -201,6 +212,8 @@ class Samples:
         number = int(self._rng.choice(len(self._crops), p=self._weights))
         crop = self._crops[number]
         picture, text = crop.picture, crop.text
+        if crop.colour is not None and self._rng.random() < FILTERED:
+            picture = filtered(crop.colour, self._rng)
         if crop.box[0] > 0 and self._rng.random() < NO_PLATE / 0.6:
             return picture, _beside(picture, crop.box, self._rng), ""
         if number in self._cuts and self._rng.random() < REGROUPED:

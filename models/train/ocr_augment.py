@@ -18,12 +18,31 @@ from numpy.typing import NDArray
 from train.ocr_net import HEIGHT, WIDTH
 
 Grey = NDArray[np.uint8]
+Picture = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Box = tuple[float, float, float, float]
 """(x, y, w, h) of a plate in pixels of the picture that it is cut from."""
 
 MARGIN = 0.08
 """What inference takes around a Detection, as a share of its width and height: the middle of the jitter."""
+
+
+FADED = 0.6
+"""A filter through which a plate has less than this share of its contrast is not used: red on white is gone
+in red light."""
+
+
+def filtered(picture: Picture, rng: np.random.Generator) -> Grey:
+    """`picture`, uint8 (h, w, 3) RGB, as grey seen through a colour filter: uint8 (h, w).
+
+    Reading takes its further looks through the red and the blue one, for yellow on turquoise is nothing in
+    luma; other mixtures stand for other cameras and inks.
+    """
+    luma = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    kind = rng.random()
+    share = np.eye(3)[rng.choice([0, 2])] if kind < 0.5 else rng.dirichlet((0.7, 0.7, 0.7))
+    grey = picture.astype(np.float32) @ share.astype(np.float32)
+    return (luma if grey.std() < FADED * luma.std() else grey).astype(np.uint8)
 
 
 def place(picture: Grey, box: Box, hardness: float, rng: np.random.Generator) -> Grey:

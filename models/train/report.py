@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw
 
-from detector.image import crop_quad, open_image
+from detector.image import Light, crop_quad, open_image
 from train.counts import mcnemar, share_of
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def sheet(misreads: Sequence[Miss], out: Path, most: int = 240) -> None:
         picture = open_image(miss.file)
         x, y, w, h = miss.box or (0.0, 0.0, float(picture.shape[1]), float(picture.shape[0]))
         corners = ((x, y), (x + w, y), (x + w, y + h), (x, y + h))
-        crop = crop_quad(picture, corners, 0.1 if miss.box else 0.0, (80, 196), grey=False)
+        crop = crop_quad(picture, corners, 0.1 if miss.box else 0.0, (80, 196), Light.RGB)
         left, top = number % _COLUMNS * _CELL[0], number // _COLUMNS * _CELL[1]
         canvas.paste(Image.fromarray(crop), (left, top))
         draw.text((left + 4, top + 84), f"{miss.label} read {miss.read or 'nothing'}", "black", font_size=14)

@@ -38,7 +38,7 @@ def agreed(ocr: Ocr, corners: Corners, picture: Picture, box: Box) -> str | None
     found = corners.refine(picture, [place], 0.5)
     if not found or iou(found[0].box, box) < FITS:
         return None
-    best = [ocr.look(picture, found[0], wider)[0][0] for wider in (0.0, *LOOKS)]
+    best = [ocr.look(picture, found[0], *cut)[0][0] for cut in ((), *LOOKS)]
     text = best[0][0]
     sure = all(one == text and probability >= SURE for one, probability in best)
     return text if sure and len(text) >= LEAST_LENGTH else None

@@ -13,7 +13,7 @@ from PIL import Image
 
 from detector.corners import Corners
 from detector.errors import ImageError, ModelError
-from detector.image import crop_box, crop_quad
+from detector.image import Light, crop_box, crop_quad
 from detector.types import Detection
 from tests.detector.conftest import MODELS, street
 
@@ -43,7 +43,7 @@ def test_upright_cut_shows_what_the_straightened_quadrangle_shows(
     left, top, w, h = box
     quad = ((left, top), (left + w, top), (left + w, top + h), (left, top + h))
     cut = crop_box(ramp, box, 0.5, (32, 64)).astype(int)
-    other = crop_quad(ramp, quad, 0.5, (32, 64), grey=False).astype(int)
+    other = crop_quad(ramp, quad, 0.5, (32, 64), Light.RGB).astype(int)
     both = (cut[..., 2] > 30) & (other[..., 2] > 30)
     assert np.abs(cut - other)[both].max(initial=0) <= 4 + max(w, h) / 16
     column, row = np.meshgrid(np.arange(64) + 0.5, np.arange(32) + 0.5)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from detector.errors import DetectorError, ImageError, ModelError
-from detector.image import crop_quad, open_image, resize_for
+from detector.image import Light, crop_quad, open_image, resize_for
 from detector.locate import decode, suppress
 from detector.runtime import RUNTIMES, Model, find_runtime
 from detector.sidecar import load_sidecar
@@ -166,8 +166,8 @@ def test_straightened_quadrangle_holds_what_was_inside_it() -> None:
     image = np.zeros((200, 300, 3), np.uint8)
     image[80:120, 100:180] = 255
     corners = ((100.0, 80.0), (180.0, 80.0), (180.0, 120.0), (100.0, 120.0))
-    assert crop_quad(image, corners, 0.0, (32, 64), grey=True).min() > 200
-    wide = crop_quad(image, corners, 0.5, (32, 64), grey=True)
+    assert crop_quad(image, corners, 0.0, (32, 64), Light.LUMA).min() > 200
+    wide = crop_quad(image, corners, 0.5, (32, 64), Light.LUMA)
     assert wide[0, 0] == 0
     assert wide[16, 32] == 255
 
@@ -182,7 +182,7 @@ def test_straightened_quadrangle_holds_what_was_inside_it() -> None:
 )
 def test_corners_without_an_area_are_refused(corners: tuple[tuple[float, float], ...]) -> None:
     with pytest.raises(DetectorError):
-        crop_quad(np.zeros((50, 50, 3), np.uint8), corners, 0.1, (32, 64), grey=True)
+        crop_quad(np.zeros((50, 50, 3), np.uint8), corners, 0.1, (32, 64), Light.LUMA)
 
 
 def test_cells_become_boxes_and_overlaps_leave_the_best() -> None:

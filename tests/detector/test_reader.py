@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from detector.errors import ImageError, ModelError
 from detector.ocr import Ocr
@@ -32,6 +33,22 @@ def test_large_clear_plate_is_found_and_read(reader: Reader, text: str) -> None:
     assert abs(x + w / 2 - 600) < 20
     assert abs(y + h / 2 - 500) < 20
     assert read.confidence > reader.min_confidence
+    assert Flag.LOW not in read.flags
+
+
+@pytest.mark.parametrize("text", ["LMB482", "KLM4721"])
+def test_plate_of_two_colours_alike_in_luma_is_read(reader: Reader, text: str) -> None:
+    """Yellow on turquoise: to a camera without colours there is nothing."""
+    yellow, turquoise = (200, 160, 20), (60, 200, 190)
+    font = drawing.FONTS / "BarlowCondensed-SemiBold.ttf"
+    design = PlateDesign(font, background=turquoise, foreground=yellow, embossed=False)
+    plate = Image.fromarray(draw_plate(text, design, 640)).resize((160, 80), Image.Resampling.BOX)
+    spread = np.asarray(plate.convert("L"), np.int16)[20:60, 20:140]
+    assert np.ptp(spread) < 25  # of luma's 255 steps: what is drawn is what this test is about
+    image = street(text)
+    image[460:540, 520:680] = np.asarray(plate)
+    read = max((reader.read(image, found) for found in reader.locate(image)), key=lambda one: one.confidence)
+    assert read.text == text
     assert Flag.LOW not in read.flags
 
 

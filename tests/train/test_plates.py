@@ -9,7 +9,7 @@ pytest.importorskip("torch")
 pytest.importorskip("cv2")
 
 from train import synth
-from train.ocr_augment import MARGIN, degrade, place, surround
+from train.ocr_augment import FADED, MARGIN, degrade, filtered, place, surround
 from train.ocr_net import ALPHABET, HEIGHT, WIDTH
 
 pytestmark = pytest.mark.train
@@ -41,6 +41,22 @@ def test_plates_of_every_style_appear_with_texts_of_the_alphabet(monkeypatch: py
         assert not set(plate.text) - set(ALPHABET)
         assert plate.image.dtype == np.uint8
         assert plate.image.ndim == 2
+
+
+@pytest.mark.parametrize(
+    ("sheet", "ink"),
+    [((250, 250, 250), (200, 20, 30)), ((60, 200, 190), (200, 160, 20)), ((90,) * 3, (140,) * 3)],
+)
+def test_no_filter_takes_a_plate_s_contrast(sheet: tuple[int, ...], ink: tuple[int, ...]) -> None:
+    plate = np.full((40, 80, 3), sheet, np.uint8)
+    plate[10:30, 10:70:4] = plate[10:30, 11:70:4] = ink
+    luma = float((plate @ np.array([0.299, 0.587, 0.114])).std())
+    rng = np.random.default_rng(5)
+    seen = [filtered(plate, rng) for _ in range(60)]
+    assert all(grey.shape == (40, 80) and grey.dtype == np.uint8 for grey in seen)
+    assert min(grey.std() for grey in seen) > FADED * luma - 1
+    if sheet != (90,) * 3:
+        assert max(grey.std() for grey in seen) > 1.2 * luma
 
 
 def test_hardness_0_cuts_the_box_with_the_margin() -> None:
