@@ -118,8 +118,9 @@ def read_entries(path: Path, today: date) -> Iterator[ListEntry]:
     whose first line names the columns, among them plate, class and expiry.
 
     A bad line is logged with its reason and left out. Entries whose last day was before `today`, the day at
-    the units, are left out and counted: a unit whose clock is not set lets every entry match. Raises an OSError, PlatesError or StoreError for a
-    file that as a whole cannot be read.
+    the units, are left out and counted: a unit whose clock is not set lets every entry match.
+
+    Raises an OSError, PlatesError or StoreError for a file that as a whole cannot be read.
     """
     without = expired = 0
     for entry in _entries_of(path):

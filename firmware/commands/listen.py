@@ -25,6 +25,8 @@ HELP = "subscribe to units, check and print their messages; with --as-hq keep an
 TAKES_CONFIG = False
 """It runs at HQ, where no unit's configuration is: its broker is named on the command line."""
 
+_EVERY_UNIT = "all"
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = (
@@ -53,7 +55,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="publish this hot list (.csv, or the .sqlite of `hotlist import`); wants --as-hq",
     )
-    keep.add_argument("--group", default="all", help="group of units that follows it (default %(default)s)")
+    keep.add_argument(
+        "--group", metavar="NAME", help=f"group of units that follows --hotlist (default {_EVERY_UNIT})"
+    )
     add_options(parser)
     parser.add_argument(
         "--people", metavar="FILE", type=Path, help="the people file in which --person is looked up"
@@ -63,6 +67,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if args.hotlist is not None and args.as_hq is None:
         raise UsageError("--hotlist wants --as-hq DIR, where HQ's signing key is kept")
+    if args.group is not None and args.hotlist is None:
+        raise UsageError("--group wants --hotlist FILE: it names the units that follow that list")
     if bool(args.cert) != bool(args.key):
         raise UsageError("--cert and --key belong together: give both or neither")
     if args.password_file and not args.username:
@@ -91,7 +97,8 @@ def run(args: argparse.Namespace) -> int:
             now = datetime.now(UTC)
             # This machine's own day, as on a unit: an evening in California is tomorrow in UTC.
             entries = read_entries(args.hotlist, now.astimezone().date())
-            lists = ListServer(args.as_hq, args.group, args.hotlist.stem, entries, now)
+            group = _EVERY_UNIT if args.group is None else args.group
+            lists = ListServer(args.as_hq, group, args.hotlist.stem, entries, now)
         grant = _grant(args, store) if is_asked(args) else None
         listener = Listener(
             settings,

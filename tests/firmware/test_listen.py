@@ -377,6 +377,13 @@ def test_a_half_given_broker_is_refused(
     assert not (tmp_path / "hq").exists()
 
 
+def test_a_group_without_a_list_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    more = ["--as-hq", str(tmp_path / "hq"), "--group", "north", "--host", "192.0.2.1"]
+    assert cli.main(["listen", *more]) == Exit.USAGE
+    assert "--group wants --hotlist FILE" in capsys.readouterr().err
+    assert not (tmp_path / "hq").exists()
+
+
 @pytest.mark.parametrize("port", ["0", "65536", "-1", "1883.5", "mqtt", "²"])
 def test_an_impossible_port_is_refused(port: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     later = ["--as-hq", str(tmp_path / "hq"), "--hotlist", str(tmp_path / "none.csv")]

@@ -378,7 +378,7 @@ def test_a_csv_file_is_served_without_its_bad_lines(tmp_path: Path, caplog: pyte
 def test_what_has_expired_is_counted_and_not_published(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, built: bool
 ) -> None:
-    """A unit whose clock is not set lets every entry match: a cancelled lead would stop an innocent driver."""
+    """A unit whose clock is not set lets every entry match: a dead lead would stop an innocent driver."""
     days = {"TST0001": "2026-11-27", "TST0002": "2026-11-26", "TST0003": "2026-11-28"}
     if built:
         path = tmp_path / "list.sqlite"
