@@ -115,6 +115,7 @@ class StoreSettings:
     Attributes:
         directory: holds platewarden.sqlite and pictures/.
         scene: which scene picture is kept: "full", "vehicle" (cut to it) or "none".
+        blur: what of the scene picture is blurred: "none", "beyond" (the vehicle) or "cabin" (that too).
         jpeg_quality: of stored pictures, 30..95.
         grace_h: hours that a read is kept after HQ's receipt; longer than HQ's backup interval.
         min_free_mb: below so many megabytes of free disk no scene picture is kept.
@@ -122,6 +123,7 @@ class StoreSettings:
 
     directory: Path
     scene: str
+    blur: str
     jpeg_quality: int
     grace_h: float
     min_free_mb: int

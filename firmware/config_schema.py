@@ -313,6 +313,7 @@ SCHEMA: Final[Mapping[str, Mapping[str, Option]]] = MappingProxyType(
         "store": {
             "directory": path(),
             "scene": choice("full", "vehicle", "none"),
+            "blur": choice("none", "beyond", "cabin"),
             "jpeg_quality": whole(30, 95),
             "grace_h": number(0, 8760, "hours"),
             "min_free_mb": whole(1, 1_000_000, "MB"),

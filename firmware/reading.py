@@ -12,9 +12,10 @@ from io import BytesIO
 from PIL import Image
 
 from detector.types import Flag
+from firmware.blur import blurred
 from firmware.config import Settings
 from firmware.passage import Event
-from firmware.track import Box, Look
+from firmware.track import Box
 from hw.protocols import Fix, Pixels, Timestamp
 from mqtt.fields import time_text
 from mqtt.records import ClockState, PictureKind, Position, Read, TextCandidate
@@ -95,14 +96,18 @@ class Scribe:
         look = event.winner
         if not look.has_pixels:
             return {}
-        pictures = {PictureKind.PLATE: self._jpeg(_around(look, PLATE_MARGIN, PLATE_MARGIN, PLATE_MARGIN))}
-        scene = self._settings.store.scene
-        if scene == "full":
-            pictures[PictureKind.SCENE] = self._jpeg(look.frame.image)
-        elif scene == "vehicle":
+        image, box = look.frame.image, look.detection.box
+        plate = _around(image, box, PLATE_MARGIN, PLATE_MARGIN, PLATE_MARGIN)
+        pictures = {PictureKind.PLATE: self._jpeg(plate)}
+        store = self._settings.store
+        if store.scene == "none":
+            return pictures
+        if store.blur != "none":
+            image = blurred(image, look.detection.corners, cabin=store.blur == "cabin")
+        if store.scene == "vehicle":
             half = 0.5  # from the plate's edge, where the reach is from its centre
-            cut = _around(look, VEHICLE_ABOVE, VEHICLE_BELOW, VEHICLE_ASIDE - half)
-            pictures[PictureKind.SCENE] = self._jpeg(cut)
+            image = _around(image, box, VEHICLE_ABOVE, VEHICLE_BELOW, VEHICLE_ASIDE - half)
+        pictures[PictureKind.SCENE] = self._jpeg(image)
         return pictures
 
     def _jpeg(self, pixels: Pixels) -> bytes:
@@ -111,13 +116,13 @@ class Scribe:
         return out.getvalue()
 
 
-def _around(look: Look, above: float, below: float, aside: float) -> Pixels:
+def _around(image: Pixels, box: Box, above: float, below: float, aside: float) -> Pixels:
     """The part of the frame that reaches so many plate widths beyond the plate's box."""
-    x, y, w, h = _whole(look.detection.box)
-    height, width = look.frame.image.shape[:2]
+    x, y, w, h = _whole(box)
+    height, width = image.shape[:2]
     top, bottom = max(y - round(above * w), 0), min(y + h + round(below * w), height)
     left, right = max(x - round(aside * w), 0), min(x + w + round(aside * w), width)
-    return look.frame.image[top : max(bottom, top + 1), left : max(right, left + 1)]
+    return image[top : max(bottom, top + 1), left : max(right, left + 1)]
 
 
 def _whole(box: Box) -> tuple[int, int, int, int]:

@@ -74,6 +74,7 @@ class Board:
         self.sequence = 0
         self.waits: list[float] = []
         self.asleep = False
+        self.pixels = np.full((720, 1280, 3), 90, np.uint8)
 
     # Trigger
 
@@ -98,8 +99,7 @@ class Board:
                 continue
             self._cars = step
             self.sequence += 1
-            pixels = np.full((720, 1280, 3), 90, np.uint8)
-            return Frame(pixels, self._clock.now(), self.sequence, self.name)
+            return Frame(self.pixels.copy(), self._clock.now(), self.sequence, self.name)
         raise EndOfFrames("the script is over")
 
     def close(self) -> None: ...
