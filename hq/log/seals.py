@@ -1,13 +1,13 @@
-"""Seals reads, so that whoever changes, removes or puts one in past the database's guards is found.
+"""Seals reads and hits, so that whoever changes, removes or puts one in past the database's guards is found.
 
-Every batch of reads that is committed leaves the hashes of its reads beside them (`hq.records.leaves`).
+Every batch that is committed leaves the hashes of its reads and hits beside them (`hq.records.leaves`).
 `seal` gathers these into seals, each of which holds the hash of the seal before it, and tells each in the
-access log, whose signed heads and copies then stand for the seals too. `verify` compares every read with
-them. A read that is gone must be named by a batch of a certified destruction.
+access log, whose signed heads and copies then stand for the seals too. `verify` compares every read and hit
+with them. A read that is gone must be named by a batch of a certified destruction; a hit goes with its read.
 
 Not found is what was changed between a read's commit and the next signed head that left the machine, and
-what was changed in a read before it was sealed late. Hits, a read's category and the pictures' files are not
-sealed; the pictures' hashes are.
+what was changed before it was sealed late. A read's category and the pictures' files are not sealed; the
+pictures' hashes are. What people did about a hit is told by the access log's own rows.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -23,14 +23,14 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import Max, Sum
+from django.db.models import Max, QuerySet, Sum
 
 from hq.log import chain
 from hq.log.models import AccessRecord, Removal
 from hq.records import keys, leaves, rows
 from hq.records.keeping import purge_after
-from hq.records.leaves import Entry
-from hq.records.models import Picture, Read, Revision, Seal, Unsealed
+from hq.records.leaves import Entry, HitEntry
+from hq.records.models import Hit, Picture, Read, Revision, Seal, Unsealed
 from hq.retention import proposals
 from hq.retention.models import Batch, Certificate, Proposal
 from hq.site import clock
@@ -64,7 +64,8 @@ class State:
     Attributes:
         seals, reads, destroyed: seals, entries that fit, and entries of lawfully destroyed reads.
         waiting: entries of batches that no seal holds yet; they fit too.
-        unsealed: reads and revisions from before there were seals, until the first run has sealed them.
+        hits: revisions of hits that fit, sealed or waiting.
+        unsealed, unsealed_hits: those from before such were sealed, until the first run has sealed them.
         fault: the first fault, None if there is none.
     """
 
@@ -72,7 +73,9 @@ class State:
     reads: int = 0
     destroyed: int = 0
     waiting: int = 0
+    hits: int = 0
     unsealed: int = 0
+    unsealed_hits: int = 0
     fault: Fault | None = None
 
     def words(self) -> str:
@@ -84,13 +87,17 @@ class State:
             parts.append(f"as they came, waiting for their seal: {self.waiting}")
         if self.unsealed:
             parts.append(f"NOT SEALED, as they came before reads were sealed: {self.unsealed}")
+        if self.hits:
+            parts.append(f"hits that are as they came: {self.hits}")
+        if self.unsealed_hits:
+            parts.append(f"HITS NOT SEALED, as they came before hits were sealed: {self.unsealed_hits}")
         return "; ".join(parts)
 
 
 def seal(username: str) -> int:
     """Seal what came since the last time; the number of new seals.
 
-    The first run seals what came before there were seals, as it is now, and says so in the seal: `late`. Cut
+    The first run seals what came before such was sealed, as it is now, and says so in the seal: `late`. Cut
     off, the next run goes on where it was. `username` says who started it, for the log. Raises Busy,
     LogUnavailable.
     """
@@ -99,14 +106,19 @@ def seal(username: str) -> int:
         if not _late_done():
             for entries in _from_before():
                 with transaction.atomic():
-                    _add(entries, (), True, username)
+                    _add(entries, (), (), True, username)
+                made += 1
+        if not _late_hits_done():
+            for hits in _hits_from_before():
+                with transaction.atomic():
+                    _add((), hits, (), True, username)
                 made += 1
         while True:
             with transaction.atomic():
-                taken, entries = _waiting_batches()
-                if not taken and _late_done():
+                taken, entries, hits = _waiting_batches()
+                if not taken and _late_done() and _late_hits_done():
                     return made
-                _add(entries, taken, False, username)
+                _add(entries, hits, taken, False, username)
                 Unsealed.objects.filter(pk__in=taken).delete()
             made += 1
     except IntegrityError as error:
@@ -145,16 +157,29 @@ def newest_within(reads: int) -> int:
 
 def facts() -> dict[str, Any]:
     """For the page: the newest seal, how many reads are sealed, how many of them late."""
-    total = Seal.objects.aggregate(reads=Sum("reads"))["reads"] or 0
+    total = Seal.objects.aggregate(reads=Sum("reads"), hits=Sum("hits"))
     late = Seal.objects.filter(late=True).aggregate(reads=Sum("reads"))["reads"] or 0
-    newest = Seal.objects.defer("entries").first()
-    return {"newest": newest, "reads": total, "late": late, "begun": _late_done()}
+    return {
+        "newest": _light().first(),
+        "reads": total["reads"] or 0,
+        "hits": total["hits"] or 0,
+        "late": late,
+        "begun": _late_done(),
+        "hits_begun": _late_hits_done(),
+    }
 
 
 def digest(held: Seal) -> str:
-    """The seal's hash: SHA-256 of its canonical JSON, its entries by their own hash."""
+    """The seal's hash: SHA-256 of its canonical JSON, its entries by their own hash.
+
+    A seal from before hits were sealed has none of their fields in it.
+    """
+    hits: dict[str, object] = {}
+    if held.hits is not None:
+        hits = {"hits": held.hits, "hit_entries": hashlib.sha256(held.hit_entries or b"").hexdigest()}
     return chain.digest_of(
-        {
+        hits
+        | {
             "number": held.number,
             "at": chain.stamp(held.at),
             "late": held.late,
@@ -170,8 +195,10 @@ def digest(held: Seal) -> str:
 # Sealing
 
 
-def _add(entries: Sequence[Entry], batches: Sequence[int], late: bool, username: str) -> None:
-    before = Seal.objects.defer("entries").first()
+def _add(
+    entries: Sequence[Entry], hits: Sequence[HitEntry], batches: Sequence[int], late: bool, username: str
+) -> None:
+    before = _light().first()
     made = Seal(
         number=before.number + 1 if before else 1,
         at=clock.now(),
@@ -180,6 +207,8 @@ def _add(entries: Sequence[Entry], batches: Sequence[int], late: bool, username:
         last=batches[-1] if batches else 0,
         reads=len(entries),
         entries=leaves.pack(entries),
+        hits=len(hits),
+        hit_entries=leaves.pack_hits(hits),
         previous=before.hash if before else FIRST,
     )
     made.hash = digest(made)
@@ -194,21 +223,23 @@ def _add(entries: Sequence[Entry], batches: Sequence[int], late: bool, username:
     )
 
 
-def _waiting_batches() -> tuple[list[int], list[Entry]]:
+def _waiting_batches() -> tuple[list[int], list[Entry], list[HitEntry]]:
     """The batches of the next seal, in their order, and their entries."""
     taken: list[int] = []
     entries: list[Entry] = []
+    hits: list[HitEntry] = []
     for batch in Unsealed.objects.order_by("pk").iterator(_CHUNK):
-        if len(entries) >= MOST:
+        if len(entries) + len(hits) >= MOST:
             break
         taken.append(batch.pk)
         entries += leaves.unpack(bytes(batch.entries))
-    return taken, entries
+        hits += leaves.unpack_hits(bytes(batch.hit_entries or b""))
+    return taken, entries, hits
 
 
 def _from_before() -> Iterator[list[Entry]]:
     """Entries of the reads that nothing was noted of, by their ids, after the last that was sealed late."""
-    last = Seal.objects.filter(late=True).first()
+    last = Seal.objects.filter(late=True, reads__gt=0).first()
     after = list(leaves.unpack(bytes(last.entries)))[-1].read if last else None
     # What comes from now on is at most sealed twice.
     noted = {
@@ -232,6 +263,29 @@ def _from_before() -> Iterator[list[Entry]]:
             yield fresh
 
 
+def _hits_from_before() -> Iterator[list[HitEntry]]:
+    """Entries of the hits that nothing was noted of, by their ids, after the last that was sealed late."""
+    last = Seal.objects.filter(late=True, hits__gt=0).first()
+    after = list(leaves.unpack_hits(bytes(last.hit_entries or b"")))[-1].hit if last else None
+    noted = {
+        _key(entry.hit, entry.revision)
+        for batch in Unsealed.objects.order_by("pk").iterator(_CHUNK)
+        for entry in leaves.unpack_hits(bytes(batch.hit_entries or b""))
+    }
+    hits = Hit.objects.order_by("id")
+    while part := list((hits if after is None else hits.filter(id__gt=after))[:MOST]):
+        after = part[-1].id
+        here = {row.id: row for row in part}
+        entries = [leaves.of_hit(row) for row in part]
+        for some in _parts(here):
+            entries += (
+                leaves.of_hit_revision(row, here[row.record])
+                for row in Revision.objects.filter(kind="hit", record__in=some).defer("body")
+            )
+        if fresh := sorted(one for one in entries if _key(one.hit, one.revision) not in noted):
+            yield fresh
+
+
 def _parts(ids: Iterable[UUID]) -> Iterator[list[UUID]]:
     source = iter(ids)
     while part := list(itertools.islice(source, _CHUNK)):
@@ -241,6 +295,16 @@ def _parts(ids: Iterable[UUID]) -> Iterator[list[UUID]]:
 def _late_done() -> bool:
     """Whether all that came before there were seals is sealed: only then does a seal of batches follow."""
     return Seal.objects.filter(late=False).exists()
+
+
+def _late_hits_done() -> bool:
+    """Whether all hits that came before hits were sealed are: a seal of batches that has hits follows."""
+    return Seal.objects.filter(late=False, hits__isnull=False).exists()
+
+
+def _light() -> QuerySet[Seal]:
+    """Seals without their entries, the newest first."""
+    return Seal.objects.defer("entries", "hit_entries")
 
 
 def _last_number() -> int:
@@ -278,8 +342,10 @@ class _Check:
             if whole:
                 self._waiting()
             if whole and self._first == 1:
-                for rows_of in (self._reads_here(), self._revisions_here()):
-                    self._strangers(rows_of)
+                reads = itertools.chain(self._reads_here(), self._revisions_here("read"))
+                self.state.unsealed = self._strangers("read", reads, _late_done)
+                hits = itertools.chain(self._hits_here(), self._revisions_here("hit"))
+                self.state.unsealed_hits = self._strangers("hit", hits, _late_hits_done)
         except _Broken as broken:
             self.state.fault = Fault(str(broken))
 
@@ -288,7 +354,7 @@ class _Check:
         if not self._previous:
             self._previous = FIRST
             if self._first > 1:
-                before = Seal.objects.defer("entries").filter(number=self._first - 1).first()
+                before = _light().filter(number=self._first - 1).first()
                 if before is None:
                     raise _Broken(f"seal {self._first - 1} is missing")
                 self._previous = before.hash
@@ -302,6 +368,7 @@ class _Check:
             self._number, self._previous = held.number, held.hash
             self.state.seals += 1
             self.state.reads += self._compare(bytes(held.entries), f"seal {held.number}")
+            self._compare_hits(bytes(held.hit_entries or b""), f"seal {held.number}")
 
     def _waiting(self) -> None:
         """The batches that no seal holds yet and were not looked at."""
@@ -309,7 +376,9 @@ class _Check:
             batch = None if pk in self._batches else Unsealed.objects.filter(pk=pk).first()
             if batch is not None:
                 self._batches.add(pk)
-                self.state.waiting += self._compare(bytes(batch.entries), "what waits for its seal")
+                where = "what waits for its seal"
+                self.state.waiting += self._compare(bytes(batch.entries), where)
+                self._compare_hits(bytes(batch.hit_entries or b""), where)
 
     def _check_told(self) -> None:
         """The access log tells of every seal, and as it is, but where its row was lawfully removed."""
@@ -319,7 +388,7 @@ class _Check:
         except (KeyError, TypeError, ValueError) as error:
             raise _Broken("what the access log tells of the seals was changed") from error
         gone_before = _removed_before()
-        for held in Seal.objects.defer("entries").order_by("number").iterator(2000):
+        for held in _light().order_by("number").iterator(2000):
             hash_told = known.pop(held.number, None)
             if hash_told is None and gone_before is not None and held.at < gone_before:
                 continue
@@ -371,6 +440,42 @@ class _Check:
         self._scratch.executemany("INSERT OR IGNORE INTO held VALUES (?)", ((key,) for key in fits))
         return len(fits)
 
+    def _compare_hits(self, packed: bytes, where: str) -> None:
+        """Compare some entries of hits with what is here, and count them. Raises _Broken."""
+        try:
+            entries = list(leaves.unpack_hits(packed))
+        except ValueError as error:
+            raise _Broken(f"{where}: {error}") from error
+        for start in range(0, len(entries), _CHUNK):
+            self._compare_some_hits(entries[start : start + _CHUNK], where)
+
+    def _compare_some_hits(self, entries: Sequence[HitEntry], where: str) -> None:
+        here = Hit.objects.in_bulk({entry.hit for entry in entries})
+        older = {
+            entry.hit
+            for entry in entries
+            if (row := here.get(entry.hit)) and row.read_revision != entry.revision
+        }
+        revisions = {
+            (row.record, row.revision): row for row in Revision.objects.filter(kind="hit", record__in=older)
+        }
+        fits = []
+        for entry in entries:
+            row = here.get(entry.hit)
+            if row is None:
+                if not self._is_destroyed(entry.read):
+                    raise _Broken(f"hit {entry.hit} of {where} is missing and no certificate names its read")
+                continue
+            if row.read_revision == entry.revision:
+                fault = _hit_fault(entry, row)
+            else:
+                fault = _hit_revision_fault(entry, revisions.get((row.id, entry.revision)), row)
+            if fault:
+                raise _Broken(f"hit {entry.hit} of {where}: {fault}")
+            fits.append(_key(entry.hit, entry.revision, "hit"))
+        self._scratch.executemany("INSERT OR IGNORE INTO held VALUES (?)", ((key,) for key in fits))
+        self.state.hits += len(fits)
+
     def _is_destroyed(self, read: UUID) -> bool:
         """Whether a certified destruction, or one that is under way, names the read."""
         asked = ("SELECT 1 FROM destroyed WHERE read = ?", (read.bytes,))
@@ -394,28 +499,32 @@ class _Check:
             self._authorised[proposal] = _authorised(Proposal.objects.get(pk=proposal))
         return self._authorised[proposal]
 
-    def _strangers(self, found: Iterator[list[tuple[UUID, int]]]) -> None:
-        """Find what is here and in no seal. Raises _Broken, unless not all reads are sealed yet."""
+    def _strangers(self, kind: str, found: Iterator[list[tuple[UUID, int]]], done: Callable[[], bool]) -> int:
+        """Find what is here and in no seal, and count it while not all is sealed yet. Raises _Broken."""
+        unsealed = 0
         for part in found:
-            strangers = self._not_held(part)
-            if strangers and _late_done():
+            strangers = self._not_held(kind, part)
+            if strangers and done():
                 # It may have come, or have been revised, since the seals were read.
                 # In this order: a batch goes from what waits into a seal, never back.
                 self._waiting()
                 self._seals()
-                strangers = self._not_held(strangers)
+                strangers = self._not_held(kind, strangers)
                 if strangers:
-                    read, revision = strangers[0]
-                    raise _Broken(f"read {read}: revision {revision} is here, but nothing was sealed of it")
-            self.state.unsealed += len(strangers)
+                    record, revision = strangers[0]
+                    raise _Broken(
+                        f"{kind} {record}: revision {revision} is here, but nothing was sealed of it"
+                    )
+            unsealed += len(strangers)
+        return unsealed
 
-    def _not_held(self, part: Sequence[tuple[UUID, int]]) -> list[tuple[UUID, int]]:
+    def _not_held(self, kind: str, part: Sequence[tuple[UUID, int]]) -> list[tuple[UUID, int]]:
         marks = ", ".join("?" * len(part))
         asked = self._scratch.execute(
-            f"SELECT entry FROM held WHERE entry IN ({marks})", [_key(*one) for one in part]
+            f"SELECT entry FROM held WHERE entry IN ({marks})", [_key(*one, kind) for one in part]
         )
         held = {bytes(row[0]) for row in asked}
-        return [one for one in part if _key(*one) not in held]
+        return [one for one in part if _key(*one, kind) not in held]
 
     def _reads_here(self) -> Iterator[list[tuple[UUID, int]]]:
         after = UUID(int=0)
@@ -426,10 +535,18 @@ class _Check:
             after = part[-1][0]
             yield part
 
-    def _revisions_here(self) -> Iterator[list[tuple[UUID, int]]]:
+    def _hits_here(self) -> Iterator[list[tuple[UUID, int]]]:
+        after = UUID(int=0)
+        while part := list(
+            Hit.objects.filter(id__gt=after).order_by("id").values_list("id", "read_revision")[:_CHUNK]
+        ):
+            after = part[-1][0]
+            yield part
+
+    def _revisions_here(self, kind: str) -> Iterator[list[tuple[UUID, int]]]:
         after = 0
         while part := list(
-            Revision.objects.filter(kind="read", pk__gt=after)
+            Revision.objects.filter(kind=kind, pk__gt=after)
             .order_by("pk")
             .values_list("record", "revision", "pk")[:_CHUNK]
         ):
@@ -437,8 +554,9 @@ class _Check:
             yield [(record, revision) for record, revision, _ in part]
 
 
-def _key(read: UUID, revision: int) -> bytes:
-    return read.bytes + revision.to_bytes(8, "big", signed=True)
+def _key(record: UUID, revision: int, kind: str = "read") -> bytes:
+    """Of a read or a hit: their ids are of different makers and might be the same."""
+    return (b"" if kind == "read" else b"hit") + record.bytes + revision.to_bytes(8, "big", signed=True)
 
 
 def _ids_of(batch: Batch) -> list[UUID]:
@@ -499,15 +617,48 @@ def _revision_fault(entry: Entry, row: Revision | None, unit: str) -> str:
     return "" if _has_digest(record, row.digest) else f"revision {entry.revision}: its content was changed"
 
 
-def _has_digest(record: records.Read, told: str) -> bool:
-    """Whether the record has this digest, in whatever form of its id and by whatever version it was made."""
+def _hit_fault(entry: HitEntry, row: Hit) -> str:
+    """How a hit differs from its entry; "" where it does not."""
+    if leaves.of_hit(row) != entry:
+        return "its read, unit, number, time of receipt or digest was changed"
+    try:
+        same = _has_digest(rows.hit_record(row), row.digest)
+    except (TypeError, ValueError, OverflowError, AttributeError):
+        same = False
+    return "" if same else "its content was changed"
+
+
+def _hit_revision_fault(entry: HitEntry, row: Revision | None, hit: Hit) -> str:
+    """How an earlier revision of a hit differs from its entry; "" where it does not."""
+    if row is None:
+        return f"its revision {entry.revision} is missing"
+    if leaves.of_hit_revision(row, hit) != entry:
+        return f"revision {entry.revision}: read, unit, number, time of receipt or digest was changed"
+    try:
+        record = decoder(records.Hit)(row.body, "record", [])
+    except MessageError:
+        return f"revision {entry.revision}: its content was changed to what is none"
+    return "" if _has_digest(record, row.digest) else f"revision {entry.revision}: its content was changed"
+
+
+def _has_digest(record: records.Read | records.Hit, told: str) -> bool:
+    """Whether the record has this digest, in whatever form of its ids and by whatever version it was made."""
     return rows.digest_of(record) == told or any(
         told in (rows.digest_of(form), rows.earlier_digest_of(form)) for form in _forms(record)
     )
 
 
-def _forms(record: records.Read) -> Iterator[records.Read]:
-    """The record with its id in each way in which a unit may write it: every dash may be left out."""
-    parts = str(UUID(record.read_id)).split("-")
+def _forms(record: records.Read | records.Hit) -> Iterator[records.Read | records.Hit]:
+    """The record with its ids in each way in which a unit may write them: every dash may be left out."""
+    for read_id in _written(record.read_id):
+        if isinstance(record, records.Read):
+            yield replace(record, read_id=read_id)
+        else:
+            for hit_id in _written(record.hit_id):
+                yield replace(record, hit_id=hit_id, read_id=read_id)
+
+
+def _written(one: str) -> Iterator[str]:
+    parts = str(UUID(one)).split("-")
     for dashes in itertools.product(("-", ""), repeat=len(parts) - 1):
-        yield replace(record, read_id="".join(map("".join, zip(parts, (*dashes, ""), strict=True))))
+        yield "".join(map("".join, zip(parts, (*dashes, ""), strict=True)))

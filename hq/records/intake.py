@@ -480,6 +480,8 @@ class _Batch:
                 for row in self._revisions.values()
                 if row.kind == "read"
             ),
+            (*self._hits.new.values(), *self._hits.changed.values()),
+            ((row, self._hits.rows[row.record]) for row in self._revisions.values() if row.kind == "hit"),
         )
         trigrams.add(self._reads.new.values())
         trigrams.move((self._before[read.id], read) for read in self._reads.changed.values())

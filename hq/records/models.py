@@ -219,9 +219,10 @@ class Revision(models.Model):
 
 
 class Unsealed(models.Model):
-    """The reads of one committed batch until a seal holds them: entries of `hq.records.leaves`."""
+    """The reads and hits of one committed batch until a seal holds them: entries of `hq.records.leaves`."""
 
     entries = models.BinaryField()
+    hit_entries = models.BinaryField(null=True, help_text="null: from before hits were sealed")
 
     class Meta:
         verbose_name_plural = "unsealed"
@@ -231,19 +232,22 @@ class Unsealed(models.Model):
 
 
 class Seal(models.Model):
-    """The reads of some batches as they came, in the order in which they were committed. Never changed.
+    """The reads and hits of some batches as they came, in the order of their commits. Never changed.
 
     Its hash is over all of it and the hash of the seal before it: `hq.log.seals`. It keeps the entries of
-    what was destroyed since: an id, a number and a hash, from which nobody learns a plate.
+    what was destroyed since: ids, a number and a hash, from which nobody learns a plate. `hits` is null in a
+    seal from before hits were sealed, whose hash is made without them.
     """
 
     number = models.BigIntegerField(primary_key=True)
     at = models.DateTimeField()
-    late = models.BooleanField(help_text="of reads that came before reads were sealed, as they were then")
+    late = models.BooleanField(help_text="of what came before such was sealed, as it was then")
     first = models.BigIntegerField(help_text="of the batches; 0: of none")
     last = models.BigIntegerField()
     reads = models.IntegerField(help_text="entries, one for each revision")
     entries = models.BinaryField()
+    hits = models.IntegerField(null=True, help_text="entries of hits, one for each revision")
+    hit_entries = models.BinaryField(null=True)
     previous = models.CharField(max_length=64)
     hash = models.CharField(max_length=64, unique=True)
 

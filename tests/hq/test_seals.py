@@ -25,10 +25,11 @@ from hq.people.models import Person
 from hq.records import keys, leaves, rows
 from hq.records.intake import Intake, Source
 from hq.records.messages import Received
-from hq.records.models import Read, Revision, Seal, Unit, Unsealed
+from hq.records.models import Hit, Read, Revision, Seal, Unit, Unsealed
 from hq.records.pictures import Files
 from hq.retention import proposals, purge
 from hq.retention.models import Batch
+from hq.site import clock as hq_clock
 from mqtt.records import ClockState, Position, TextCandidate
 from mqtt.records import Read as Sent
 from tests.hq import kept
@@ -176,6 +177,102 @@ def test_a_read_rewritten_whole_removed_or_put_in_is_named(take: Taker, sealed: 
     assert "missing" in fault()
 
 
+HIT_UPDATES = {
+    "plate": "entry_plate = '7TST129'",
+    "class": "alarm_class = 'missing_person'",
+    "withdrawn": "withdrawn = NOT withdrawn",
+    "score": "score = 0.5",
+    "found": "hit_at = '2026-01-31 22:00:00+00:00'",
+    "received": "received_at = '2025-01-31 22:00:00+00:00'",
+    "list": "list_version = '2'",
+    "unit": "unit_id = 'pole-8'",
+    "number": "sequence = 9",
+    "revision": "read_revision = 3",
+}
+
+
+@pytest.mark.clause("CC-54")
+@pytest.mark.parametrize("sealed", [True, False], ids=["sealed", "waiting"])
+def test_a_hit_changed_rewritten_moved_removed_or_put_in_is_named(take: Taker, sealed: bool) -> None:
+    read, other = samples.read(), samples.read(plate="8TST999")
+    hit = replace(samples.hit(read.read_id), hit_id=uuid4().hex)  # as a unit may write it
+    assert seals.seal("test") == 1  # of what came before: nothing
+    take(received(read, 1), received(other, 2), received(hit, 3))
+    take(received(replace(read, revision=2), 4), received(replace(hit, read_revision=2, withdrawn=True), 5))
+    if sealed:
+        assert seals.seal("test") == 1
+    state = seals.verify()
+    assert (state.fault, state.hits, state.unsealed_hits) == (None, 3, 0)
+    assert "hits that are as they came: 3" in state.words()
+    lift()
+    hit_id = raw(str(UUID(hit.hit_id)))
+    changes = [(f"UPDATE records_hit SET {change} WHERE id = %s", hit_id) for change in HIT_UPDATES.values()]
+    changes += [
+        ("UPDATE records_hit SET read_id = %s", raw(other.read_id)),
+        ("DELETE FROM records_hit WHERE id = %s", hit_id),
+        ("DELETE FROM records_revision WHERE kind = %s", "hit"),
+        ("UPDATE records_revision SET digest = %s WHERE kind = 'hit'", "0" * 64),
+    ]
+    for change in changes:
+        with transaction.atomic():
+            sql(*change)
+            assert f"hit {UUID(hit.hit_id)} of" in fault(), change
+            transaction.set_rollback(True)
+    row = Hit.objects.get()
+    with transaction.atomic():
+        # With everything that is made of it.
+        row.entry_plate, row.withdrawn = "7TST129", False
+        row.digest = rows.digest_of(rows.hit_record(row))
+        row.save()
+        assert f"hit {row.pk} of" in fault()
+        transaction.set_rollback(True)
+    with transaction.atomic():
+        kept.a_hit(Read.objects.get(id=other.read_id))
+        assert "revision 1 is here, but nothing was sealed of it" in fault()
+        transaction.set_rollback(True)
+    assert fault() == ""
+
+
+def test_hits_from_before_are_told_unsealed_and_sealed_late_once(
+    take: Taker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seals from before hits were sealed keep their hash and fit."""
+    read = samples.read()
+    hits = [samples.hit(read.read_id) for _ in range(3)]
+    take(received(read, 1))
+    with monkeypatch.context() as older:
+        older.setattr(leaves, "note", lambda *_: None)
+        take(*(received(hit, number) for number, hit in enumerate(hits, 2)))
+        take(received(replace(hits[0], read_revision=2), 9))
+    batch, at = Unsealed.objects.get(), hq_clock.now()
+    made = {
+        "number": 1,
+        "late": False,
+        "first": batch.pk,
+        "last": batch.pk,
+        "reads": 1,
+        "previous": seals.FIRST,
+    }
+    sha256 = hashlib.sha256(batch.entries).hexdigest()
+    digest = chain.digest_of({**made, "at": chain.stamp(at), "entries": sha256})
+    Seal.objects.create(**made, at=at, entries=batch.entries, hash=digest)
+    told = {"seal": 1, "sha256": digest, "late": False}
+    chain.append(kind="log", person=None, username="test", action=seals.ACTION, elements=told)
+    batch.delete()
+    state = seals.verify()
+    assert (state.fault, state.reads, state.hits, state.unsealed_hits) == (None, 1, 0, 4)
+    assert "HITS NOT SEALED, as they came before hits were sealed: 4" in state.words()
+    monkeypatch.setattr(seals, "MOST", 2)
+    assert seals.seal("test") == 3
+    state = seals.verify()
+    assert (state.fault, state.reads, state.hits, state.unsealed_hits) == (None, 1, 4, 0)
+    assert seals.facts()["hits"] == 4
+    assert seals.seal("test") == 0
+    lift()
+    Seal.objects.filter(hits__gt=0).update(hits=None, hit_entries=None)
+    assert "was changed" in fault()
+
+
 def test_seals_rewritten_with_the_read_do_not_fit_the_log(take: Taker, tmp_path: Path) -> None:
     take(received(samples.read(), 1))
     seals.seal("test")
@@ -262,6 +359,7 @@ def test_what_was_lawfully_destroyed_is_proved_by_its_certificate(
     now = clock.at = datetime.now(UTC)
     clock.at = now - timedelta(days=400)
     take(*(received(samples.read(), number) for number in range(1, 4)))
+    take(received(samples.hit(str(Read.objects.all()[0].id)), 5))
     clock.at = now
     young = samples.read(plate="8TST999")
     take(received(young, 4))

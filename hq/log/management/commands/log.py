@@ -19,11 +19,15 @@ from hq.site.keys import KeyExposed
 
 
 class Command(BaseCommand):
-    help = "The access log and the seals of reads: verify, seal, sign the head, copy it, remove old rows."
+    help = (
+        "The access log, the seals of reads and hits: verify, seal, sign the head, copy it, remove old rows."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         what = parser.add_subparsers(dest="what", required=True)
-        verify = what.add_parser("verify", help="check every row, every signed head and every sealed read")
+        verify = what.add_parser(
+            "verify", help="check every row, every signed head, every sealed read and hit"
+        )
         verify.add_argument(
             "--from", dest="first", type=int, default=1, metavar="ROW",
             help="begin at this row, and at the first seal it or a later one tells of; "
