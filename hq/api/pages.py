@@ -12,7 +12,7 @@ from hq.api import feeds, tokens
 from hq.api.forms import FeedForm, TokenForm
 from hq.api.models import ApiToken, Feed
 from hq.people.decorators import PageRequest, page
-from hq.people.policy import Refused, check, may
+from hq.people.policy import Refused, check, may, said
 from hq.site import clock
 from hq.site.models import Settings
 
@@ -55,11 +55,12 @@ def approve_token(request: PageRequest, pk: int) -> HttpResponseBase:
 @require_POST
 @page("tokens.revoke", kind="grant")
 def revoke_token(request: PageRequest, pk: int) -> HttpResponseBase:
-    """End a token at once."""
+    """End somebody's token at once, for a reason."""
     token = get_object_or_404(ApiToken, pk=pk, revoked_at=None)
+    why = said("430.2-d", "the reason of the end", request.POST.get("reason", ""))[:200]
     token.revoked_by, token.revoked_at = request.person, clock.now()
     token.save(update_fields=["revoked_by", "revoked_at"])
-    _say(request, token, "revoked")
+    _say(request, token, f"revoked: {why}")
     return redirect("api:tokens")
 
 
@@ -127,10 +128,11 @@ def approve_feed(request: PageRequest, pk: int) -> HttpResponseBase:
 @require_POST
 @page("feeds.stop", kind="share")
 def stop_feed(request: PageRequest, pk: int) -> HttpResponseBase:
-    """Stop a feed for good."""
+    """Stop a feed for good, for a reason."""
     feed = get_object_or_404(Feed, pk=pk, stopped_at=None)
+    why = said("430.8-0", "the reason of the end", request.POST.get("reason", ""))[:200]
     feeds.stop(feed, request.person)
-    _say_feed(request, feed, "stopped")
+    _say_feed(request, feed, f"stopped: {why}")
     return redirect("api:feeds")
 
 

@@ -43,6 +43,7 @@ class Partner(models.Model):
     proposed_at = models.DateTimeField(default=clock.now)
     approved_by, approved_at = signed("who approved it")
     ended_by, ended_at = signed("who ended it")
+    ended_why = models.CharField("reason of the end", max_length=200, blank=True)
 
     class Meta:
         ordering: ClassVar = ["agency"]
@@ -214,7 +215,7 @@ class ReleaseRequest(Made):
         return Scope.from_json(self.scope_approved) if self.scope_approved else None
 
 
-protect(Partner, allow=("approved_by", "approved_at", "ended_by", "ended_at"))
+protect(Partner, allow=("approved_by", "approved_at", "ended_by", "ended_at", "ended_why"))
 protect(Override, allow=("approved_by", "approved_at"))
 protect(
     ReleaseRequest,

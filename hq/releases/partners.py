@@ -13,7 +13,7 @@ from django.core.files import File
 from django.db import transaction
 
 from hq.people.models import Person
-from hq.people.policy import Refused, check
+from hq.people.policy import Refused, check, said
 from hq.releases.models import Override, Partner
 from hq.site import clock
 
@@ -52,14 +52,15 @@ def approve(person: Person, pk: int) -> Partner:
 
 
 @transaction.atomic
-def end(person: Person, pk: int) -> Partner:
-    """Nothing more goes to it. Raises Refused."""
+def end(person: Person, pk: int, why: str) -> Partner:
+    """Nothing more goes to it. Raises Refused, also without a reason."""
     partner = Partner.objects.select_for_update().get(pk=pk)
     check(person, "partners.approve")
     if partner.ended_at is not None:
         raise Refused("430.8-0", f"{partner} has ended", "nobody")
-    partner.ended_by, partner.ended_at = person, clock.now()
-    partner.save(update_fields=["ended_by", "ended_at"])
+    reason = said("430.8-0", "the reason of the end", why)[:200]
+    partner.ended_by, partner.ended_at, partner.ended_why = person, clock.now(), reason
+    partner.save(update_fields=["ended_by", "ended_at", "ended_why"])
     return partner
 
 

@@ -258,7 +258,8 @@ def approve_partner(request: PageRequest, pk: int) -> HttpResponseBase:
 def end_partner(request: PageRequest, pk: int) -> HttpResponseBase:
     """Nothing more goes to it."""
     get_object_or_404(Partner, pk=pk)
-    request.access.elements = {"partner": str(partners.end(request.person, pk)), "state": "ended"}
+    row = partners.end(request.person, pk, request.POST.get("why", ""))
+    request.access.elements = {"partner": str(row), "state": "ended", "reason": row.ended_why}
     return redirect("releases:partners")
 
 

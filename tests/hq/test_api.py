@@ -311,7 +311,11 @@ def test_token_is_made_by_two_shown_once_to_a_third_and_kept_as_a_hash(
     for client in (client_for(boss), client_for(commander)):
         assert secret not in client.get("/api/tokens/").content.decode()
     assert client_for(person).get("/api/own/").status_code == 200
-    assert client_for(boss).post(f"/api/tokens/{token.pk}/revoke/").status_code == 302
+    assert client_for(boss).post(f"/api/tokens/{token.pk}/revoke/", {"reason": " "}).status_code == 403
+    why = {"reason": "the program is gone"}
+    assert client_for(boss).post(f"/api/tokens/{token.pk}/revoke/", why).status_code == 302
+    told = AccessRecord.objects.filter(action="tokens.revoke", outcome="done").get()
+    assert told.note == "revoked: the program is gone"
     assert Client().get("/api/v1/reads?plate=7ABC123", headers=headers).status_code == 401
 
 

@@ -291,7 +291,9 @@ def test_feed_is_proposed_by_one_approved_by_the_commander_and_stopped(
     assert [got["best_plate_number"] for got in recipient.got] == ["7ABC124"]
     page = client_for(commander).get("/api/feeds/").content.decode()
     assert "7ABC124" not in page
-    assert client_for(commander).post(f"/api/feeds/{feed.pk}/stop/").status_code == 302
+    stop = f"/api/feeds/{feed.pk}/stop/"
+    assert client_for(commander).post(stop).status_code == 403
+    assert client_for(commander).post(stop, {"reason": "no longer needed"}).status_code == 302
     clock.advance(minutes=5)
     kept.read("7ABC125")
     assert rounds(capsys) == ""

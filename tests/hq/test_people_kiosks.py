@@ -160,7 +160,13 @@ def test_screen_that_is_no_kiosk_locks(
     if gone in ("ended", "last day", "placed anew", "shut", "a shift"):
         assert not locked(client)
     if gone == "ended":
-        client_for(offices[1]).post(f"/people/kiosks/{Kiosk.objects.get().pk}/end/")
+        end, commander = f"/people/kiosks/{Kiosk.objects.get().pk}/end/", client_for(offices[1])
+        # 430.8-0 and CJIS AC-11: an access does not end without a reason.
+        assert commander.post(end, {"reason": " "}).status_code == 403
+        assert Kiosk.objects.get().ended_at is None
+        commander.post(end, {"reason": "the room has a new door"})
+        assert Kiosk.objects.get().ended_why == "the room has a new door"
+        assert "new door" in AccessRecord.objects.filter(action="kiosks.end", outcome="done").get().note
     elif gone == "placed anew":
         client_for(offices[0]).post(f"/people/kiosks/{Kiosk.objects.get().pk}/place/")
     elif gone in ("last day", "a shift"):

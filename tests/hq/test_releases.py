@@ -123,7 +123,10 @@ def test_a_partner_is_approved_in_date_and_not_ended(office: kept.Office, clock:
     with pytest.raises(Refused):
         requests.fulfil(office.custodian, row.pk)
     ended = partner(office, "ca_prosecutor")
-    ended = partners.end(office.commander, ended.pk)
+    with pytest.raises(Refused, match="reason of the end is empty"):
+        partners.end(office.commander, ended.pk, " ")
+    ended = partners.end(office.commander, ended.pk, "agreement withdrawn")
+    assert Partner.objects.get(pk=ended.pk).ended_why == "agreement withdrawn"
     with pytest.raises(Refused):
         ask(office, partner=ended)
     for decided in (live, ended):

@@ -276,7 +276,11 @@ def test_a_federal_agency_is_refused_on_the_page_until_the_commander_allows(
     post(commander, "releases:approve_override", override.pk)
     assert "signed" in see(commander, "releases:override_document", override.pk)
     post(clerk, "releases:new", document=scan(), **letter)
-    post(commander, "releases:end_partner", partner.pk)
+    assert commander.post(reverse("releases:end_partner", args=[partner.pk])).status_code == 403
+    post(commander, "releases:end_partner", partner.pk, why="agreement withdrawn")
+    assert "agreement withdrawn" in see(commander, "releases:partners")
+    told = AccessRecord.objects.filter(kind="partner", outcome="done").latest("sequence").elements
+    assert told["reason"] == "agreement withdrawn"
     assert "ended" in see(clerk, "releases:partners")
 
 

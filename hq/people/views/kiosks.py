@@ -12,7 +12,7 @@ from hq.people import kiosks
 from hq.people.decorators import PageRequest, page
 from hq.people.forms import KioskForm
 from hq.people.models import Kiosk
-from hq.people.policy import Refused, check, may
+from hq.people.policy import Refused, check, may, said
 from hq.site import clock
 
 
@@ -66,11 +66,12 @@ def place(request: PageRequest, pk: int) -> HttpResponseBase:
 @require_POST
 @page("kiosks.end", kind="kiosk")
 def end(request: PageRequest, pk: int) -> HttpResponseBase:
-    """End a kiosk: its screen locks like any other from the next request on."""
+    """End a kiosk, for a reason: its screen locks like any other from the next request on."""
     kiosk = _kiosk(request, pk, "kiosks.end", "proposed", "to come", "in force", "run out")
-    kiosk.ended_by, kiosk.ended_at = request.person, clock.now()
-    kiosk.save(update_fields=["ended_by", "ended_at"])
-    request.access.note = f"ended: {kiosk}"
+    why = said("CJIS AC-11", "the reason of the end", request.POST.get("reason", ""))[:200]
+    kiosk.ended_by, kiosk.ended_at, kiosk.ended_why = request.person, clock.now(), why
+    kiosk.save(update_fields=["ended_by", "ended_at", "ended_why"])
+    request.access.note = f"ended: {kiosk}: {why}"
     return redirect("people:kiosks")
 
 
