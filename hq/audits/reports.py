@@ -32,6 +32,7 @@ BUCKETS: Final = (1, 7, 30, 60, 90, 180, 365, 730)
 _CHUNK: Final = 500
 
 SAME_PLATE: Final = 5
+SEVERAL_CASES: Final = 2
 VOLUME_LEAST: Final = 20
 VOLUME_TIMES: Final = 3.0
 VOLUME_WINDOWS: Final = 12
@@ -118,6 +119,7 @@ def anomalies(since: datetime, until: datetime) -> list[Anomaly]:
     on_units = [of_unit(row) for row in _on_units(since, until).order_by("received_at", "id")]
     return [
         *_same_plate([*map(of_log, looked), *on_units]),
+        *_several_cases([*map(of_log, looked), *on_units]),
         *_no_case([*map(of_log, searches), *on_units]),
         *_own(looked),
         *_off_hours(searches, since),
@@ -130,11 +132,32 @@ def _same_plate(acts: Iterable[Act]) -> Iterator[Anomaly]:
     found: dict[tuple[str, str], list[int | str]] = defaultdict(list)
     for act in acts:
         if plate := act.plate:
-            key = plate if set(plate) & set("?*") else lookalike_key(search_key(plate))
+            key = plate if _is_pattern(plate) else lookalike_key(search_key(plate))
             found[act.who, key].append(_number(act))
     for (username, _), numbers in found.items():
         if len(numbers) >= SAME_PLATE:
             yield Anomaly("same plate often", username, f"one plate, {len(numbers)} searches", numbers)
+
+
+def _several_cases(acts: Iterable[Act]) -> Iterator[Anomaly]:
+    """One plate under case numbers that differ: whoever looks for a plate of their own interest makes one up.
+
+    Not of patterns, which many plates fit, nor where an id stands for the case, which differs by itself.
+    """
+    found: dict[tuple[str, str], dict[str, list[int | str]]] = defaultdict(lambda: defaultdict(list))
+    for act in acts:
+        stated = purposes.ALL.get(act.purpose)
+        case = "".join(filter(str.isalnum, act.case.casefold()))
+        if act.plate and not _is_pattern(act.plate) and stated and stated.case == "required" and case:
+            found[act.who, lookalike_key(search_key(act.plate))][case].append(_number(act))
+    for (username, _), cases in found.items():
+        if len(cases) >= SEVERAL_CASES:
+            words = f"one plate under {len(cases)} cases"
+            yield Anomaly("several cases", username, words, [row for rows in cases.values() for row in rows])
+
+
+def _is_pattern(plate: str) -> bool:
+    return bool(set(plate) & set("?*"))
 
 
 def _no_case(acts: Iterable[Act]) -> Iterator[Anomaly]:

@@ -222,6 +222,7 @@ def _reading(person: Person, client: Client, samples: dict[str, str]) -> Iterato
 
 
 @pytest.mark.clause("CC-52a")
+@pytest.mark.clause("CC-54")
 @pytest.mark.clause("430.2.1(d)")
 def test_no_page_shows_a_plate_that_its_access_record_does_not_name(
     people: People, client_for: ClientFor, clock: Any

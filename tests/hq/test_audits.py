@@ -468,6 +468,32 @@ def test_same_plate_often_is_odd_however_it_is_typed(people: People, clock: Cloc
 
 
 @pytest.mark.clause("430.3-0")
+@pytest.mark.clause("430.3(a)")
+def test_one_plate_under_several_cases_is_odd(people: People, clock: Clock) -> None:
+    one, other, patrol = people("investigator"), people("investigator"), people("officer")
+
+    def odd() -> dict[str, list[int | str]]:
+        end = clock.advance(seconds=1)
+        found = reports.anomalies(end - timedelta(1), end)
+        assert not any("8ABC" in x.words for x in found)
+        return {x.username: x.rows for x in found if x.kind == "several cases"}
+
+    first = log(one, elements={"plate": "8ABC120"}, case="26-1001")
+    log(one, elements={"plate": "7XYZ001"}, case="26-1002")
+    # The same case however it is written, another person, a pattern, and ids of hits in a case's place.
+    log(one, elements={"plate": "8ABC120"}, case=" 261001")
+    log(other, elements={"plate": "8ABC120"}, case="26-1002")
+    for case in ("26-1", "26-2"):
+        log(other, elements={"plate": "8ABC*"}, case=case)
+        log(patrol, elements={"plate": "8ABC120"}, purpose="patrol_hit", case=case)
+    assert odd() == {}
+    second = log(one, elements={"plate": "8abc 12O"}, case="26-1003")
+    found = odd()
+    assert found.keys() == {one.username}
+    assert {*first, *second} < set(found[one.username])
+
+
+@pytest.mark.clause("430.3-0")
 @pytest.mark.clause("2019-118 rec. 19")
 def test_reports_count_what_was_seen_on_units_as_what_it_is(
     people: People, clock: Clock, tmp_path: Any, settings: Any

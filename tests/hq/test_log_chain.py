@@ -50,6 +50,7 @@ def test_time_is_utc_to_a_hundredth_of_a_second(clock: object) -> None:
     assert chain.stamp(row.at) == "2026-06-03T19:00:00.12+00:00"
 
 
+@pytest.mark.clause("CC-54")
 @pytest.mark.clause("CJIS AU-9")
 @pytest.mark.parametrize("attack", ["change", "remove", "remove last", "insert"])
 def test_chain_shows_tampering_by_one_who_lifted_the_triggers(attack: str) -> None:

@@ -152,6 +152,8 @@ def test_agency_may_switch_a_purpose_off(people: People) -> None:
         check_purpose(["officer"], "homeland_security", "26-1")
 
 
+@pytest.mark.clause("CC-52b")
+@pytest.mark.clause("430.3(a)")
 def test_purposes_are_the_closed_list_and_none_is_personal() -> None:
     assert set(purposes.ALL) == {p.value for p in Purpose}
     assert not [p for p in purposes.ALL if re.search("other|personal|immigration", p)]

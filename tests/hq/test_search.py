@@ -137,6 +137,7 @@ def test_nothing_is_shown_where_the_log_cannot_be_written(
 
 @pytest.mark.clause("430.3(a)")
 @pytest.mark.clause("430.5(b)")
+@pytest.mark.clause("CC-52b")
 @pytest.mark.parametrize(
     ("purpose", "case", "clause"),
     [
