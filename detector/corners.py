@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from detector.errors import ModelError
 from detector.image import Picture, crop_box
-from detector.locate import suppress
+from detector.locate import best_apart
 from detector.runtime import Model
 from detector.types import Detection, Point
 
@@ -86,11 +86,7 @@ class Corners:
                 plate = self._look(image, plate.box, place.score)
             if plate is not None and plate.score >= least:
                 found.append(plate)
-        if not found:
-            return []
-        boxes = np.array([(x, y, x + w, y + h) for x, y, w, h in (plate.box for plate in found)])
-        scores = np.array([plate.score for plate in found])
-        return [found[number] for number in suppress(boxes, scores, self.spec.nms_iou)]
+        return best_apart(found, self.spec.nms_iou)
 
     def _look(self, image: Picture, place: Box, score: float) -> Detection | None:
         x, y, w, h = place

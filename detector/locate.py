@@ -132,6 +132,14 @@ def suppress(boxes: NDArray[np.float64], scores: NDArray[np.float64], most: floa
     return kept
 
 
+def best_apart(found: list[Detection], most: float) -> list[Detection]:
+    """Those of `found` that `suppress` leaves, best first."""
+    if not found:
+        return []
+    boxes = np.array([(x, y, x + w, y + h) for x, y, w, h in (one.box for one in found)])
+    return [found[i] for i in suppress(boxes, np.array([one.score for one in found]), most)]
+
+
 def _detection(box: NDArray[np.float64], score: float) -> Detection:
     left, top, right, bottom = (float(n) for n in box)
     corners = ((left, top), (right, top), (right, bottom), (left, bottom))

@@ -8,15 +8,22 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from detector.corners import Corners
 from detector.image import Picture
-from detector.locate import Locator
+from detector.locate import Locator, best_apart
 from detector.ocr import Ocr
+from detector.parts import parts, shown_at, stands_whole
 from detector.types import Detection, Flag, PlateText
 
 LOCATOR = "locator.tflite"
 CORNERS = "corners.tflite"
 OCR = "ocr.tflite"
+
+CLEAR = 0.45
+"""A picture that the locator is shown at a smaller scale has plates worth reading that it cannot see: at 0.33
+(1920 x 1080) a sixth of those of 60 to 140 px was not read that is read from parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +81,41 @@ class Reader:
         """
         places = self._locator.locate(image, self._corners.spec.candidate)
         return self._corners.refine(image, places)
+
+    def survey(self, image: Picture) -> list[tuple[Detection, PlateText]]:
+        """What all the plates in `image` say, small ones in a large picture too: for pictures that can wait.
+
+        The whole picture is looked at, then, where it is large, overlapping parts of it as well; and, where
+        nothing has been read, parts of half their size. A picture of 1280 x 720 in which a plate is read
+        costs what `locate` and `read` cost, one without five times, one of 12 megapixels some forty times.
+
+        Returns:
+            Plates as of `locate`, best first, each with its reading as of `read`.
+        """
+        found = self.locate(image)
+        scale, times = shown_at((image.shape[1], image.shape[0]), self._locator.model.sidecar.input.size), 1
+        while scale * times < CLEAR:
+            times *= 2
+            found = self._closer(image, found, times)
+        readings = [(plate, self.read(image, plate)) for plate in found]
+        if scale * times < 1 and not any(Flag.LOW not in text.flags for _, text in readings):
+            found = self._closer(image, found, 2 * times)
+            readings = [(plate, self.read(image, plate)) for plate in found]
+        return readings
+
+    def _closer(self, image: Picture, found: list[Detection], times: int) -> list[Detection]:
+        """`found` and what parts of `image` show, each `times` as large, the best of those that overlap."""
+        size, within = (image.shape[1], image.shape[0]), self._locator.model.sidecar.input.size
+        for part in parts(size, within, times):
+            left, top, wide, tall = part
+            view = np.ascontiguousarray(image[top : top + tall, left : left + wide])
+            places = [
+                place.moved(left, top)
+                for place in self._locator.locate(view, self._corners.spec.candidate)
+                if stands_whole(place, part, size)
+            ]
+            found = found + self._corners.refine(image, places)
+        return best_apart(found, self._corners.spec.nms_iou)
 
     def read(self, image: Picture, detection: Detection) -> PlateText:
         """What the plate of `detection` says, flagged where below `min_confidence`; see `Ocr.read`."""

@@ -50,6 +50,12 @@ class Detection:
     score: float
     corners: tuple[Point, Point, Point, Point]
 
+    def moved(self, right: float, down: float) -> Detection:
+        """The same place so many pixels away: of a part of a picture as a place of the whole one."""
+        x, y, w, h = self.box
+        a, b, c, d = ((px + right, py + down) for px, py in self.corners)
+        return Detection((x + right, y + down, w, h), self.score, (a, b, c, d))
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:

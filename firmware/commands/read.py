@@ -41,9 +41,7 @@ class PlateReader(Protocol):
     @property
     def min_confidence(self) -> float: ...
 
-    def locate(self, image: Picture) -> Sequence[Detection]: ...
-
-    def read(self, image: Picture, detection: Detection) -> PlateText: ...
+    def survey(self, image: Picture) -> Sequence[tuple[Detection, PlateText]]: ...
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -132,9 +130,9 @@ def read_one(reader: PlateReader, path: Path, min_confidence: float, keep_all: b
     orientation = _orientation(path)
     upright = turn(stored, orientation)
     start = time.perf_counter()
-    readings = [(detection, reader.read(upright, detection)) for detection in reader.locate(upright)]
+    found = reader.survey(upright)
     ms = (time.perf_counter() - start) * 1000
-    readings.sort(key=lambda reading: (-reading[1].confidence, -reading[0].score))
+    readings = sorted(found, key=lambda reading: (-reading[1].confidence, -reading[0].score))
     plates = []
     for detection, text in readings:
         low = text.confidence < min_confidence or not text.text

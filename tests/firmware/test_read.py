@@ -31,7 +31,7 @@ class MarkReader:
         self._texts = texts or (plate("ABC123", 0.9),)
         self.sizes: list[tuple[int, int]] = []
 
-    def locate(self, image: read.Picture) -> Sequence[Detection]:
+    def survey(self, image: read.Picture) -> Sequence[tuple[Detection, PlateText]]:
         self.sizes.append(image.shape[:2])
         red = (image[:, :, 0] > 200) & (image[:, :, 1] < 60)
         columns = np.flatnonzero(red.any(axis=0))
@@ -41,11 +41,9 @@ class MarkReader:
             rows = np.flatnonzero(red[:, group].any(axis=1))
             x, y, w, h = float(group[0]), float(rows[0]), float(len(group)), float(len(rows))
             corners = ((x, y), (x + w, y), (x + w, y + h), (x, y + h))
-            found.append(Detection((x, y, w, h), 1 - len(found) / 10, corners))
+            text = self._texts[min(len(found), len(self._texts) - 1)]
+            found.append((Detection((x, y, w, h), 1 - len(found) / 10, corners), text))
         return found
-
-    def read(self, image: read.Picture, detection: Detection) -> PlateText:
-        return self._texts[min(round((1 - detection.score) * 10), len(self._texts) - 1)]
 
 
 def plate(text: str, confidence: float, *flags: Flag) -> PlateText:
