@@ -215,7 +215,7 @@ class Scores:
         texts = [text.text for text in on_it]
         for row in [photo.set, "all"] if plate.two_lines else [photo.set, "all", ONE_LINE]:
             self.read[row][key] = label in texts
-            self.alike[row][key] = _alike(label) in [_alike(text) for text in texts]
+            self.alike[row][key] = alike(label) in [alike(text) for text in texts]
         for text in on_it:
             if text.text:
                 self.confidences.append((text.confidence, text.text == label))
@@ -241,7 +241,7 @@ class Scores:
         kind = "serials" if crop.serial else "vanity"
         for row in (crop.set, f"{crop.set}, {kind}", "all", f"all, {kind}"):
             self.crops[row][crop.name, 0] = text == crop.text
-            self.crops_alike[row][crop.name, 0] = _alike(text) == _alike(crop.text)
+            self.crops_alike[row][crop.name, 0] = alike(text) == alike(crop.text)
         if text != crop.text:
             self.crop_misreads.append(Miss(crop.file, crop.box, crop.text, text))
 
@@ -272,7 +272,8 @@ def _upright(box: Box) -> Detection:
     return Detection(box, 1.0, ((x, y), (x + w, y), (x + w, y + h), (x, y + h)))
 
 
-def _alike(text: str) -> str:
+def alike(text: str) -> str:
+    """`text` with O as 0 and I as 1: one glyph on many plates."""
     return text.replace("O", "0").replace("I", "1")
 
 
