@@ -86,7 +86,7 @@ class Stager:
             if w >= WIDTHS[0] and ASPECTS[0] < w / h < ASPECTS[1]
         ]
         self._others = [scene for scene in scenes if 0 < len(scene.boxes) < 4]
-        self._other = cache(lambda number: _blotted(self._others[number]))
+        self._other = cache(lambda number: _row_of(self._others[number]))
 
     def stage(self, number: int, size: tuple[int, int], spoilt: str | None = None) -> Stage:
         """Picture `number`, the same for the same arguments.
@@ -102,7 +102,9 @@ class Stager:
         wide = rng.uniform(*(SMALL if spoilt == "small" else WIDTHS))
         scale = wide / float(scene.boxes[place][2])
         way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-        host = cv2.resize(decoded(scene), None, fx=scale, fy=scale, interpolation=way).astype(np.uint8)
+        host = cv2.resize(_blotted(scene, place), None, fx=scale, fy=scale, interpolation=way).astype(
+            np.uint8
+        )
         plate = cv2.cvtColor(cv2.imread(str(crop.file), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB).astype(np.uint8)
         x, y, w, h = (float(n) for n in scene.boxes[place] * scale)
         quad = paste(host, plate, (x, y, w, h), rng)
@@ -132,14 +134,21 @@ class Stager:
         return picture, np.array([x - cut_x, y - cut_y], np.float32)
 
 
-def _blotted(scene: Scene) -> Picture:
-    """The photograph ROW pixels high, each of its plates one even colour."""
-    picture = decoded(scene).copy()
-    for x, y, w, h in scene.boxes.astype(int):
-        place = picture[max(y - h // 6, 0) : y + h + h // 3, max(x - w // 8, 0) : x + w + w // 4]
-        place[:] = place.mean(axis=(0, 1))
-    scale = ROW / picture.shape[0]
-    return cv2.resize(picture, (max(round(picture.shape[1] * scale), 1), ROW)).astype(np.uint8)
+def _blotted(scene: Scene, but: int | None = None) -> Picture:
+    """The photograph with each of its plates one even colour, all `but` that one."""
+    picture = decoded(scene)
+    for number, (x, y, w, h) in enumerate(scene.boxes.astype(int)):
+        if number != but:
+            place = picture[max(y - h // 6, 0) : y + h + h // 3, max(x - w // 8, 0) : x + w + w // 4]
+            place[:] = place.mean(axis=(0, 1))
+    return picture
+
+
+def _row_of(scene: Scene) -> Picture:
+    """The photograph without its plates, ROW pixels high."""
+    picture = _blotted(scene)
+    wide = max(round(picture.shape[1] * ROW / picture.shape[0]), 1)
+    return cv2.resize(picture, (wide, ROW)).astype(np.uint8)
 
 
 def spoil(picture: Picture, how: str | None, rng: np.random.Generator) -> Picture:
