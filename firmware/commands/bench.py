@@ -275,7 +275,7 @@ def _cells(counts: Mapping[str, int]) -> list[str]:
 
 
 def _row(label: str, cells: Sequence[str]) -> str:
-    return f"{label:<20}" + "".join(f"{cell:>11}" for cell in cells)
+    return f"{label:<20}" + "".join(f"{cell:>12}" for cell in cells)
 
 
 def _share(count: int, whole: int) -> str:
