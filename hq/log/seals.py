@@ -119,7 +119,9 @@ def seal(username: str) -> int:
                 if not taken and _late_done() and _late_hits_done():
                     return made
                 _add(entries, hits, taken, False, username)
-                Unsealed.objects.filter(pk__in=taken).delete()
+                gone, _ = Unsealed.objects.filter(pk__in=taken).delete()
+                if gone != len(taken):  # On PostgreSQL: another run sealed them since they were looked up.
+                    raise Busy("another run seals reads")
             made += 1
     except IntegrityError as error:
         raise Busy("another run seals reads") from error
@@ -144,26 +146,27 @@ def first_told_from(row: int) -> int:
     return int(told.elements["seal"]) if told is not None else _last_number() + 1
 
 
-def newest_within(reads: int) -> int:
-    """The first of the newest seals that hold no more than so many reads, or the newest one."""
+def newest_within(entries: int) -> int:
+    """The first of the newest seals that hold no more than so many reads and hits, or the newest one."""
     number = newest = _last_number()
-    for held in Seal.objects.only("number", "reads"):
-        reads -= held.reads
-        if reads < 0 and held.number != newest:
+    for held in Seal.objects.only("number", "reads", "hits"):
+        entries -= held.reads + (held.hits or 0)
+        if entries < 0 and held.number != newest:
             break
         number = held.number
     return max(number, 1)
 
 
 def facts() -> dict[str, Any]:
-    """For the page: the newest seal, how many reads are sealed, how many of them late."""
-    total = Seal.objects.aggregate(reads=Sum("reads"), hits=Sum("hits"))
-    late = Seal.objects.filter(late=True).aggregate(reads=Sum("reads"))["reads"] or 0
+    """For the page: the newest seal, how many reads and hits are sealed, how many of them late."""
+    sums = {"reads": Sum("reads"), "hits": Sum("hits")}
+    total, late = Seal.objects.aggregate(**sums), Seal.objects.filter(late=True).aggregate(**sums)
     return {
         "newest": _light().first(),
         "reads": total["reads"] or 0,
         "hits": total["hits"] or 0,
-        "late": late,
+        "late": late["reads"] or 0,
+        "late_hits": late["hits"] or 0,
         "begun": _late_done(),
         "hits_begun": _late_hits_done(),
     }
@@ -363,7 +366,8 @@ class _Check:
                 raise _Broken(f"seal {self._number + 1} is missing")
             if held.previous != self._previous:
                 raise _Broken(f"seal {held.number} does not follow the one before it")
-            if held.hash != digest(held):
+            if held.hash != digest(held) or (held.hits is None and held.hit_entries):
+                # The hash of one from before hits were sealed is over no entries of hits: it holds none.
                 raise _Broken(f"seal {held.number} was changed")
             self._number, self._previous = held.number, held.hash
             self.state.seals += 1

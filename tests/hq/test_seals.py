@@ -266,11 +266,37 @@ def test_hits_from_before_are_told_unsealed_and_sealed_late_once(
     assert seals.seal("test") == 3
     state = seals.verify()
     assert (state.fault, state.reads, state.hits, state.unsealed_hits) == (None, 1, 4, 0)
-    assert seals.facts()["hits"] == 4
+    assert (seals.facts()["hits"], seals.facts()["late_hits"]) == (4, 4)
     assert seals.seal("test") == 0
+    # The page's button looks at so many reads and hits, not at the hits of ten years.
+    assert [seals.newest_within(entries) for entries in (0, 4, 5)] == [4, 2, 1]
     lift()
+    with transaction.atomic():
+        # A hit that was put in is not hidden in a seal whose hash is over no hits.
+        put_in = kept.a_hit(Read.objects.get())
+        Seal.objects.filter(number=1).update(hit_entries=leaves.pack_hits([leaves.of_hit(put_in)]))
+        assert fault() == "seal 1 was changed"
+        transaction.set_rollback(True)
     Seal.objects.filter(hits__gt=0).update(hits=None, hit_entries=None)
     assert "was changed" in fault()
+
+
+def test_what_another_run_sealed_meanwhile_is_not_sealed_twice(
+    take: Taker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two runs at once, on PostgreSQL, the slower one would count every read and hit again."""
+    take(received(samples.read(), 1))
+    look_up = seals._waiting_batches
+
+    def slow() -> tuple[list[int], list[leaves.Entry], list[leaves.HitEntry]]:
+        found = look_up()
+        monkeypatch.setattr(seals, "_waiting_batches", look_up)
+        assert seals.seal("faster") == 1
+        return found
+
+    monkeypatch.setattr(seals, "_waiting_batches", slow)
+    with pytest.raises(seals.Busy):
+        seals.seal("slower")
 
 
 def test_seals_rewritten_with_the_read_do_not_fit_the_log(take: Taker, tmp_path: Path) -> None:
