@@ -116,7 +116,8 @@ def _means(image: Pixels, side: float) -> Pixels:
     height, width = image.shape[:2]
     if not image.size:
         return image
-    block = math.ceil(side)
+    # A larger one covers no more of the picture, but would be made in full: gigabytes for a stray corner.
+    block = min(math.ceil(side), max(height, width))
     small = Image.fromarray(image).reduce((min(block, width), min(block, height)))
     large = small.resize((small.width * block, small.height * block), Image.Resampling.NEAREST)
     return np.array(large)[:height, :width]

@@ -6,6 +6,7 @@ it is kept is `firmware.store`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from io import BytesIO
 
@@ -19,6 +20,8 @@ from firmware.track import Box
 from hw.protocols import Fix, Pixels, Timestamp
 from mqtt.fields import time_text
 from mqtt.records import ClockState, PictureKind, Position, Read, TextCandidate
+
+logger = logging.getLogger(__name__)
 
 PLATE_MARGIN = 0.15
 """What the plate picture shows around the box, in plate widths, so that a person sees its edges."""
@@ -92,7 +95,10 @@ class Scribe:
         )
 
     def pictures(self, event: Event) -> dict[PictureKind, bytes]:
-        """The JPEG pictures of the winning look; none where those of an earlier revision stand."""
+        """The JPEG pictures of the winning look; none where those of an earlier revision stand.
+
+        Where the scene cannot be blurred as set there is none, and the log says so.
+        """
         look = event.winner
         if not look.has_pixels:
             return {}
@@ -103,7 +109,13 @@ class Scribe:
         if store.scene == "none":
             return pictures
         if store.blur != "none":
-            image = blurred(image, look.detection.corners, cabin=store.blur == "cabin")
+            try:
+                image = blurred(image, look.detection.corners, cabin=store.blur == "cabin")
+            except (ArithmeticError, MemoryError, ValueError) as error:
+                # The read and its alarm are worth more than the scene, which must not be kept as it is.
+                why = str(error) or type(error).__name__
+                logger.error("read %s is kept without its scene, whose blur failed: %s", event.read_id, why)
+                return pictures
         if store.scene == "vehicle":
             half = 0.5  # from the plate's edge, where the reach is from its centre
             image = _around(image, box, VEHICLE_ABOVE, VEHICLE_BELOW, VEHICLE_ASIDE - half)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from io import BytesIO
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from detector.types import Point
-from firmware import loop
+from firmware import loop, reading
 from firmware.blur import BEYOND_BLOCK_M, blurred
 from firmware.reading import VEHICLE_ABOVE, VEHICLE_ASIDE
 from firmware.store_queries import ReadQuery
@@ -97,6 +98,22 @@ def test_the_plate_and_its_margin_stay_as_they_are_and_the_frame_too(
     assert np.array_equal(after[rows, columns], image[rows, columns])
 
 
+@pytest.mark.parametrize("size", [(360, 640), (1, 1), (3, 400)])
+@pytest.mark.parametrize("width", [0.0, 4.0, 700.0, 4000.0, 1e9])
+@pytest.mark.parametrize("cabin", [False, True])
+def test_corners_gone_astray_cost_no_memory(size: tuple[int, int], width: float, cabin: bool) -> None:
+    """A plate of no size, larger than the picture or far off: no more is made than a square around it."""
+    image = BUSY[: size[0], : size[1]]
+    for left in (-width / 2, -1e7, 1e7):
+        corners = _corners((left, 3.0), width, (1.0, 0.5), 0.0)
+        tracemalloc.start()
+        try:
+            assert blurred(image, corners, cabin=cabin).shape == image.shape
+            assert tracemalloc.get_traced_memory()[1] < 3 * 640 * 640 * 4
+        finally:
+            tracemalloc.stop()
+
+
 @pytest.mark.parametrize("rise", [-0.2, 0.2])
 def test_the_flank_that_a_slanted_plate_tells_of_stays(rise: float) -> None:
     """A body's shape is what an officer compares; the far side is the street's."""
@@ -157,6 +174,23 @@ def test_another_face_with_the_same_means_is_the_same_scene(tmp_path: Path, blur
         for name, pixels in (("one", NOISE), ("other", other))
     ]
     assert (stored[0] == stored[1]) is (blur != "none")
+
+
+@pytest.mark.clause("430.7-a")
+def test_a_scene_that_cannot_be_blurred_is_not_kept_and_the_read_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """430.7-a: never as it is; and no alarm is lost for a picture."""
+
+    def full(*_: object, **__: object) -> Pixels:
+        raise MemoryError
+
+    monkeypatch.setattr(reading, "blurred", full)
+    unit = Unit(tmp_path, [(CAR,)] * 3 + [()] * 30, "store.blur=beyond")
+    loop.run(unit.parts, unit.stop)
+    (read,) = unit.store.reads(ReadQuery())
+    assert [one.ref.kind for one in unit.store.pictures(read.read_id)] == [PictureKind.PLATE]
+    assert f"read {read.read_id} is kept without its scene, whose blur failed: MemoryError" in caplog.text
 
 
 @pytest.mark.clause("430.7-a")
