@@ -25,6 +25,7 @@ from django.db import DatabaseError, connection, transaction
 from django.db.models import Q
 
 from hq.log import chain
+from hq.people.policy import Refused
 from hq.records import trigrams
 from hq.records.models import Hit, Picture, Read, Revision
 from hq.retention import proposals, selection
@@ -51,13 +52,18 @@ def run(proposal_pk: int, *, run_by: str, step: Callable[[str], None] = lambda w
         _recover()
         proposal = Proposal.objects.get(pk=proposal_pk)
         overwrite_deleted()
-        while True:
-            # Again before each batch: a hold that nobody can read may have come meanwhile.
-            proposals.check_still_good(proposal)
-            reads = selection.of_proposal(proposal).order_by("id")
-            if not (ids := list(reads.values_list("id", flat=True)[:BATCH])):
-                break
-            _batch(proposal, ids, step)
+        try:
+            while True:
+                # Again before each batch: a hold that nobody can read may have come meanwhile.
+                proposals.check_still_good(proposal)
+                reads = selection.of_proposal(proposal).order_by("id")
+                if not (ids := list(reads.values_list("id", flat=True)[:BATCH])):
+                    break
+                _batch(proposal, ids, step)
+        except Refused:
+            # What was destroyed by now does not stay in the log until two persons release the hold.
+            forget_log()
+            raise
         with transaction.atomic():
             certificate = proposals.certify(proposal, run_by)
             chain.append(

@@ -649,6 +649,28 @@ def test_a_hold_that_cannot_be_read_stops_a_purge_that_runs(
 
 
 @pytest.mark.clause("430.4-d")
+@pytest.mark.django_db(transaction=True)
+def test_a_purge_that_a_hold_stops_leaves_nothing_of_what_it_destroyed_in_the_log(
+    office: kept.Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if connection.vendor != "sqlite":
+        pytest.skip("only SQLite's write-ahead log is HQ's to cut")
+    monkeypatch.setattr(purge, "BATCH", 1)
+    for text in ("7ABC123", "8ABC123"):
+        kept.read(text, days=400)
+    proposal = office.signed()
+
+    def step(word: str) -> None:
+        if word == "done" and not Hold.objects.exists():
+            smuggled(office, "7AB%123")
+
+    with pytest.raises(Refused):
+        purge.run(proposal.pk, run_by="test", step=step)
+    assert Read.objects.count() == 1
+    assert Path(f"{connection.settings_dict['NAME']}-wal").stat().st_size == 0
+
+
+@pytest.mark.clause("430.4-d")
 def test_a_hold_that_cannot_be_read_keeps_what_its_other_bounds_reach(office: kept.Office) -> None:
     here, there = kept.read("7ABC123"), kept.read("7ABC123", on=kept.unit("gate-2"))
     everywhere, bounded = smuggled(office, "7AB%123"), smuggled(office, "7AB%123", unit="gate-1")
