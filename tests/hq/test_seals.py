@@ -31,6 +31,7 @@ from hq.retention import proposals, purge
 from hq.retention.models import Batch
 from hq.site import clock as hq_clock
 from mqtt.records import ClockState, Position, TextCandidate
+from mqtt.records import Hit as SentHit
 from mqtt.records import Read as Sent
 from tests.hq import kept
 from tests.hq.conftest import Clock
@@ -469,9 +470,10 @@ HASHES = st.binary(max_size=9).map(lambda data: hashlib.sha256(data).hexdigest()
 TIMES = st.datetimes(datetime(1970, 1, 2), datetime(9000, 1, 1)).map(
     lambda at: f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 10_000:02d}+00:00".rjust(28, "0")
 )
+SENT_IDS = st.builds(lambda a, b: a if b else UUID(a).hex, st.uuids().map(str), st.booleans())
 SENT = st.builds(
     Sent,
-    read_id=st.builds(lambda a, b: a if b else UUID(a).hex, st.uuids().map(str), st.booleans()),
+    read_id=SENT_IDS,
     revision=st.integers(1, 2**53),
     captured_at=st.none() | TIMES,
     clock=st.builds(
@@ -511,16 +513,50 @@ SENT = st.builds(
 )
 
 
+SEEN = st.text("ABÑ017 ", max_size=8)
+SENT_HIT = st.builds(
+    SentHit,
+    hit_id=SENT_IDS,
+    read_id=SENT_IDS,
+    read_revision=st.integers(1, 2**53),
+    at=st.none() | TIMES,
+    kind=st.sampled_from(["exact", "lookalike", "partial"]),
+    score=SHARES,
+    entry_plate=SEEN,
+    entry_state=SEEN,
+    alarm_class=SEEN,
+    reason=SEEN,
+    source=SEEN,
+    case_number=SEEN,
+    expiry=st.dates().map(str),
+    priority=st.integers(0, 100),
+    state_agrees=st.none() | st.booleans(),
+    list_version=SEEN,
+    list_age_s=st.none() | NUMBERS,
+    withdrawn=st.booleans(),
+)
+
+
 @settings(max_examples=40, suppress_health_check=list(HealthCheck), deadline=None)
-@given(batch=st.lists(SENT, min_size=1, max_size=4, unique_by=lambda sent: UUID(sent.read_id)))
-def test_whatever_a_unit_may_send_fits_its_seal(intake: Intake, batch: list[Sent]) -> None:
+@given(
+    batch=st.lists(SENT, max_size=4, unique_by=lambda sent: UUID(sent.read_id)),
+    hits=st.lists(SENT_HIT, min_size=1, max_size=4, unique_by=lambda sent: UUID(sent.hit_id)),
+    later=SENT_HIT,
+)
+def test_whatever_a_unit_may_send_fits_its_seal(
+    intake: Intake, batch: list[Sent], hits: list[SentHit], later: SentHit
+) -> None:
     """No false alarm: what the database gives back has the digest of what came."""
+    first = hits[0]
+    revision = first.read_revision % 2**53 + 1
+    hits = [*hits, replace(later, hit_id=first.hit_id, read_id=first.read_id, read_revision=revision)]
     with transaction.atomic():
-        items = [received(sent, number) for number, sent in enumerate(batch, 1)]
-        new = intake.take(items, Source("mqtt", "hq-test")).new
+        items = [received(sent, number) for number, sent in enumerate([*batch, *hits], 1)]
+        intake.take(items, Source("mqtt", "hq-test"))
         state = seals.verify()
-        assert (state.fault, state.waiting, state.unsealed) == (None, new, 0)
-        assert new == Read.objects.count()
+        assert (state.fault, state.unsealed, state.unsealed_hits) == (None, 0, 0)
+        # A read with a character that cannot be seen is refused.
+        assert (state.waiting, state.hits) == (Read.objects.count(), len(hits))
         transaction.set_rollback(True)
 
 
