@@ -17,7 +17,7 @@ import itertools
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -25,18 +25,14 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.db.models import Max, QuerySet, Sum
 
-from hq.log import chain
+from hq.log import chain, faults
 from hq.log.models import AccessRecord, Removal
-from hq.records import keys, leaves, rows
-from hq.records.keeping import purge_after
+from hq.records import leaves
 from hq.records.leaves import Entry, HitEntry
 from hq.records.models import Hit, Picture, Read, Revision, Seal, Unsealed
 from hq.retention import proposals
 from hq.retention.models import Batch, Certificate, Proposal
 from hq.site import clock
-from mqtt import records
-from mqtt.decoding import decoder
-from mqtt.errors import MessageError
 
 FIRST: Final = hashlib.sha256(b"platewarden seals of reads").hexdigest()
 ACTION: Final = "reads.seal"
@@ -435,9 +431,9 @@ class _Check:
                 self.state.destroyed += 1
                 continue
             if row.revision == entry.revision:
-                fault = _read_fault(entry, row, pictures.get(row.id, ()))
+                fault = faults.of_read(entry, row, pictures.get(row.id, ()))
             else:
-                fault = _revision_fault(entry, revisions.get((row.id, entry.revision)), row.unit_id)
+                fault = faults.of_revision(entry, revisions.get((row.id, entry.revision)), row.unit_id)
             if fault:
                 raise _Broken(f"read {entry.read} of {where}: {fault}")
             fits.append(_key(entry.read, entry.revision))
@@ -471,9 +467,9 @@ class _Check:
                     raise _Broken(f"hit {entry.hit} of {where} is missing and no certificate names its read")
                 continue
             if row.read_revision == entry.revision:
-                fault = _hit_fault(entry, row)
+                fault = faults.of_hit(entry, row)
             else:
-                fault = _hit_revision_fault(entry, revisions.get((row.id, entry.revision)), row)
+                fault = faults.of_hit_revision(entry, revisions.get((row.id, entry.revision)), row)
             if fault:
                 raise _Broken(f"hit {entry.hit} of {where}: {fault}")
             fits.append(_key(entry.hit, entry.revision, "hit"))
@@ -590,79 +586,3 @@ def _authorised(proposal: Proposal) -> bool:
         return True
     gone_before = _removed_before()
     return gone_before is not None and certificate.at < gone_before
-
-
-def _read_fault(entry: Entry, row: Read, pictures: Sequence[Picture]) -> str:
-    """How a read differs from its entry; "" where it does not."""
-    if leaves.of_read(row) != entry:
-        return "its unit, number, time of receipt or digest was changed"
-    try:
-        if not _has_digest(rows.read_record(row, pictures), row.digest):
-            return "its content or the hash of a picture was changed"
-        floor = purge_after(row.captured_at, row.received_at)
-    except (TypeError, ValueError, KeyError, OverflowError, AttributeError):
-        return "its content was changed to what is none"
-    made = (row.captured_at or row.received_at, keys.search_key(row.text))
-    if (row.at, row.key) != made or row.lookalike != keys.lookalike_key(row.key):
-        return "what it is found by was changed: time, key or look-alike key"
-    return "the end of its floor was moved back" if row.purge_after < floor else ""
-
-
-def _revision_fault(entry: Entry, row: Revision | None, unit: str) -> str:
-    """How an earlier revision differs from its entry; "" where it does not."""
-    if row is None:
-        return f"its revision {entry.revision} is missing"
-    if leaves.of_revision(row, unit) != entry:
-        return f"revision {entry.revision}: unit, number, time of receipt or digest was changed"
-    try:
-        record = decoder(records.Read)(row.body, "record", [])
-    except MessageError:
-        return f"revision {entry.revision}: its content was changed to what is none"
-    return "" if _has_digest(record, row.digest) else f"revision {entry.revision}: its content was changed"
-
-
-def _hit_fault(entry: HitEntry, row: Hit) -> str:
-    """How a hit differs from its entry; "" where it does not."""
-    if leaves.of_hit(row) != entry:
-        return "its read, unit, number, time of receipt or digest was changed"
-    try:
-        same = _has_digest(rows.hit_record(row), row.digest)
-    except (TypeError, ValueError, OverflowError, AttributeError):
-        same = False
-    return "" if same else "its content was changed"
-
-
-def _hit_revision_fault(entry: HitEntry, row: Revision | None, hit: Hit) -> str:
-    """How an earlier revision of a hit differs from its entry; "" where it does not."""
-    if row is None:
-        return f"its revision {entry.revision} is missing"
-    if leaves.of_hit_revision(row, hit) != entry:
-        return f"revision {entry.revision}: read, unit, number, time of receipt or digest was changed"
-    try:
-        record = decoder(records.Hit)(row.body, "record", [])
-    except MessageError:
-        return f"revision {entry.revision}: its content was changed to what is none"
-    return "" if _has_digest(record, row.digest) else f"revision {entry.revision}: its content was changed"
-
-
-def _has_digest(record: records.Read | records.Hit, told: str) -> bool:
-    """Whether the record has this digest, in whatever form of its ids and by whatever version it was made."""
-    return rows.digest_of(record) == told or any(
-        told in (rows.digest_of(form), rows.earlier_digest_of(form)) for form in _forms(record)
-    )
-
-
-def _forms(record: records.Read | records.Hit) -> Iterator[records.Read | records.Hit]:
-    """The record with its ids in each way in which a unit may write them: every dash may be left out."""
-    for read_id in _written(record.read_id):
-        if isinstance(record, records.Read):
-            yield replace(record, read_id=read_id)
-        else:
-            for hit_id in _written(record.hit_id):
-                yield replace(record, hit_id=hit_id, read_id=read_id)
-
-
-def _written(one: str) -> Iterator[str]:
-    parts = str(UUID(one)).split("-")
-    for dashes in itertools.product(("-", ""), repeat=len(parts) - 1):
-        yield "".join(map("".join, zip(parts, (*dashes, ""), strict=True)))
