@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from hq.records.keeping import FLOOR_DAYS
 from hq.records.models import Read
-from hq.retention import holds, purge, selection
+from hq.retention import holds, proposals, purge, selection
 from hq.retention.models import Authority, Proposal, Schedule
 from hq.site import clock
 
@@ -84,6 +84,14 @@ def alarms(now: datetime | None = None) -> list[Alarm]:
         found.append(Alarm("430.4-d", f"holds due for review: {late}"))
     if waiting := Proposal.objects.filter(state=Proposal.State.PROPOSED).count():
         found.append(Alarm("430.2.1(f)", f"destruction proposals that wait for signatures: {waiting}"))
+    for proposal in Proposal.objects.filter(state=Proposal.State.COSIGNED).select_related("authority"):
+        if not proposal.authority.live() and not proposals.begun(proposal):
+            found.append(
+                Alarm(
+                    "GC-34090.6",
+                    f"destruction proposal {proposal.pk} was not begun before its authority ended",
+                )
+            )
     if waiting := Schedule.objects.filter(state=Schedule.State.PROPOSED).count():
         found.append(Alarm("430.2.1(f)", f"retention schedules that wait for signatures: {waiting}"))
     soon = clock.today() + timedelta(days=WARN_DAYS)

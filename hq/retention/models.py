@@ -311,6 +311,9 @@ class Proposal(models.Model):
         COSIGNED = "cosigned", "co-signed"
         DONE = "done", "done"
         REFUSED = "refused", "refused"
+        WITHDRAWN = "withdrawn", "withdrawn"
+
+    OPEN: ClassVar = (State.PROPOSED, State.COSIGNED)
 
     schedule = models.ForeignKey(Schedule, models.PROTECT, related_name="proposals")
     authority = models.ForeignKey(Authority, models.PROTECT, related_name="proposals")
@@ -328,7 +331,7 @@ class Proposal(models.Model):
     approved_by, approved_at = signed("Commander")
     cosigned_by, cosigned_at = signed("custodian")
     statement = models.CharField("what the custodian signs", max_length=300, blank=True)
-    refused_by, refused_at = signed("who refused it")
+    refused_by, refused_at = signed("who refused or withdrew it")
     refused_why = models.CharField(max_length=300, blank=True)
 
     class Meta:

@@ -1,7 +1,9 @@
 """Destruction: proposed with its counts, approved by the Commander, co-signed by the custodian, certified.
 
 A proposal needs a live authority: the legislative body's resolution and the attorney's written consent
-(GC-34090.6); a standing one runs out. What carries it out is `hq.retention.purge`.
+(GC-34090.6); a standing one runs out. It must hold when the first reads are destroyed: what was begun in time
+is finished, for half a destruction has no certificate; what was not begun may be withdrawn. What carries it
+out is `hq.retention.purge`.
 """
 
 from __future__ import annotations
@@ -34,10 +36,12 @@ def propose(person: Person, schedule: Schedule, authority: Authority) -> Proposa
     _check_authority(authority)
     holds.check_readable()
     if Proposal.objects.filter(
-        schedule__category=schedule.category, schedule__unit=schedule.unit, state__in=["proposed", "cosigned"]
+        schedule__category=schedule.category, schedule__unit=schedule.unit, state__in=Proposal.OPEN
     ).exists():
         raise Refused(
-            "430.2.1(f)", "a proposal for these records is open already", "its signers, who decide it first"
+            "430.2.1(f)",
+            "a proposal for these records is open already",
+            "its signers, who decide or withdraw it",
         )
     now = clock.now()
     found = selection.count(schedule, now)
@@ -101,6 +105,37 @@ def refuse(person: Person, pk: int, why: str) -> Proposal:
     return proposal
 
 
+@transaction.atomic
+def withdraw(person: Person, pk: int, why: str) -> Proposal:
+    """Take back a proposal under which nothing was destroyed, by a role that signs it. Raises Refused."""
+    proposal = Proposal.objects.select_for_update().get(pk=pk)
+    if proposal.state not in Proposal.OPEN:
+        raise Refused("430.2.1(f)", f"proposal {pk} is {proposal.get_state_display()}", "nobody")
+    check(person, "destruction.withdraw", obj=proposal)
+    if begun(proposal):
+        raise Refused(
+            "430.4-d",
+            f"proposal {pk} has destroyed reads already: it can only be finished",
+            "whoever runs platewarden-hq purge",
+        )
+    if proposal.batches.filter(state__in=Batch.OPEN).exists():
+        raise Refused(
+            "430.4-d",
+            f"a purge of proposal {pk} is under way, or was cut off",
+            "whoever runs platewarden-hq purge --recover, which undoes a batch that was cut off",
+        )
+    reason = said("430.2.1(f)", "the reason of the withdrawal", why)
+    proposal.refused_by, proposal.refused_at, proposal.refused_why = person, clock.now(), reason[:300]
+    proposal.state = Proposal.State.WITHDRAWN
+    proposal.save(update_fields=["refused_by", "refused_at", "refused_why", "state"])
+    return proposal
+
+
+def begun(proposal: Proposal) -> bool:
+    """Whether reads were destroyed under it: from then on it can only be finished."""
+    return proposal.batches.filter(state__in=(Batch.State.DELETED, Batch.State.DONE)).exists()
+
+
 def certify(proposal: Proposal, run_by: str) -> Certificate:
     """Close a proposal whose purge has finished, with its certificate."""
     batches = list(proposal.batches.filter(state=Batch.State.DONE).order_by("pk"))
@@ -124,12 +159,16 @@ def certify(proposal: Proposal, run_by: str) -> Certificate:
     return certificate
 
 
-def check_still_good(proposal: Proposal) -> None:
-    """Whether the purge may run now. Raises Refused."""
+def check_still_good(pk: int) -> Proposal:
+    """The proposal, locked, if its purge may begin or go on now. In a transaction only. Raises Refused."""
+    proposal = Proposal.objects.select_for_update().get(pk=pk)
     if proposal.state != Proposal.State.COSIGNED:
-        raise Refused("430.2.1(f)", f"proposal {proposal.pk} is not co-signed", "the custodian of records")
-    _check_authority(proposal.authority)
+        state = proposal.get_state_display()
+        raise Refused("430.2.1(f)", f"proposal {pk} is {state}, not co-signed", "the custodian of records")
+    if not begun(proposal):
+        _check_authority(proposal.authority)
     holds.check_readable()
+    return proposal
 
 
 def digest(lines: Iterable[object]) -> str:
@@ -161,6 +200,7 @@ def _proposed(pk: int) -> Proposal:
 def _words(certificate: Certificate) -> str:
     proposal, authority = certificate.proposal, certificate.proposal.authority
     agency = Settings.current()
+    first = proposal.batches.filter(state=Batch.State.DONE).order_by("pk").first()
     lines = [
         f"Certificate of destruction {certificate.number}",
         "",
@@ -169,7 +209,8 @@ def _words(certificate: Certificate) -> str:
         f"Destroyed: {certificate.reads} reads, {certificate.pictures} pictures, {certificate.octets} bytes",
         f"Of: {proposal.schedule}",
         f"Captured from {_time(proposal.earliest)} to {_time(proposal.latest)}",
-        f"Due at {_time(proposal.due_at)}; finished at {_time(certificate.at)}",
+        f"Due at {_time(proposal.due_at)}; begun at {_time(first.started_at if first else None)}; "
+        f"finished at {_time(certificate.at)}",
         f"Kept by holds when proposed: {proposal.held}; by holds placed since: {certificate.held_since}",
         f"Authority: {authority.title}; {authority.council_resolution} of {authority.resolution_on}; "
         f"written consent of {authority.attorney} of {authority.consent_on}; "

@@ -45,41 +45,24 @@ def run(proposal_pk: int, *, run_by: str, step: Callable[[str], None] = lambda w
     """Destroy what a co-signed proposal holds and return the certificate.
 
     `run_by` says who started it, for the certificate; `step` is called after each durable step with its word.
-    Raises Refused where the signatures or the authority do not hold, Busy beside another purge, OSError or
-    DatabaseError where it cannot go on: then `recover` and another run finish it.
+    Raises Refused where the signatures do not hold, where the authority does not when the first reads would
+    go (what was begun in time is finished), or where a hold cannot be read; Busy beside another purge,
+    OSError or DatabaseError where it cannot go on: then `recover` and another run finish it.
     """
     with alone():
         _recover()
         proposal = Proposal.objects.get(pk=proposal_pk)
         overwrite_deleted()
         try:
-            while True:
-                # Again before each batch: a hold that nobody can read may have come meanwhile.
-                proposals.check_still_good(proposal)
-                reads = selection.of_proposal(proposal).order_by("id")
-                if not (ids := list(reads.values_list("id", flat=True)[:BATCH])):
-                    break
+            while ids := list(
+                selection.of_proposal(proposal).order_by("id").values_list("id", flat=True)[:BATCH]
+            ):
                 _batch(proposal, ids, step)
+            certificate = _certify(proposal.pk, run_by)
         except Refused:
             # What was destroyed by now does not stay in the log until two persons release the hold.
             forget_log()
             raise
-        with transaction.atomic():
-            certificate = proposals.certify(proposal, run_by)
-            chain.append(
-                kind="retention",
-                person=None,
-                username=run_by,
-                action="destruction.run",
-                purpose="retention",
-                case=str(proposal.pk),
-                elements={
-                    "certificate": certificate.number,
-                    "schedule": str(proposal.schedule),
-                    "ids_sha256": certificate.ids_sha256,
-                },
-                result_count=certificate.reads,
-            )
         forget_log()
         return certificate
 
@@ -93,6 +76,27 @@ def recover() -> list[str]:
 def unfinished() -> int:
     """Batches that are neither done nor undone."""
     return Batch.objects.filter(state__in=Batch.OPEN).count()
+
+
+@transaction.atomic
+def _certify(pk: int, run_by: str) -> Certificate:
+    proposal = proposals.check_still_good(pk)
+    certificate = proposals.certify(proposal, run_by)
+    chain.append(
+        kind="retention",
+        person=None,
+        username=run_by,
+        action="destruction.run",
+        purpose="retention",
+        case=str(proposal.pk),
+        elements={
+            "certificate": certificate.number,
+            "schedule": str(proposal.schedule),
+            "ids_sha256": certificate.ids_sha256,
+        },
+        result_count=certificate.reads,
+    )
+    return certificate
 
 
 def _batch(proposal: Proposal, ids: Sequence[UUID], step: Callable[[str], None]) -> None:
@@ -125,6 +129,8 @@ class _Held(Exception):
 
 @transaction.atomic
 def _mark(proposal: Proposal, ids: Sequence[UUID]) -> tuple[Batch, list[str]]:
+    # With each batch: it may have been withdrawn meanwhile, or a hold have come that nobody can read.
+    proposals.check_still_good(proposal.pk)
     files: dict[UUID, list[str]] = {read: [] for read in ids}
     count = octets = 0
     pictures = list(

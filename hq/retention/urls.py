@@ -25,5 +25,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("destruction/<int:pk>/approve/", views.approve_destruction, name="approve_destruction"),
     path("destruction/<int:pk>/cosign/", views.cosign_destruction, name="cosign_destruction"),
     path("destruction/<int:pk>/refuse/", views.refuse_destruction, name="refuse_destruction"),
+    path("destruction/<int:pk>/withdraw/", views.withdraw_destruction, name="withdraw_destruction"),
     path("certificates/<int:pk>/", views.certificate, name="certificate"),
 ]

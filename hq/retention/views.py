@@ -248,7 +248,7 @@ def proposal(request: PageRequest, pk: int) -> HttpResponseBase:
     row = get_object_or_404(Proposal.objects.select_related("schedule", "authority"), pk=pk)
     request.access.ids = [pk]
     me = request.person
-    still = selection.of_proposal(row) if row.state in ("proposed", "cosigned") else Read.objects.none()
+    still = selection.of_proposal(row) if row.state in Proposal.OPEN else Read.objects.none()
     proposed = row.state == Proposal.State.PROPOSED
     context: dict[str, Any] = {
         "proposal": row,
@@ -263,6 +263,13 @@ def proposal(request: PageRequest, pk: int) -> HttpResponseBase:
     }
     context["may_refuse"] = proposed and (
         may(me, "destruction.approve", obj=row) or may(me, "destruction.cosign", obj=row)
+    )
+    context["may_withdraw"] = (
+        row.state in Proposal.OPEN
+        and not context["may_refuse"]
+        and not context["open_batches"]
+        and not proposals.begun(row)
+        and may(me, "destruction.withdraw", obj=row)
     )
     return render(request, "retention/proposal.html", context)
 
@@ -295,6 +302,18 @@ def refuse_destruction(request: PageRequest, pk: int) -> HttpResponseBase:
     get_object_or_404(Proposal, pk=pk)
     proposals.refuse(request.person, pk, request.POST.get("why", ""))
     request.access.ids, request.access.note = [pk], "refused"
+    return redirect("retention:proposal", pk)
+
+
+@require_POST
+@page("destruction.withdraw", kind="destruction")
+def withdraw_destruction(request: PageRequest, pk: int) -> HttpResponseBase:
+    """Somebody who signs takes it back, before anything is destroyed."""
+    get_object_or_404(Proposal, pk=pk)
+    row = proposals.withdraw(request.person, pk, request.POST.get("why", ""))
+    request.access.ids, request.access.note = [pk], "withdrawn"
+    request.access.elements = {"proposal": pk, "reason": row.refused_why}
+    messages.success(request, "Withdrawn. What is due can be proposed again.")
     return redirect("retention:proposal", pk)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
+from django.core.management.base import CommandError
 from django.db import connection, transaction
 from django.test import Client
 from django.urls import reverse
@@ -18,9 +19,10 @@ from django.urls import reverse
 from hq.evidence.models import Package
 from hq.log.models import AccessRecord
 from hq.people.models import Person
+from hq.people.policy import Refused
 from hq.records.models import Read
 from hq.releases.models import Override, Partner, ReleaseRequest
-from hq.retention import proposals
+from hq.retention import proposals, purge
 from hq.retention.models import Authority, Certificate, Hold, Proposal, Schedule
 from hq.site import clock as hq_clock
 from tests.hq import kept
@@ -181,6 +183,137 @@ def test_a_hold_that_cannot_be_read_is_shown_and_the_custodian_told(
     post(custodian, "retention:release_hold", hold.pk)
     assert told not in see(custodian, "retention:calendar")
     assert "pattern cannot be read" in see(custodian, "retention:hold", hold.pk)
+
+
+def bounded(office: kept.Office, **ahead: int) -> Proposal:
+    """A co-signed proposal whose authority ends in so many days."""
+    authority = office.authority(valid_until=hq_clock.today() + timedelta(**ahead))
+    made = proposals.propose(office.administrator, office.schedule(), authority)
+    proposals.approve(office.commander, made.pk)
+    return proposals.cosign(office.custodian, made.pk)
+
+
+@pytest.mark.clause("GC-34090.6")
+@pytest.mark.clause("430.4-d")
+@pytest.mark.parametrize("role", ["administrator", "commander", "custodian"])
+def test_a_destruction_whose_authority_ran_out_is_withdrawn_and_proposed_anew(
+    as_: Callable[[str], Client], people: Callable[..., Person], clock: Any, role: str
+) -> None:
+    kept.read(days=400)
+    office = kept.Office(people)
+    old = bounded(office, days=1)
+    clock.advance(days=2)
+    with pytest.raises(CommandError, match="does not allow a destruction today"):
+        call_command("purge")
+    assert f"proposal {old.pk} was not begun" in see(as_("custodian"), "retention:calendar")
+    again = {"schedule": old.schedule_id, "authority": office.authority().pk}
+    blocked = as_("administrator").post(reverse("retention:propose_destruction"), again)
+    assert (blocked.status_code, "is open already" in blocked.content.decode()) == (403, True)
+
+    address = reverse("retention:withdraw_destruction", args=[old.pk])
+    assert address not in see(as_("auditor"), "retention:proposal", old.pk)
+    assert as_("auditor").post(address, {"why": "x"}).status_code == 403
+    assert address in see(as_(role), "retention:proposal", old.pk)
+    assert as_(role).post(address, {"why": " "}).status_code == 403, "no reason"
+    post(as_(role), "retention:withdraw_destruction", old.pk, why="the authority has run out")
+    page = see(as_("auditor"), "retention:proposal", old.pk)
+    assert '<span class="tag">withdrawn</span>' in page
+    assert "the authority has run out" in page
+    assert address not in see(as_(role), "retention:proposal", old.pk)
+    told = AccessRecord.objects.get(action="destruction.withdraw", outcome="done")
+    assert (told.ids, told.elements["reason"]) == ([str(old.pk)], "the authority has run out")
+
+    post(as_("administrator"), "retention:propose_destruction", **again)
+    call_command("purge")
+    assert Read.objects.count() == 1, "neither the withdrawn one nor the one that nobody signed"
+    new = Proposal.objects.exclude(pk=old.pk).get()
+    post(as_("commander"), "retention:approve_destruction", new.pk)
+    post(as_("custodian"), "retention:cosign_destruction", new.pk)
+    call_command("purge")
+    assert (Read.objects.count(), Certificate.objects.get().proposal) == (0, new)
+
+
+@pytest.mark.clause("430.4-d")
+def test_who_proposed_a_destruction_withdraws_it_before_it_is_signed(
+    as_: Callable[[str], Client], people: Callable[..., Person]
+) -> None:
+    kept.read(days=400)
+    office = kept.Office(people)
+    row = proposals.propose(office.administrator, office.schedule(), office.authority())
+    assert ">Withdraw<" not in see(as_("custodian"), "retention:proposal", row.pk), "who signs refuses it"
+    assert ">Withdraw<" in see(as_("administrator"), "retention:proposal", row.pk)
+    post(as_("administrator"), "retention:withdraw_destruction", row.pk, why="wrong schedule")
+    late = as_("commander").post(reverse("retention:approve_destruction", args=[row.pk]))
+    assert (late.status_code, "is withdrawn" in late.content.decode()) == (403, True)
+
+
+@pytest.mark.clause("GC-34090.6")
+@pytest.mark.clause("430.4-d")
+def test_a_destruction_begun_in_time_is_finished_after_its_authority_and_never_withdrawn(
+    as_: Callable[[str], Client], people: Callable[..., Person], clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(purge, "BATCH", 1)
+    for text in ("7ABC123", "8ABC123", "9ABC123"):
+        kept.read(text, days=400)
+    row = bounded(kept.Office(people), days=0)
+
+    def stop(word: str) -> None:
+        if word == "dropped":
+            raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="disk"):
+        purge.run(row.pk, run_by="test", step=stop)
+    clock.advance(days=2)
+    administrator = as_("administrator")
+    for _ in ("cut off", "recovered"):
+        assert ">Withdraw<" not in see(administrator, "retention:proposal", row.pk)
+        refused = administrator.post(reverse("retention:withdraw_destruction", args=[row.pk]), {"why": "x"})
+        assert (refused.status_code, "can only be finished" in refused.content.decode()) == (403, True)
+        call_command("purge", "--recover")
+    assert Read.objects.count() == 2
+    call_command("purge")
+    certificate = Certificate.objects.get()
+    assert (Read.objects.count(), certificate.reads) == (0, 3)
+    text = see(as_("auditor"), "retention:certificate", certificate.pk)
+    assert re.search(r"begun at 2026-06-03 .*; finished at 2026-06-05 ", text)
+
+
+@pytest.mark.clause("GC-34090.6")
+def test_a_purge_goes_on_over_midnight_of_its_authoritys_last_day(
+    people: Callable[..., Person], clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(purge, "BATCH", 1)
+    for text in ("7ABC123", "8ABC123"):
+        kept.read(text, days=400)
+    row = bounded(kept.Office(people), days=0)
+    assert purge.run(row.pk, run_by="test", step=lambda word: clock.advance(hours=8)).reads == 2
+
+
+@pytest.mark.clause("430.4-d")
+def test_a_withdrawal_and_a_purge_at_a_time_do_not_both_count(
+    as_: Callable[[str], Client], people: Callable[..., Person], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept.read(days=400)
+    row = kept.Office(people).signed()
+    client, address = as_("custodian"), reverse("retention:withdraw_destruction", args=[row.pk])
+    answers: list[int] = []
+
+    def step(word: str) -> None:
+        answers.append(client.post(address, {"why": "x"}).status_code)
+        if word == "marked":
+            raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="disk"):
+        purge.run(row.pk, run_by="test", step=step)
+    assert (answers, Read.objects.count()) == ([403], 1)
+    # Withdrawn once the purge has looked at it and before it marks a batch; it first undoes the one above.
+    monkeypatch.setattr(
+        purge, "overwrite_deleted", lambda: answers.append(client.post(address, {"why": "x"}).status_code)
+    )
+    with pytest.raises(Refused, match="is withdrawn, not co-signed"):
+        purge.run(row.pk, run_by="test")
+    assert (answers, Read.objects.count()) == ([403, 302], 1)
+    assert not Certificate.objects.exists()
 
 
 @pytest.mark.clause("430.4-e")

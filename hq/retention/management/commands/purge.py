@@ -23,6 +23,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        refused = []
         try:
             for line in purge.recover():
                 self.stdout.write(line)
@@ -30,9 +31,16 @@ class Command(BaseCommand):
                 return
             signed = Proposal.objects.filter(state=Proposal.State.COSIGNED).order_by("pk")
             for pk in options["proposal"] or list(signed.values_list("pk", flat=True)):
-                certificate = purge.run(pk, run_by=f"account {getpass.getuser()}")
+                try:
+                    certificate = purge.run(pk, run_by=f"account {getpass.getuser()}")
+                except Refused as error:
+                    # One whose authority ran out does not keep the others from being carried out.
+                    refused.append(f"proposal {pk}: {error}")
+                    continue
                 self.stdout.write(f"proposal {pk}: {certificate.reads} reads destroyed, {certificate.number}")
         except Proposal.DoesNotExist as error:
             raise CommandError(f"proposal: there is no such number: {options['proposal']}") from error
-        except (Refused, purge.Busy, OSError) as error:
+        except (purge.Busy, OSError) as error:
             raise CommandError(str(error)) from error
+        if refused:
+            raise CommandError("; ".join(refused))
