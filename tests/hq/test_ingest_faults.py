@@ -62,7 +62,8 @@ def test_a_subscriber_killed_at_random_moments_loses_and_doubles_nothing(
 
 
 @pytest.mark.clause("430.4-b")
-@pytest.mark.parametrize("persistence", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("persistence", [True, False])
 def test_a_broker_restarted_under_load_loses_nothing(tmp_path: Path, empty: Path, persistence: bool) -> None:
     with ExitStack() as stack:
         broker = stack.enter_context(Broker(tmp_path / "broker", persistence=persistence, extra=EXTRA))
