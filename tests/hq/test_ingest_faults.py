@@ -16,6 +16,8 @@ from tests.broker import Broker
 from tests.disk import tmpfs
 from tests.hq.ingest_sites import Hq, SendingUnit, manage
 
+pytestmark = pytest.mark.slow  # each of them starts a broker, a migrated database and subscribers
+
 KILLS = 50
 EXTRA = "max_inflight_messages 1000"
 LATER = "2099-01-01 00:00:00"
@@ -39,7 +41,6 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
 
 
 @pytest.mark.clause("430.4-b")
-@pytest.mark.slow
 def test_a_subscriber_killed_at_random_moments_loses_and_doubles_nothing(
     tmp_path: Path, empty: Path, broker: Broker
 ) -> None:
@@ -62,7 +63,6 @@ def test_a_subscriber_killed_at_random_moments_loses_and_doubles_nothing(
 
 
 @pytest.mark.clause("430.4-b")
-@pytest.mark.slow
 @pytest.mark.parametrize("persistence", [True, False])
 def test_a_broker_restarted_under_load_loses_nothing(tmp_path: Path, empty: Path, persistence: bool) -> None:
     with ExitStack() as stack:
@@ -138,7 +138,7 @@ def test_a_full_disk_holds_everything_up_and_loses_nothing(
 
 
 @pytest.mark.clause("430.4-b")
-@pytest.mark.parametrize("dies", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("dies", [False, True])
 def test_several_subscribers_share_the_load_and_one_of_them_may_die(
     tmp_path: Path, empty: Path, broker: Broker, dies: bool
 ) -> None:
@@ -165,7 +165,6 @@ def test_several_subscribers_share_the_load_and_one_of_them_may_die(
         hq.check(*units)
 
 
-@pytest.mark.slow
 @pytest.mark.clause("430.2-c")
 @pytest.mark.clause("430.4-b")
 def test_what_came_before_the_enrolment_is_taken_in_by_the_running_subscriber_though_it_is_killed(
