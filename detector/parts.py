@@ -15,6 +15,7 @@ OVERLAP = 0.25
 """Parts beside each other share at least this much of their sides: a plate that one cuts in two stands whole
 in the next, unless it is so large that the whole picture shows it."""
 _ROOMIER = 1.15
+"""So much larger a part is than the picture over `times`: else overlapping ones would be more of them."""
 _EDGE_PX = 2.0
 
 Area = tuple[int, int, int, int]

@@ -40,7 +40,6 @@ from train.ocr_augment import (
     Box,
     Floats,
     Grey,
-    Picture,
     degrade,
     filtered,
     gaps_between,
@@ -49,6 +48,7 @@ from train.ocr_augment import (
     surround,
 )
 from train.ocr_net import ALPHABET, BLANK, OcrNet, RegionHead, keras_twin
+from train.scenes import Picture, decode
 from train.synth import render
 from train.weights import follow, load_weights, save_weights
 
@@ -131,25 +131,18 @@ def load_crops(data: Path, texts: Path | None = None) -> list[tuple[Crop, int]]:
         plates = scenes.get(record.get("scene"), {"plates": []})["plates"]
         places = [place for place, plate in enumerate(plates) if plate["text"] == text]
         if len(places) == 1:
-            picture, box = _around(_decode(data / record["scene"]), plates[places[0]]["box"])
+            picture, box = _around(decode(data / record["scene"]), plates[places[0]]["box"])
             if (record["scene"], places[0]) in double:
                 text = ""
         else:
-            picture = _decode(data / record["image"])
+            picture = decode(data / record["image"])
             box = (0.0, 0.0, float(picture.shape[1]), float(picture.shape[0]))
         found.append((_coloured(picture, box, text, record["set"]), fold_of(record)))
     for record in map(json.loads, texts.read_text().splitlines()) if texts else ():
-        picture, box = _around(_decode(data / record["image"]), record["box"])
+        picture, box = _around(decode(data / record["image"]), record["box"])
         scene = scenes[record["image"]]
         found.append((_coloured(picture, box, record["text"], f"more_{scene['set']}"), fold_of(scene)))
     return found
-
-
-def _decode(path: Path) -> Picture:
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if picture is None:
-        raise SystemExit(f"train.ocr: {path}: cannot read the picture")
-    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB).astype(np.uint8)
 
 
 def _coloured(picture: Picture, box: Box, text: str, origin: str) -> Crop:

@@ -15,10 +15,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.image import Picture
 from train.ocr_net import HEIGHT, WIDTH
 
 Grey = NDArray[np.uint8]
-Picture = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Box = tuple[float, float, float, float]
 """(x, y, w, h) of a plate in pixels of the picture that it is cut from."""
@@ -35,8 +35,8 @@ in red light."""
 def filtered(picture: Picture, rng: np.random.Generator) -> Grey:
     """`picture`, uint8 (h, w, 3) RGB, as grey seen through a colour filter: uint8 (h, w).
 
-    Reading takes its further looks through the red and the blue one, for yellow on turquoise is nothing in
-    luma; other mixtures stand for other cameras and inks.
+    Reading looks through the red and the blue one too, for yellow on turquoise is nothing in luma; other
+    mixtures stand for other cameras and inks.
     """
     luma = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     kind = rng.random()

@@ -109,7 +109,7 @@ def load_plates(data: Path, held_out: list[int]) -> list[Picture]:
     found = []
     for record in map(json.loads, (data / "crops.jsonl").read_text().splitlines()):
         if record["set"] in TIGHT_SETS and fold_of(record) not in held_out:
-            found.append(_decode(data / record["image"]))
+            found.append(decode(data / record["image"]))
     return found
 
 
@@ -133,7 +133,7 @@ class Cutter:
             number = int(self._rng.choice(len(self._scenes), p=self._weights))
             scene = self._scenes[number]
             if number not in self._decoded:
-                self._decoded[number] = _decode(scene.file)
+                self._decoded[number] = decode(scene.file)
             picture, boxes, quads = self._decoded[number], scene.boxes, scene.quads
             # These came squashed to a square; the factor back is not known.
             squashed = scene.set == "us_vanity_web" and abs(picture.shape[1] / picture.shape[0] - 1) < 0.05
@@ -244,10 +244,11 @@ def _inner(quad: Floats, share: tuple[float, float]) -> Floats:
     return part.astype(np.float32)
 
 
-def _decode(file: Path) -> Picture:
+def decode(file: Path) -> Picture:
+    """The picture in `file`, uint8 (h, w, 3), RGB; ends the training with one line where it is none."""
     picture = cv2.imread(str(file), cv2.IMREAD_COLOR)
     if picture is None:
-        raise SystemExit(f"train.locator: {file}: cannot read the picture")
+        raise SystemExit(f"train: {file}: cannot read the picture")
     return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB).astype(np.uint8)
 
 
@@ -424,4 +425,4 @@ def letterbox(picture: Picture, size: tuple[int, int]) -> Picture:
 
 def decoded(scene: Scene) -> Picture:
     """The photograph itself, uint8 (h, w, 3), RGB."""
-    return _decode(scene.file)
+    return decode(scene.file)

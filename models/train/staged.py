@@ -30,7 +30,7 @@ from train.counts import mcnemar, share_of
 from train.evaluate import MATCHED, alike, iou
 from train.folds import VALIDATION
 from train.labelled import Box, Crop, load_crops
-from train.scenes import Floats, Picture, Scene, decoded, load_scenes, paste
+from train.scenes import Floats, Picture, Scene, decode, decoded, load_scenes, paste
 
 SET = "us_states"
 ASPECTS = (1.6, 2.7)
@@ -105,9 +105,8 @@ class Stager:
         host = cv2.resize(_blotted(scene, place), None, fx=scale, fy=scale, interpolation=way).astype(
             np.uint8
         )
-        plate = cv2.cvtColor(cv2.imread(str(crop.file), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB).astype(np.uint8)
         x, y, w, h = (float(n) for n in scene.boxes[place] * scale)
-        quad = paste(host, plate, (x, y, w, h), rng)
+        quad = paste(host, decode(crop.file), (x, y, w, h), rng)
         picture, moved = self._set_among(host, quad.mean(axis=0), size, rng)
         low, high = (quad + moved).min(axis=0), (quad + moved).max(axis=0)
         box = (float(low[0]), float(low[1]), float(high[0] - low[0]), float(high[1] - low[1]))

@@ -18,8 +18,9 @@ from hq.records import trigrams
 from hq.records.keeping import purge_after
 from hq.records.keys import lookalike_key, search_key
 from hq.records.models import Hit, Picture, Read, Revision, Unit
-from hq.retention import proposals, schedules
-from hq.retention.models import Authority, Proposal, Schedule
+from hq.retention import holds, proposals, schedules
+from hq.retention.models import Authority, Hold, Proposal, Schedule
+from hq.retention.scope import Scope
 from hq.site import clock
 from hq.units.models import Deployment
 
@@ -185,6 +186,18 @@ class Office:
         made = proposals.propose(self.administrator, schedule or self.schedule(), self.authority())
         proposals.approve(self.commander, made.pk)
         return proposals.cosign(self.custodian, made.pk)
+
+    def place(self, scope: Scope, **fields: Any) -> Hold:
+        """A hold that the administrator places for a trial."""
+        values = {
+            "kind": "criminal_evidence",
+            "case": "26-1234",
+            "requester": "D. Attorney, County DA",
+            "reason": "evidence in a trial",
+            "review_on": clock.today() + timedelta(days=90),
+            **fields,
+        }
+        return holds.place(self.administrator, scope=scope, **values)
 
 
 def files() -> set[str]:
