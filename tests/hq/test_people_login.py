@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,6 +27,14 @@ from tests.hq.conftest import PASSWORD
 
 pytestmark = pytest.mark.django_db
 People = Callable[..., Person]
+
+
+@pytest.fixture(autouse=True)
+def _middle_of_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The authenticator's clock stands: a step that ends before a code is tried shifts the next one."""
+    now = time.time() // 30 * 30 + 15
+    monkeypatch.setattr("django_otp.oath.time", lambda: now)
+    monkeypatch.setattr("django_otp.plugins.otp_totp.models.time", SimpleNamespace(time=lambda: now))
 
 
 def _code(person: Person, steps: int = 0) -> str:
