@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.sidecar import load_sidecar, sidecar_path
+from train.narrow import Ends, narrowed
 
 
 def export_int8(
@@ -23,6 +24,7 @@ def export_int8(
     representative: Iterable[NDArray[np.uint8]],
     path: Path,
     sidecar: Mapping[str, Any],
+    ends: Mapping[str, Ends] | None = None,
 ) -> None:
     """Convert to full-integer int8, per channel, int8 in and out; write `path` and its sidecar.
 
@@ -34,6 +36,7 @@ def export_int8(
         path: the .tflite file; its sidecar is written beside it.
         sidecar: the keys of `detector.sidecar` without sha256; "outputs" is a list of names, to which
             shape and place are added here.
+        ends: by output, between what ends the value of a plate lies (`train.narrow`).
 
     Raises:
         ModelError: what was written cannot be read back as a sidecar.
@@ -58,9 +61,12 @@ def export_int8(
     converter.inference_input_type = tf.int8
     converter.inference_output_type = tf.int8
     content = converter.convert()
+    outputs = _outputs(content, keras_model, list(sidecar["outputs"]))
+    places = {output["name"]: output["tensor"] for output in outputs}
+    content = narrowed(content, {places[name]: both for name, both in (ends or {}).items()})
     document = dict(sidecar)
     document["sha256"] = hashlib.sha256(content).hexdigest()
-    document["outputs"] = _outputs(content, keras_model, list(sidecar["outputs"]))
+    document["outputs"] = outputs
     path.parent.mkdir(parents=True, exist_ok=True)
     _replace(path, content)
     _replace(sidecar_path(path), dump_toml(document).encode())

@@ -54,6 +54,11 @@ CHECKPOINT_S = 120.0
 LARGEST_LOG = 5.0
 THRESHOLD = 0.35
 NMS_IOU = 0.4
+BOX_ENDS = (-4.0, 5.0)
+"""Between what ends the four values of a box lie in the int8 file, in cells and logarithms of cells. A size
+ends at LARGEST_LOG; a cell can lie farther than that from the middle of a very large plate, whose nearer
+cells then find it.
+"""
 
 
 def decode(raw: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -165,7 +170,7 @@ def export(net: LocatorNet, scenes: list[Scene], path: Path) -> None:
         "outputs": ["heat", "box"],
         "locator": {"stride": STRIDE, "threshold": THRESHOLD, "nms_iou": NMS_IOU},
     }
-    export_int8(keras_twin(net, HEIGHT, WIDTH), representative(), path, sidecar)
+    export_int8(keras_twin(net, HEIGHT, WIDTH), representative(), path, sidecar, {"box": BOX_ENDS})
     save_weights(path.with_suffix(".npz"), net.state_dict())
 
 
