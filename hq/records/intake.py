@@ -156,9 +156,10 @@ class Intake:
         work = _Batch(batch, at, enrolled, names)
         with transaction.atomic():
             held = {} if admission is None else _untried(batch)
+            stores = ledger.lock((key for key, _ in _numbers(batch)), at)
             work.write(held)
             emptied = _mark_tried(held, admission, work.refused, at) if admission is not None else []
-            work.taken.standings = ledger.note(_numbers(batch), at)
+            work.taken.standings = ledger.note(stores, _numbers(batch), at)
             Transfer.objects.create(**_transfer(batch, work.taken, source, at))
         self._files.delete(emptied)
         return work.taken
@@ -239,9 +240,11 @@ class _Batch:
         self.taken = Taken()
 
     def write(self, held: Mapping[str, Quarantined]) -> None:
-        """Do all of it, in the caller's transaction; `held` are the rows of quarantined messages."""
+        """Do all of it, in the caller's transaction, in which the stores' rows are locked.
+
+        `held` are the rows of quarantined messages.
+        """
         self._held = held
-        ledger.lock((key for key, _ in _numbers(self._items)), self._at)
         self._look_up()
         for item in self._items:
             if item.message is None:

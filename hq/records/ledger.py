@@ -7,16 +7,19 @@ and from nothing else.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import connection
 
+from hq.records import bulk
 from hq.records.models import Gap, Series
 
 Key = tuple[str, str]
 """Unit and store id."""
+_Gap = tuple[int, int, datetime]
+"""First and last number that are missing, and when that was noticed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ class Standing:
 class Numbers:
     """The numbers of one store: everything up to `highest` but the gaps, which are [first, last, noticed]."""
 
-    def __init__(self, highest: int = 0, gaps: Iterable[tuple[int, int, datetime]] = ()) -> None:
+    def __init__(self, highest: int = 0, gaps: Iterable[_Gap] = ()) -> None:
         self.highest = highest
         self.gaps = sorted(gaps)
 
@@ -61,25 +64,40 @@ class Numbers:
         self.gaps[place : place + 1] = [part for part in parts if part[0] <= part[1]]
 
 
-def note(numbers: Sequence[tuple[Key, int]], at: datetime) -> list[Standing]:
-    """Write down that these numbers have come, in the caller's transaction, and say how their stores stand.
+def lock(keys: Iterable[Key], at: datetime) -> dict[Key, Series]:
+    """Take the stores' rows for this transaction before anything of theirs is looked up; new ones are made.
 
-    On PostgreSQL the stores' rows stay locked until the transaction ends, so that two subscribers count one
-    store's numbers one after the other; on SQLite there is one writer anyway.
+    On PostgreSQL they stay locked until the transaction ends, so that two subscribers count one store's
+    numbers one after the other; on SQLite there is one writer anyway.
     """
-    rows = _lock({key for key, _ in numbers}, at)
-    before = {key: _load(row) for key, row in rows.items()}
-    after = {key: Numbers(known.highest, known.gaps) for key, known in before.items()}
+    return _lock(set(keys), at)
+
+
+def note(rows: Mapping[Key, Series], numbers: Sequence[tuple[Key, int]], at: datetime) -> list[Standing]:
+    """Write down that these numbers have come, and say how their stores stand.
+
+    `rows` are what `lock` gave in this transaction for all of the stores, and for no other.
+    """
+    # One statement of a kind for all of the stores: two subscribers see gaps in every batch.
+    gaps = _gaps(rows.values())
+    after = {key: Numbers(row.highest, gaps.get(row.pk, ())) for key, row in rows.items()}
     for key, number in numbers:
         after[key].add(number, at)
+    gone: list[int] = []
+    new: list[Gap] = []
     for key, row in rows.items():
-        _save(row, before[key], after[key], at)
+        old, now = gaps.get(row.pk, {}), set(after[key].gaps)
+        gone += (pk for gap, pk in old.items() if gap not in now)
+        new += (
+            Gap(series=row, first=first, last=last, noticed_at=noticed)
+            for first, last, noticed in sorted(now - old.keys())
+        )
+        row.contiguous, row.highest, row.last_at = after[key].contiguous, after[key].highest, at
+    if gone:
+        Gap.objects.filter(pk__in=gone).delete()
+    bulk.insert(new)
+    bulk.update(rows.values(), ("contiguous", "highest", "last_at"))
     return [Standing(*key, known.contiguous, known.missing) for key, known in after.items()]
-
-
-def lock(keys: Iterable[Key], at: datetime) -> None:
-    """Take the stores' rows for this transaction before anything of theirs is looked up."""
-    _lock(set(keys), at)
 
 
 def standings() -> list[Standing]:
@@ -106,20 +124,14 @@ def _lock(keys: set[Key], at: datetime) -> dict[Key, Series]:
     return {key: row for key, row in rows.items() if key in keys}
 
 
-def _load(row: Series) -> Numbers:
-    if row.contiguous == row.highest:
-        return Numbers(row.highest)
-    return Numbers(row.highest, row.gaps.values_list("first", "last", "noticed_at"))
-
-
-def _save(row: Series, before: Numbers, after: Numbers, at: datetime) -> None:
-    old, new = set(before.gaps), set(after.gaps)
-    if gone := old - new:
-        row.gaps.filter(first__in=[first for first, _, _ in gone]).delete()
-    if new - old:
-        Gap.objects.bulk_create(
-            Gap(series=row, first=first, last=last, noticed_at=noticed)
-            for first, last, noticed in sorted(new - old)
-        )
-    row.contiguous, row.highest, row.last_at = after.contiguous, after.highest, at
-    row.save(update_fields=("contiguous", "highest", "last_at"))
+def _gaps(rows: Iterable[Series]) -> dict[int, dict[_Gap, int]]:
+    """The gaps of these stores with their keys, by the store's key."""
+    behind = [row.pk for row in rows if row.contiguous != row.highest]
+    found: dict[int, dict[_Gap, int]] = {}
+    if behind:
+        held = Gap.objects.filter(series__in=behind)
+        for series, pk, first, last, noticed in held.values_list(
+            "series", "pk", "first", "last", "noticed_at"
+        ):
+            found.setdefault(series, {})[first, last, noticed] = pk
+    return found

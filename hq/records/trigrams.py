@@ -12,7 +12,6 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.apps import apps
-from django.db import connection
 
 from hq.records import bulk
 from hq.records.keys import lookalike_key, trigrams
@@ -24,7 +23,7 @@ _COLUMNS: Final = ("gram", "at", "read_id", "key", "lookalike", "received_at")
 
 def add(reads: Iterable[Read]) -> None:
     """Index the texts as they were read; these reads have no rows yet."""
-    _write(row for read in reads for row in _values(read, read.key))
+    _write((read, read.key) for read in reads)
 
 
 def add_text(read: Read, key: str) -> None:
@@ -37,12 +36,7 @@ def move(pairs: Iterable[tuple[Read, Read]]) -> None:
     pairs = list(pairs)
     remove([before for before, _ in pairs])
     corrected = _corrected([after.id for _, after in pairs])
-    _write(
-        row
-        for _, after in pairs
-        for key in {after.key, *corrected.get(after.id, ())}
-        for row in _values(after, key)
-    )
+    _write((after, key) for _, after in pairs for key in {after.key, *corrected.get(after.id, ())})
 
 
 def remove(reads: Iterable[Read]) -> None:
@@ -67,16 +61,14 @@ def rows(read: Read, key: str) -> list[Trigram]:
     ]
 
 
-def _values(read: Read, key: str) -> list[tuple[Any, ...]]:
-    """The same as _COLUMNS, as the database takes them."""
-    alike = lookalike_key(key)
-    at = _FIELDS["at"].get_db_prep_save(read.at, connection)
-    received_at = _FIELDS["received_at"].get_db_prep_save(read.received_at, connection)
-    pk = _FIELDS["read"].get_db_prep_save(read.id, connection)
-    return [(gram, at, pk, key, alike, received_at) for gram in trigrams(alike)]
-
-
-def _write(found: Iterable[tuple[Any, ...]]) -> None:
+def _write(texts: Iterable[tuple[Read, str]]) -> None:
+    """Index each read under the key beside it."""
+    at, pk, received_at = bulk.preparers(_FIELDS[name] for name in ("at", "read", "received_at"))
+    found: list[tuple[Any, ...]] = []
+    for read, key in texts:
+        alike = lookalike_key(key)
+        held = (at(read.at), pk(read.id), key, alike, received_at(read.received_at))
+        found += ((gram, *held) for gram in trigrams(alike))
     # In the order in which the table lies, so that neighbours are written together.
     bulk.insert_values(Trigram, _COLUMNS, sorted(found))
 
