@@ -239,7 +239,10 @@ class Scores:
                 place = refined[0]
         text = subject.reader.read(image, place).text
         kind = "serials" if crop.serial else "vanity"
-        for row in (crop.set, f"{crop.set}, {kind}", "all", f"all, {kind}"):
+        rows = [crop.set, f"{crop.set}, {kind}", "all", f"all, {kind}"]
+        if not crop.two_lines:
+            rows += [f"{crop.set}, {ONE_LINE}", f"all, {ONE_LINE}"]
+        for row in rows:
             self.crops[row][crop.name, 0] = text == crop.text
             self.crops_alike[row][crop.name, 0] = alike(text) == alike(crop.text)
         if text != crop.text:

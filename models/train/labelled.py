@@ -70,6 +70,7 @@ class Crop:
         box: its place in the photograph; None where the picture is the plate.
         text: of the label.
         serial: whether the text is a serial; else it is a vanity text.
+        two_lines: whether it stands on two lines, as far as its photograph's plates were looked at.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Crop:
     box: Box | None
     text: str
     serial: bool
+    two_lines: bool = False
 
 
 _SERIALS = {
@@ -144,13 +146,13 @@ def load_crops(data: Path) -> list[Crop]:
             text = record["text"]
             if not text or set(text) - set(ALPHABET):
                 continue
-            file, box = data / record["image"], None
+            file, box, double = data / record["image"], None, False
             photo = scenes.get(data / record["scene"]) if record.get("scene") else None
-            boxes = [plate.box for plate in photo.plates if plate.text == text] if photo else []
-            if photo and len(boxes) == 1:
-                file, box = photo.file, boxes[0]
-            serial = is_serial(text, record["country"])
-            crops.append(Crop(record["image"], file, record["set"], fold_of(record), box, text, serial))
+            plates = [plate for plate in photo.plates if plate.text == text] if photo else []
+            if photo and len(plates) == 1:
+                file, box, double = photo.file, plates[0].box, plates[0].two_lines
+            serial, fold = is_serial(text, record["country"]), fold_of(record)
+            crops.append(Crop(record["image"], file, record["set"], fold, box, text, serial, double))
         except (ValueError, KeyError, TypeError) as error:
             raise SystemExit(f"train.evaluate: {path}:{number}: no labelled crop: {error!r}") from error
     return crops

@@ -154,6 +154,18 @@ def test_a_crop_is_taken_from_its_photograph_where_that_holds_one_plate_of_its_t
     }
 
 
+def test_a_crop_of_two_lines_counts_in_every_row_but_that_of_one_line(tmp_path: Path) -> None:
+    Image.new("RGB", (640, 384)).save(tmp_path / "a.png")
+    crops = [
+        Crop(name, tmp_path / "a.png", "invented", 0, FIRST, "ABC123", True, two_lines=double)
+        for name, double in (("one", False), ("two", True))
+    ]
+    only = subject({FIRST: "ABC123"})
+    rows = {row: len(found) for row, found in score([], crops, lambda fold: only).crops.items()}
+    assert rows.pop("all, plates of one line") == rows.pop("invented, plates of one line") == 1
+    assert set(rows.values()) == {2}
+
+
 Texts = dict[tuple[float, float, float, float], str]
 
 
@@ -214,7 +226,12 @@ def test_a_perfect_reader_scores_a_hundred_percent(tmp_path: Path) -> None:
         0,
         [],
     )
-    assert list(scores.crops) == ["invented", "invented, serials", "all", "all, serials"]
+    kinds = ("serials", "plates of one line")
+    assert set(scores.crops) == {
+        "invented",
+        "all",
+        *(f"{s}, {kind}" for s in ("invented", "all") for kind in kinds),
+    }
     assert any("100.0" in line and "2 of 2" in line for line in report.tables(scores))
 
 
