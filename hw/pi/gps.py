@@ -105,15 +105,23 @@ class SerialGps:
             if kind == "GGA":
                 self._satellites = int(sentence.num_sats or 0)
             elif kind == "RMC" and sentence.status == "A":
-                self._newest = (self._fix(sentence), now)
+                fix, newest = self._fix(sentence), self._newest
+                # A receiver that hangs repeats its last sentence: taken as new, it would hold a trailer where
+                # it was and set the clock back all the time.
+                if newest is None or fix.time != newest[0].time:
+                    self._newest = (fix, now)
         except (pynmea2.ParseError, UnicodeDecodeError, ValueError, AttributeError, TypeError) as error:
             logger.debug("gps at %s: a sentence is ignored: %s", self._settings.port, error)
 
     def _fix(self, rmc: Any) -> Fix:
         """The position of a valid RMC sentence; raises ValueError where it is none on Earth."""
+        if not rmc.lat or not rmc.lon or rmc.lat_dir not in ("N", "S") or rmc.lon_dir not in ("E", "W"):
+            raise ValueError("it names no position")  # pynmea2 makes 0 of what is not there
         if not (-90 <= rmc.latitude <= 90 and -180 <= rmc.longitude <= 180):
             raise ValueError("the position is off the globe")
         moving = rmc.spd_over_grnd is not None and rmc.spd_over_grnd >= _MOVING_KNOTS
         moment = datetime.combine(rmc.datestamp, rmc.timestamp.replace(tzinfo=UTC))
         heading = float(rmc.true_course) if moving and rmc.true_course is not None else None
+        if heading is not None and not 0 <= heading <= 360:
+            heading = None  # HQ would put every read with it into quarantine
         return Fix(rmc.latitude, rmc.longitude, heading, moment, self._satellites)

@@ -144,10 +144,53 @@ def test_a_receiver_that_is_plugged_in_late_is_found(tmp_path: Path, monkeypatch
     os.close(other)
 
 
+def unplugged(boottime: Callable[[], float] = lambda: 1.0) -> SerialGps:
+    """A receiver without port and thread: the test gives it the lines."""
+    gps = SerialGps.__new__(SerialGps)
+    gps.__dict__.update(_settings=GpsSettings(), _boottime=boottime, _newest=None, _satellites=0)
+    return gps
+
+
+@pytest.mark.parametrize("missing", ["3345.0000,N", "N", "11825.5000,W", "W"])
+def test_a_valid_sentence_without_a_position_is_no_fix(missing: str) -> None:
+    """It would put the unit, and every read, into the Gulf of Guinea."""
+    gps = unplugged()
+    gps._take(sentence(RMC.replace(f",{missing},", "," + "," * missing.count(",") + ",")))
+    assert gps.fix() is None
+
+
+@pytest.mark.parametrize("course", ["nan", "inf", "-5.0", "720.0", "360.0", "", "x"])
+def test_a_heading_is_one_that_hq_takes_or_none(course: str) -> None:
+    """HQ puts a read whose position is none into quarantine."""
+    gps = unplugged()
+    gps._take(sentence(RMC.replace("084.4", course)))
+    fix = gps.fix()
+    assert fix is None or fix.heading is None or 0 <= fix.heading <= 360
+
+
+def test_a_receiver_that_hangs_neither_holds_the_place_nor_stops_the_clock() -> None:
+    """It repeats its last sentence for hours: the place gets stale, the time goes on."""
+    now = 50.0
+    gps = unplugged(lambda: now)
+    clock = SystemClock(
+        ClockSettings(),
+        gps.received,
+        discipline=lambda: Discipline(False, 1e6),
+        boottime=lambda: now,
+        boot_id="boot",
+    )
+    for _ in range(1800):
+        gps._take(sentence(RMC))
+        now += 1.0
+    assert gps.fix() is None
+    assert clock.now().wall == datetime(2027, 3, 15, 12, 30, tzinfo=UTC)
+    gps._take(sentence(RMC.replace("120000", "123000")))
+    assert gps.fix() is not None
+
+
 @given(st.binary(max_size=90))
 def test_no_noise_ends_the_reading(noise: bytes) -> None:
-    gps = SerialGps.__new__(SerialGps)
-    gps.__dict__.update(_settings=GpsSettings(), _boottime=lambda: 1.0, _newest=None, _satellites=0)
+    gps = unplugged()
     gps._take(noise)
     gps._take(b"$" + noise + b"*00\r\n")
     gps._take(sentence(f"GPRMC,{noise.decode('ascii', 'replace')}"))
