@@ -196,7 +196,7 @@ class Store:
             raise self._error(error) from error
 
     def backfill(self) -> int:
-        """Give reads from before the clock was set their time, as revisions; how many got one.
+        """Give reads of this boot from before the clock was set their time, as revisions; how many got one.
 
         Raises DiskRefusesError if there is no room for that now; the next call goes on from there.
         """
@@ -205,9 +205,9 @@ class Store:
         while True:
             rows = list(
                 self._db.query(
-                    """SELECT read_id FROM reads WHERE captured_at IS NULL AND NOT purging AND read_id > ?
-                        ORDER BY read_id LIMIT ?""",
-                    (after, BATCH),
+                    """SELECT read_id FROM reads WHERE captured_at IS NULL AND boot_id = ? AND NOT purging
+                        AND read_id > ? ORDER BY read_id LIMIT ?""",
+                    (self._clock.now().boot_id, after, BATCH),
                 )
             )
             if not rows:

@@ -84,7 +84,6 @@ class Upkeep:
         self._sources = sources
         self._now = now
         self._due: dict[str, float] = {}
-        self._clock_was = ClockQuality.NONE
         self._camera = "ok"
         self._judged_at = 0.0
         self._told: tuple[str, tuple[str, ...]] | None = None
@@ -238,13 +237,13 @@ class Upkeep:
         logger.info("purged %d reads, %d wait for HQ", done.reads, done.unreceipted)
 
     def _set_times(self, store: Store) -> None:
-        """Once the clock is set, the reads made before get their time."""
+        """While the clock is set, the reads made before get their time: also one that is stored, or revised
+        with a look from before, later, for the clock may be set in the middle of a passage."""
         quality = self._sources.hardware.clock.now().quality
-        if quality is not ClockQuality.NONE and self._clock_was is ClockQuality.NONE:
+        if quality is not ClockQuality.NONE:
             done = store.backfill()
             if done:
                 logger.info("the clock is set by %s: %d reads got their time", quality.value, done)
-        self._clock_was = quality
 
     def _verify(self, store: Store) -> None:
         """The next pictures of the daily check. What it found stays a fault until a check finds nothing."""

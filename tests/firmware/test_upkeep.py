@@ -194,6 +194,20 @@ def test_reads_get_their_time_once_the_clock_is_set(tmp_path: Path) -> None:
     assert after.clock.quality == "gps"
 
 
+def test_a_clock_set_in_the_middle_of_a_passage_leaves_no_read_without_its_time(tmp_path: Path) -> None:
+    """The look was taken before the GPS had a fix, the read is stored after the others got their time."""
+    office = Office(tmp_path)
+    clock = office.unit.clock
+    clock.quality = ClockQuality.NONE
+    late = samples.read(clock)
+    clock.quality = ClockQuality.GPS
+    office.step(10)
+    office.unit.store.add(late)
+    office.step(10)
+    (read,) = office.unit.store.reads(ReadQuery())
+    assert (read.captured_at, read.clock.quality) == ("2026-03-04T12:00:00.00+00:00", "gps")
+
+
 @pytest.mark.clause("430.4-b")
 def test_receipted_reads_are_purged_after_the_grace(tmp_path: Path) -> None:
     """430.4-b: only what HQ has, and only after the grace period."""
