@@ -35,6 +35,10 @@ LOST_S = 0.3
 """A vehicle that has left the picture for this long will not be read any better: what is readable is
 committed without waiting for `commit_s`."""
 
+BOTH_RIGHT = 0.5
+"""Two readings with little in common, between which the vehicle was out of sight, are of two vehicles where
+it is likelier than this that both are right."""
+
 SETTLED_CONFIDENCE = 0.8
 """The vote's confidence (0..1) from which agreeing looks settle it."""
 
@@ -174,7 +178,7 @@ class Passages:
         here, there = centre(box), centre(track.box)
         shift = math.dist(here, there) / width
         if look.text.text and track.vote.text:
-            if _contradict(look.text, track.vote):
+            if _contradict(look.text, track.vote, lost=since > LOST_S):
                 return 0.0
             known = since <= self._settings.rearm_s or (track.standing and shift < 1.0)
             if known and self._same_plate(track, look.text.text, look.text.confidence, since):
@@ -314,9 +318,11 @@ def _distinct(looks: Sequence[Look]) -> list[Look]:
     return [*chosen.values(), *(look for look in looks if not look.text.text)]
 
 
-def _contradict(reading: PlateText, vote: Vote) -> bool:
-    """Two sure readings with little in common: another vehicle, wherever it stands."""
-    if min(reading.confidence, vote.confidence) < SURE:
+def _contradict(reading: PlateText, vote: Vote, lost: bool) -> bool:
+    """Two sure readings with little in common: another vehicle, wherever it stands. Where the vehicle was
+    lost from sight in between, less sure ones tell it too: the next one may stand where it stood."""
+    both_right = lost and reading.confidence * vote.confidence >= BOTH_RIGHT
+    if min(reading.confidence, vote.confidence) < SURE and not both_right:
         return False
     longer = max(len(reading.text), len(vote.text))
     return distance(reading.text, vote.text) >= max(3, math.ceil(0.5 * longer))

@@ -257,6 +257,40 @@ def test_a_car_right_behind_another_is_its_own_read() -> None:
     assert lane.texts == ["TEST123", "DEMO456"]
 
 
+SURE_ENOUGH = [(0.95, 0.55), (0.75, 0.75), (0.55, 0.95)]
+
+
+@pytest.mark.parametrize(("first", "second"), SURE_ENOUGH)
+@pytest.mark.parametrize("looked_at", [0, 3], ids=["asleep", "seen empty"])
+def test_a_car_that_stops_where_the_one_before_stood_is_its_own_read(
+    first: float, second: float, looked_at: int
+) -> None:
+    """At a gate every car stops at the same place, and the trigger sleeps between two of them."""
+    lane = Lane()
+    for tenth in range(100):
+        lane.add(tenth / 10, look(tenth / 10, "TEST123", first))
+    lane.tick(12.0)
+    for second_empty in range(looked_at):
+        lane.add(15.0 + second_empty)
+    for tenth in range(50):
+        at = 30 + tenth / 10
+        lane.add(at, look(at, "DEMO456", second, x=108))
+    lane.finish()
+    assert lane.texts == ["TEST123", "DEMO456"]
+
+
+@pytest.mark.parametrize(("first", "second"), SURE_ENOUGH)
+def test_a_slow_camera_that_sees_each_car_once_takes_two_for_two(first: float, second: float) -> None:
+    """Five frames a second across a narrow field: one look at each car, all at the same place."""
+    lane = Lane()
+    cars = {1: ("TEST123", first), 5: ("DEMO456", second)}
+    for number in range(20):
+        at = number / 5
+        lane.add(at, *(look(at, *cars[number], x=600) for _ in range(number in cars)))
+    lane.finish()
+    assert lane.texts == ["TEST123", "DEMO456"]
+
+
 def test_a_car_lost_from_sight_for_a_moment_is_one_read() -> None:
     """Far looks read rubbish, then a pole hides the car, then it is read well."""
     lane = Lane()
