@@ -49,8 +49,9 @@ CALM_S = 1.5
 """Better pictures and confidences are told when the vehicle is gone, or this long after the last
 revision, so that an approaching vehicle does not send one revision per frame."""
 
-TRACKS = 64
-"""The most passages kept in mind; beyond it the one not seen for longest goes."""
+TRACKS = 128
+"""The most passages kept in mind; beyond it the one not seen for longest goes. More than one picture's plates
+(detector.locate.MOST), of which none may push out another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +230,10 @@ class Passages:
             ):
                 older.absorb(track, self._min_confidence)
                 self._tracks.remove(track)
+                for other in self._tracks:
+                    if track.number in other.with_others:
+                        other.with_others.remove(track.number)
+                        other.with_others.add(older.number)
                 return
 
     # What becomes of the vehicles.
@@ -306,6 +311,8 @@ class Passages:
     def _drop(self, track: Track) -> None:
         self.rejected += not track.read_id
         self._tracks.remove(track)
+        for other in self._tracks:
+            other.with_others.discard(track.number)
 
 
 def _distinct(looks: Sequence[Look]) -> list[Look]:

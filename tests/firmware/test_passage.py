@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detector.locate import MOST
 from firmware.passage import OCCLUDED_S, Passages
 from tests.firmware.looks import MIN_CONFIDENCE, SETTINGS, Lane, frame, look
 
@@ -369,6 +370,27 @@ def test_empty_frames_give_nothing_and_ask_for_nothing() -> None:
         assert lane.add(number / 15) == []
     assert lane.passages.due() is None
     assert lane.finish() == []
+
+
+def test_a_picture_full_of_plates_is_read_to_the_last() -> None:
+    """A car park seen by a large camera: no plate of one picture pushes out another of it."""
+    lane = Lane()
+    texts = [
+        f"{chr(65 + number % 26)}{chr(65 + number // 26)}X{number * 37 % 1000:03d}" for number in range(MOST)
+    ]
+    lane.add(0.0, *(look(0.0, text, 0.9, x=100 * (n % 12), y=60 * (n // 12)) for n, text in enumerate(texts)))
+    lane.finish()
+    assert sorted(lane.texts) == sorted(texts)
+
+
+def test_a_parked_car_does_not_remember_every_car_that_passes_it() -> None:
+    """A trailer stands before a unit for months, and a unit runs for as long."""
+    lane = Lane()
+    for number in range(300):
+        at = 2.0 * number
+        lane.add(at, look(at, "TEST123", 0.95, x=900), look(at, f"AB{number:03d}{number * 7 % 90 + 10}", 0.9))
+    tracks = lane.passages._tracks
+    assert max(len(track.with_others) for track in tracks) < len(tracks) < 50
 
 
 def test_pixels_are_let_go_once_a_vehicle_has_passed() -> None:
