@@ -2,7 +2,7 @@
 
 Owns the subscriber's loop: a message is acknowledged only after what it brought is committed, and a
 receipt is computed from the database after that. What is kept is `firmware.listen_store`, hot lists
-are `firmware.listen_lists`. It stands in for HQ until HQ is built.
+are `firmware.listen_lists`. It stands in for HQ where there is none.
 
 A line holds counts and ids; plate text needs a Grant (a named person with a purpose, recorded before it
 is shown), or is shown of reads that a demonstration site made.
@@ -24,7 +24,7 @@ from firmware.listen_store import Conflict, ListenStore, Series, receipt_of
 from hw.protocols import ClockQuality, Timestamp
 from mqtt import messages, topics
 from mqtt.client import SESSION_EXPIRY_S, Incoming, Link
-from mqtt.errors import MqttError, TopicError
+from mqtt.errors import HotListError, MqttError, TopicError
 from mqtt.fields import time_text
 from mqtt.messages import JSON_TYPE, Message
 from mqtt.records import (
@@ -47,6 +47,7 @@ BATCH = 100
 _IDLE_S = 0.5
 _LINGER_S = 0.02
 _REPEAT_S = 2.0
+_RENEW_S = 60.0
 _REMEMBERED = 10_000
 
 Show = Callable[[str], None]
@@ -57,7 +58,7 @@ class Listener:
 
     `store` keeps what comes and makes it an HQ that sends receipts; without one nothing is kept, and
     a bad message is only told. `demo` shows the plates of reads that say they are a demonstration's,
-    `grant` those of all, each recorded first.
+    `grant` those of all, each recorded first. By `now` the entries of `lists` expire.
     """
 
     def __init__(
@@ -70,8 +71,11 @@ class Listener:
         lists: ListServer | None = None,
         demo: bool = False,
         grant: Grant | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._print = show
+        self._now = now
+        self._renew_at = 0.0
         self._store = store
         self._lists = lists
         self._demo = demo
@@ -99,6 +103,7 @@ class Listener:
         with closing(self._link) as link:
             while not stop.is_set():
                 before = len(self._batch)
+                self._renew_list()
                 link.step(_LINGER_S if self._batch else _IDLE_S)
                 if self._batch and (len(self._batch) == before or len(self._batch) >= BATCH):
                     self._take_batch()
@@ -117,12 +122,28 @@ class Listener:
 
     def _up(self) -> None:
         self._show("broker     connected")
-        if self._lists is not None:
-            topic, payload = self._lists.announcement()
-            self._link.publish(topic, payload, retain=True, content_type=JSON_TYPE)
+        self._announce_list()
         # Tells every unit where this HQ stands, which is behind if it was restored from a backup.
         if self._store is not None:
             self._send_receipts(self._store.series())
+
+    def _announce_list(self) -> None:
+        if self._lists is not None:
+            topic, payload = self._lists.announcement()
+            self._link.publish(topic, payload, retain=True, content_type=JSON_TYPE)
+
+    def _renew_list(self) -> None:
+        """Once a minute: a unit whose clock is not set alarms on what has expired here meanwhile."""
+        if self._lists is None or time.monotonic() < self._renew_at:
+            return
+        self._renew_at = time.monotonic() + _RENEW_S
+        now = self._now()
+        try:
+            # This machine's own day, as on a unit: an evening in California is tomorrow in UTC.
+            if self._lists.renew(now, now.astimezone().date()):
+                self._announce_list()
+        except (HotListError, OSError) as error:
+            logger.error("the hot list is not renewed: %s", error)
 
     def _take_batch(self) -> None:
         batch, lines = self._batch[:], []

@@ -28,6 +28,9 @@ logger = logging.getLogger(__name__)
 VALID: Final = timedelta(days=30)
 """How long a manifest may be followed; the entries have expiry dates of their own."""
 
+RENEWED: Final = timedelta(days=1)
+"""A manifest that may be followed for less than this gives way to one of the same entries."""
+
 _MANIFEST: Final = "manifest.json"
 _MAX_PIECES: Final = 64
 
@@ -43,36 +46,53 @@ class ListServer:
         self, directory: Path, group: str, list_id: str, entries: Iterable[ListEntry], now: datetime
     ) -> None:
         self._topic = topics.hotlist(group)
-        key = hotlists.signing_key(directory / "hq.key")
-        unique = {messages.encode_record(entry): entry for entry in entries}
-        self._pieces = hotlists.pack(unique.values())
-        path = directory / _MANIFEST
-        last = _last(path)
-        whole = hashlib.sha256(b"".join(self._pieces)).hexdigest()
-        if last and last.list_id == list_id and last.sha256 == whole and last.expires_at > time_text(now):
-            self.manifest = last
-            return
-        issued = time_text(now)
-        if last and issued <= last.issued_at:
-            raise HotListError(f"{path}: was issued at {last.issued_at}, later than this clock says")
-        self.manifest = hotlists.manifest(
-            list_id,
-            issued,
-            issued,
-            time_text(now + VALID),
-            self._pieces,
-            len(unique),
-            key,
+        self._key = hotlists.signing_key(directory / "hq.key")
+        self._path = directory / _MANIFEST
+        self._list_id = list_id
+        self.manifest = self._offer(entries, now)
+
+    def renew(self, now: datetime, today: date) -> bool:
+        """Take out the entries whose last day was before `today`, the day at the units, and see to it that
+        the manifest may still be followed; True where there is a new version to announce.
+
+        Raises HotListError or OSError where that cannot be published; the version before stays.
+        """
+        last, day = self.manifest, today.isoformat()
+        if day <= self._good_until and _may_be_followed(last, now):
+            return False
+        entries = [entry for piece in self._pieces for entry in hotlists.unpack(piece)]
+        self.manifest = self._offer((entry for entry in entries if entry.expiry >= day), now)
+        logger.info(
+            "hot list version %s: %d entries, %d have expired",
+            self.manifest.version,
+            self.manifest.entries,
+            len(entries) - self.manifest.entries,
         )
-        # Durable before any unit can hear of it: after a power cut the version must not be given to
-        # another list, nor an older one be announced again.
-        temporary = path.with_suffix(".new")
-        with temporary.open("wb") as file:
-            file.write(messages.encode(self.manifest))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(path)
-        sync_folder(path.parent)
+        return self.manifest.version != last.version
+
+    def _offer(self, entries: Iterable[ListEntry], now: datetime) -> Manifest:
+        """The manifest of these entries, durable: the last one where they are the same."""
+        unique = {messages.encode_record(entry): entry for entry in entries}
+        pieces = hotlists.pack(unique.values())
+        last, list_id, path = _last(self._path), self._list_id, self._path
+        whole = hashlib.sha256(b"".join(pieces)).hexdigest()
+        if not (last and (last.list_id, last.sha256) == (list_id, whole) and _may_be_followed(last, now)):
+            issued, until = time_text(now), time_text(now + VALID)
+            if last and issued <= last.issued_at:
+                raise HotListError(f"{path}: was issued at {last.issued_at}, later than this clock says")
+            last = hotlists.manifest(list_id, issued, issued, until, pieces, len(unique), self._key)
+            # Durable before any unit can hear of it: after a power cut the version must not be given to
+            # another list, nor an older one be announced again.
+            temporary = path.with_suffix(".new")
+            with temporary.open("wb") as file:
+                file.write(messages.encode(last))
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.rename(path)
+            sync_folder(path.parent)
+        self._pieces = pieces
+        self._good_until = min((entry.expiry for entry in unique.values()), default=date.max.isoformat())
+        return last
 
     def announcement(self) -> tuple[str, bytes]:
         """Topic and payload of the retained manifest."""
@@ -100,6 +120,10 @@ class ListServer:
                 logger.error("%s", error)
                 return
             yield messages.encode(header, None, sealed)
+
+
+def _may_be_followed(manifest: Manifest, now: datetime) -> bool:
+    return manifest.expires_at > time_text(now + RENEWED)
 
 
 def _last(path: Path) -> Manifest | None:

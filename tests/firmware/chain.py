@@ -6,6 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 
@@ -134,8 +135,10 @@ class Hq:
         lists: ListServer | None = None,
         demo: bool = False,
         settings: MqttSettings | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.folder = folder
+        self._now = now
         self.lines: list[str] = []
         self._lists = lists
         self._demo = demo
@@ -158,6 +161,7 @@ class Hq:
                     store=store,
                     lists=self._lists,
                     demo=self._demo,
+                    now=self._now,
                 )
                 wakes.append(listener.wake)
                 ready.set()

@@ -20,6 +20,7 @@ from firmware.listen_store import ListenStore
 from firmware.listlink import PIECES_PER_REQUEST, ListLink
 from mqtt import hotlists, messages
 from mqtt.errors import HotListError
+from mqtt.fields import time_text
 from mqtt.records import ChunkHeader, ChunkRequest, ListEntry, Manifest
 from plates.words import CLASS_RULES, AlarmClass, HotListEntry, MatchKind
 from tests.broker import Broker
@@ -425,6 +426,50 @@ def test_a_list_goes_from_a_file_at_hq_into_force_on_a_unit(tmp_path: Path) -> N
             assert unit.publisher.status().faults == ()
             assert any("was sent 1 pieces" in line for line in listener.lines)
             assert "TST0" not in "".join(listener.lines)
+
+
+@pytest.mark.clause("430.2-a")
+def test_an_entry_that_expires_while_the_subscriber_runs_no_longer_sounds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A subscriber runs for weeks, and a unit whose clock is not set lets every entry match."""
+    monkeypatch.setattr("firmware.listen._RENEW_S", 0.05)
+    hq, folder, now = tmp_path / "hq", tmp_path / "unit", NOON
+    today = dataclasses.replace(entry("TST0001"), expiry=NOON.date().isoformat())
+    with Broker(tmp_path / "broker") as broker:
+        with closing(ListenStore(hq)):
+            lists = ListServer(hq, "all", "list", [today, entry("TST0002")], NOON)
+        first = lists.manifest.version
+        overrides = [f"mqtt.list_key_file={hq / 'hq.pub'}"]
+        with (
+            Hq(hq, broker.port, lists=lists, now=lambda: now),
+            Unit(folder, broker.port, overrides=overrides) as unit,
+        ):
+            wait_for(lambda: unit.publisher.status().list_version == first)
+            now += timedelta(days=1)
+            wait_for(lambda: unit.publisher.status().list_version not in ("", first))
+            with HotList.open(folder / "hotlist.sqlite") as built:
+                assert [one.plate for one in built.all_entries()] == ["TST0002"]
+                assert built.match("TST0001", today=None, substitutions=0) == []
+            assert unit.publisher.status().faults == ()
+
+
+def test_a_list_is_renewed_for_a_reason_only_and_before_its_manifest_runs_out(tmp_path: Path) -> None:
+    server = ListServer(tmp_path, "all", "test", [entry("TST0001")], NOON)
+    key, first = hotlists.read_public_key(tmp_path / "hq.pub"), server.manifest
+    renewed = []
+    for day in range(1, 70):
+        now = NOON + timedelta(days=day)
+        if server.renew(now, now.date()):
+            renewed.append(day)
+        # A unit that comes back after weeks finds a manifest that it may follow.
+        hotlists.verify(server.manifest, key)
+        assert server.manifest.expires_at > time_text(now)
+    assert renewed == [29, 58]
+    assert (server.manifest.sha256, server.manifest.entries) == (first.sha256, 1)
+    assert server.renew(now, date(2028, 1, 1)), "its last entry has expired"
+    assert server.manifest.entries == 0
+    assert not server.renew(now, date(2028, 1, 2))
 
 
 def test_a_list_of_garbage_leaves_the_old_one_in_force(bench: Bench) -> None:
