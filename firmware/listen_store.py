@@ -1,4 +1,4 @@
-"""What `platewarden listen --as-hq` keeps until HQ is built: one SQLite file and a folder of pictures.
+"""What `platewarden listen --as-hq` keeps, where there is no HQ: one SQLite file and a folder of pictures.
 
 Owns the tables and that a message is kept once, however often it comes. Receipts are computed from
 here; who may see a plate is `firmware.access`.

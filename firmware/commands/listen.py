@@ -42,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     broker.add_argument("--username", default="", help="for a broker without client certificates")
     broker.add_argument("--password-file", metavar="FILE", default="", help="its first line is the password")
     broker.add_argument("--allow-plain", action="store_true", help="plain MQTT off loopback")
-    keep = parser.add_argument_group("as HQ, until HQ is built")
+    keep = parser.add_argument_group("as HQ, where there is none")
     keep.add_argument(
         "--as-hq",
         metavar="DIR",
