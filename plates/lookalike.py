@@ -16,7 +16,11 @@ WEAK: Final = 0.2
 """Alike only where characters are small, blurred or seen from the side."""
 
 CLASSES: Final = ("0ODQ", "1I", "8B", "5S", "2Z", "6G")
-"""Characters that look alike among themselves; the first stands for the class in `fold`."""
+"""Characters that look alike among themselves; the first stands for the class in `fold`.
+
+HQ's tables hold folded texts and patterns: who changes a class brings a migration that folds them anew, or
+searches and holds miss what was read before.
+"""
 
 ONE_GLYPH: Final = frozenset({"0O", "O0", "1I", "I1"})
 """Pairs that one and the same die stamps in many states: no camera can tell them apart there."""
