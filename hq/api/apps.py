@@ -1,3 +1,5 @@
+"""The app of the API and the feeds."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar

@@ -1,3 +1,5 @@
+"""The app of hits."""
+
 from __future__ import annotations
 
 from typing import Any, ClassVar

@@ -1,3 +1,5 @@
+"""The app of retention, holds and destruction."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar

@@ -1,3 +1,5 @@
+"""The app of searching."""
+
 from typing import ClassVar
 
 from django.apps import AppConfig
