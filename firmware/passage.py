@@ -246,7 +246,10 @@ class Passages:
             if event is not None:
                 events.append(event)
             track.gone = track.gone or leaving
-            if track.gone or (track.standing and track.read_id):
+            # Whatever makes a standing one readable brings its own picture; a car park would fill the memory.
+            if track.gone or (
+                track.standing and (track.read_id or not track.acceptable(self._min_confidence))
+            ):
                 track.release_frames()
             if self._done(track, now):
                 self._drop(track)
