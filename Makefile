@@ -20,7 +20,7 @@ JUNIT := build/junit
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: $(VENV)/.ready ## a whole simulated site: broker, unit, subscriber; Ctrl-C stops it
+run: $(VENV)/.ready ## a whole simulated site: broker, unit, HQ; Ctrl-C stops it
 	@./install.sh --packages run
 	@$(BIN)/python -m firmware.demo $(ARGS)
 
@@ -29,7 +29,7 @@ test: $(VENV)/.ready $(TFLITE_VENV)/.ready ## the tests (under two minutes)
 	@mkdir -p $(JUNIT)
 	$(BIN)/python -m pytest --numprocesses=auto --dist=loadscope --junitxml=$(JUNIT)/test.xml $(ARGS)
 
-test-slow: $(VENV)/.ready $(TFLITE_VENV)/.ready ## the longer tests: faults, kills, the network stalled
+test-slow: $(VENV)/.ready $(TFLITE_VENV)/.ready ## the longer tests: faults, kills, the network stalled, HQ's pages in a browser
 	@./install.sh --packages test
 	@mkdir -p $(JUNIT)
 	$(BIN)/python -m pytest -m slow --timeout=900 --junitxml=$(JUNIT)/slow.xml $(ARGS)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 _DJANGO = ("migrate",)
-_CODES = "exit codes: 0 ok, 1 it failed, 2 usage, 3 the site is not set up for it"
+_CODES = "exit codes: 0 ok, 1 it failed, 2 usage, 3 the site is not set up for it, 130 interrupted"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
