@@ -1,8 +1,6 @@
 """Django's settings, from the environment; `hq.site.doctor` says what a production start still lacks.
 
-Environment: DATABASE_URL (default: SQLite in PLATEWARDEN_HQ_DATA), PLATEWARDEN_HQ_DATA (folder of database,
-pictures and keys; default ./hq-data), PLATEWARDEN_HQ_SECRET_KEY, PLATEWARDEN_HQ_HOSTS (comma-separated),
-PLATEWARDEN_HQ_DEMO (1 marks the site as a demo).
+Every variable, with its default, stands in docs/hq.md, Settings; those of the broker are read in `hq.records.broker`.
 """
 
 from __future__ import annotations
