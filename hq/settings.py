@@ -1,6 +1,7 @@
 """Django's settings, from the environment; `hq.site.doctor` says what a production start still lacks.
 
-Every variable, with its default, stands in docs/hq.md, Settings; those of the broker are read in `hq.records.broker`.
+Every variable, with its default, stands in docs/hq.md under Settings; `hq.records.broker` reads those of the
+broker.
 """
 
 from __future__ import annotations
