@@ -75,8 +75,8 @@ class _Mapping:
 class SystemClock:
     """The machine's clock; safe to use from several threads.
 
-    A network time that was once believed is kept for the rest of the boot, its error growing, when the
-    network goes: a trailer out of coverage still knows the time.
+    A network's or a receiver's time that was once believed is kept for the rest of the boot, its error
+    growing, when that goes: a trailer out of coverage, or under a roof, still knows the time.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class SystemClock:
             mapping = _Mapping(since_boot, ClockQuality.NTP, kernel.error_ms)
             self._kept = (mapping, boottime)
             return mapping
-        known = [one for one in (self._still_kept(boottime), self._from_gps()) if one is not None]
+        known = [one for one in (self._still_kept(boottime), self._from_gps(boottime)) if one is not None]
         return min(known, key=lambda one: one.error_ms, default=None)
 
     def _still_kept(self, boottime: float) -> _Mapping | None:
@@ -135,10 +135,10 @@ class SystemClock:
         mapping, at = self._kept
         return replace(mapping, error_ms=mapping.error_ms + (boottime - at) * 1000 * _DRIFT)
 
-    def _from_gps(self) -> _Mapping | None:
+    def _from_gps(self, boottime: float) -> _Mapping | None:
         fix = self._gps_fix() if self._settings.use_gps else None
         if fix is None or fix[0].time < _EARLIEST:  # an old receiver's week number has rolled over
             return None
         # A serial sentence arrives up to a second after the moment it names.
         offset = fix[0].time - datetime.fromtimestamp(0, UTC) - timedelta(seconds=fix[1])
-        return _Mapping(offset, ClockQuality.GPS, 1000.0)
+        return _Mapping(offset, ClockQuality.GPS, 1000.0 + max(boottime - fix[1], 0.0) * 1000 * _DRIFT)

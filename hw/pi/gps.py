@@ -25,9 +25,6 @@ logger = logging.getLogger(__name__)
 FRESH_S: Final = 10.0
 """An older position is none: a trailer may have been towed away with its antenna covered."""
 
-KEEPS_TIME_S: Final = 3600.0
-"""A received time serves the clock for so long: the board's own crystal drifts some 0.1 s in an hour."""
-
 _RETRY_S: Final = 2.0
 _MOVING_KNOTS: Final = 2.0  # below it the course over ground is noise
 _LONGEST: Final = 256  # an NMEA sentence has 82 characters at most; this ends a line of noise
@@ -57,20 +54,17 @@ class SerialGps:
 
     def fix(self) -> Fix | None:
         """The newest valid fix, None where there is none or it is older than FRESH_S."""
-        return self._younger(FRESH_S, self._newest)
+        newest = self._newest
+        return newest[0] if newest and self._boottime() - newest[1] <= FRESH_S else None
 
     def received(self) -> tuple[Fix, float] | None:
-        """The newest fix of the last KEEPS_TIME_S and the boot time (seconds) at which it came in."""
-        newest = self._newest
-        return newest if newest and self._younger(KEEPS_TIME_S, newest) else None
+        """The newest fix, however old, and the boot time (seconds) at which it came in, for the clock."""
+        return self._newest
 
     def close(self) -> None:
         """Stop reading; may be called twice."""
         self._stop.set()
         self._thread.join(timeout=2 * _RETRY_S)
-
-    def _younger(self, seconds: float, newest: tuple[Fix, float] | None) -> Fix | None:
-        return newest[0] if newest and self._boottime() - newest[1] <= seconds else None
 
     def _read(self) -> None:
         while not self._stop.is_set():

@@ -188,6 +188,25 @@ def test_a_receiver_that_hangs_neither_holds_the_place_nor_stops_the_clock() -> 
     assert gps.fix() is not None
 
 
+def test_a_trailer_under_a_roof_keeps_the_time_that_its_receiver_gave() -> None:
+    """After an hour its reads had no time any more, and expired entries of the hot list sounded."""
+    now = 50.0
+    gps = unplugged(lambda: now)
+    clock = SystemClock(
+        ClockSettings(),
+        gps.received,
+        discipline=lambda: Discipline(False, 1e6),
+        boottime=lambda: now,
+        boot_id="boot",
+    )
+    gps._take(sentence(RMC))
+    now += 86_400
+    moment = clock.now()
+    assert gps.fix() is None, "where it is now nobody knows"
+    assert (moment.wall, moment.quality) == (datetime(2027, 3, 16, 12, tzinfo=UTC), ClockQuality.GPS)
+    assert moment.offset_ms == pytest.approx(1000 + 4320)
+
+
 @given(st.binary(max_size=90))
 def test_no_noise_ends_the_reading(noise: bytes) -> None:
     gps = unplugged()
