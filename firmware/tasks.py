@@ -17,8 +17,10 @@ from firmware.errors import IoError
 
 logger = logging.getLogger(__name__)
 
-JOIN_S = 10.0
-"""How long a task may take to stop before the process goes without it; below systemd's TimeoutStopSec."""
+JOIN_S = 4.0
+"""How long a task may take to stop before the process goes without it. They are waited for one after the
+other: all of them and the hardware's end must be done within systemd's TimeoutStopSec, for after that it kills,
+and nobody switches lamps and buzzer off."""
 
 
 class TaskDied(IoError):

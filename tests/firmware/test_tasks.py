@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
+from pathlib import Path
 
 import pytest
 
 from firmware.errors import Exit
-from firmware.tasks import TaskDied, Tasks, stop_on_signals
+from firmware.tasks import JOIN_S, TaskDied, Tasks, stop_on_signals
 
 
 def test_tasks_stop_in_reverse_order() -> None:
@@ -27,6 +29,15 @@ def test_tasks_stop_in_reverse_order() -> None:
     tasks.end()
     assert ended == ["upkeep", "publisher"]
     assert not tasks.stop.is_set()
+
+
+def test_tasks_that_all_hang_are_left_before_systemd_kills_the_process() -> None:
+    """Both brokers out of reach: each connection waits for the network while the unit is stopped."""
+    service = (Path(__file__).parents[2] / "install.sh").read_text()
+    limit = re.search(r"^TimeoutStopSec=(\d+)$", service, re.MULTILINE)
+    assert limit is not None
+    threads, hardware_s = 3, 5.0  # the GPS's thread is given 4 s, lamps and buzzer 1 s
+    assert threads * JOIN_S + hardware_s < float(limit[1])
 
 
 def test_a_task_that_raises_ends_the_process(caplog: pytest.LogCaptureFixture) -> None:
