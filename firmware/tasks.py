@@ -19,8 +19,8 @@ logger = logging.getLogger(__name__)
 
 JOIN_S = 4.0
 """How long a task may take to stop before the process goes without it. They are waited for one after the
-other: all of them and the hardware's end must be done within systemd's TimeoutStopSec, for after that it kills,
-and nobody switches lamps and buzzer off."""
+other: all of them and the hardware's end must be done within systemd's TimeoutStopSec, for after that it
+kills, and nobody switches lamps and buzzer off."""
 
 
 class TaskDied(IoError):
