@@ -171,21 +171,23 @@ class Passages:
 
     def _fit(self, track: Track, look: Look, now: float) -> float:
         """How well a look continues a track: above 2 by its text, above 1 by the place of a vehicle
-        that stands, up to 1 by the motion, 0 not at all."""
+        that stands, up to 1 by the motion, up to 0.5 by the place of one that stood there before it was
+        lost from sight, 0 not at all."""
         since = now - track.seen_at
+        lost = since > LOST_S
         box = look.detection.box
         width = max(box[2], track.box[2], 1.0)
         growth = width / max(min(box[2], track.box[2]), 1.0)
         here, there = centre(box), centre(track.box)
         shift = math.dist(here, there) / width
         if look.text.text and track.vote.text:
-            if _contradict(look.text, track.vote, lost=since > LOST_S):
+            if _contradict(look.text, track.vote, lost):
                 return 0.0
             known = since <= self._settings.rearm_s or (track.standing and shift < 1.0)
             if known and self._same_plate(track, look.text.text, look.text.confidence, since):
                 return 4.0 - distance(look.text.text, track.vote.text) / 2 - min(shift, 49.0) / 100.0
         if track.standing and shift < 0.5 and growth < 1.4:
-            return 2.0 - shift
+            return 0.5 - shift / 2 if lost else 2.0 - shift
         if since > self._settings.gone_s or growth > 1.8:
             return 0.0
         reach = 3.5 + 5.0 * since

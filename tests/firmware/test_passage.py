@@ -281,6 +281,20 @@ def test_a_car_that_stops_where_the_one_before_stood_is_its_own_read(
     assert lane.texts == ["TEST123", "DEMO456"]
 
 
+def test_a_car_that_drove_off_is_not_parked_by_what_is_not_read_of_the_next() -> None:
+    lane = Lane()
+    for tenth in range(100):
+        lane.add(tenth / 10, look(tenth / 10, "TEST123", 0.95))
+    for second in range(15, 18):
+        lane.add(float(second))
+    for tenth in range(150):
+        at = 18 + tenth / 10
+        lane.add(at, look(at, "DEMO456" if tenth % 3 == 0 else "", 0.9 if tenth % 3 == 0 else 0.0))
+    lane.finish()
+    assert lane.texts == ["TEST123", "DEMO456"]
+    assert not any(event.parked for event in lane.events), "each stood for less than parked_s"
+
+
 @pytest.mark.parametrize(("first", "second"), SURE_ENOUGH)
 def test_a_slow_camera_that_sees_each_car_once_takes_two_for_two(first: float, second: float) -> None:
     """Five frames a second across a narrow field: one look at each car, all at the same place."""
