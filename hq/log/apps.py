@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 from django.apps import AppConfig
@@ -11,6 +12,7 @@ from django.urls import reverse
 if TYPE_CHECKING:
     from hq.people.models import Person
     from hq.people.policy import Standing
+    from hq.retention.alarms import Alarm
 
 
 class LogConfig(AppConfig):
@@ -34,6 +36,23 @@ class LogConfig(AppConfig):
 
         proposed = Removal.objects.filter(state=Removal.State.PROPOSED)
         return [("removals of log rows to sign", reverse("log:removals"), sum(map(signs, proposed)))]
+
+    def alarms(self) -> Iterator[Alarm]:
+        """Co-signed removals that cannot be carried out, or were cut off."""
+        from hq.log import removal
+        from hq.log.models import Removal
+        from hq.retention.alarms import Alarm
+
+        for row in Removal.objects.filter(state=Removal.State.COSIGNED).select_related(
+            "authority", "schedule"
+        ):
+            name = f"removal {row.pk} of log rows"
+            if why := removal.hindrance(row):
+                yield Alarm("430.2.1(f)", f"{name} cannot be carried out: {why}; withdraw it")
+            elif row.anchors.exists():
+                yield Alarm(
+                    "430.2.1(f)", f"{name} was begun and is not finished; run platewarden-hq log remove"
+                )
 
     def ready(self) -> None:
         from hq.log import floor, triggers

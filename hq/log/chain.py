@@ -126,10 +126,8 @@ def verify(first: int = 1) -> Fault | None:
                 gap = next(gaps, None)
             if row.sequence != expected:
                 return Fault(expected, "row is missing")
-            if row.previous != previous:
-                return Fault(row.sequence, "row does not follow the one before it")
-            if row.hash != digest(row):
-                return Fault(row.sequence, "row was changed")
+            if fault := _fault(row, previous):
+                return fault
             expected, previous = expected + 1, row.hash
         while gap is not None and gap.first == expected:
             expected, previous = _over(gap, previous)
@@ -142,6 +140,32 @@ def verify(first: int = 1) -> Fault | None:
     if (held.sequence, held.hash) != (expected - 1, previous):
         return Fault(min(held.sequence, expected), "the head names another last row")
     return None
+
+
+def verify_rows(first: int, last: int) -> Fault | None:
+    """The first fault of rows `first` to `last` and of how they hang between their neighbours, or None.
+
+    For rows of which none is removed and none is the log's last.
+    """
+    try:
+        expected, previous = _start(first)
+    except _Broken as broken:
+        return broken.fault
+    for row in AccessRecord.objects.filter(sequence__gte=first, sequence__lte=last).order_by("sequence"):
+        if row.sequence != expected:
+            break
+        if fault := _fault(row, previous):
+            return fault
+        expected, previous = expected + 1, row.hash
+    if expected != last + 1:
+        return Fault(expected, "row is missing")
+    after = (
+        AccessRecord.objects.filter(sequence=last + 1).first()
+        or Removed.objects.filter(first=last + 1).first()
+    )
+    if after is None:
+        return Fault(last + 1, "row is missing")
+    return None if after.previous == previous else Fault(last + 1, "row does not follow the one before it")
 
 
 def head() -> ChainHead:
@@ -188,6 +212,12 @@ class _Broken(Exception):
     def __init__(self, sequence: int, what: str) -> None:
         super().__init__(what)
         self.fault = Fault(sequence, what)
+
+
+def _fault(row: AccessRecord, previous: str) -> Fault | None:
+    if row.previous != previous:
+        return Fault(row.sequence, "row does not follow the one before it")
+    return None if row.hash == digest(row) else Fault(row.sequence, "row was changed")
 
 
 def _start(first: int) -> tuple[int, str]:

@@ -5,7 +5,8 @@ Owns the SQL condition under which a row may be deleted at all:
 - it has passed its schedule's days and the floor of two years, by the database's own clock (CJIS AU-11),
 - a removal that three persons signed names it, and its signed anchor stands in the chain,
 - nothing keeps it: a freeze of an open breach from that row on, an open hold on its case or on a read that it
-  tells of, whatever table points to it, as an audit's sample.
+  tells of, an audit of its time that is not signed off, whose sample must be drawn again from the same rows,
+  whatever table points to it, as an audit's sample does for ever.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ def keeps(vendor: str, row: str) -> str:
     )
     return f"""(EXISTS (SELECT 1 FROM audits_freeze f JOIN audits_breach b ON b.id = f.breach_id
             WHERE b.closed_at IS NULL AND f.first <= {row}.sequence)
+        OR EXISTS (SELECT 1 FROM audits_audit a
+            WHERE a.approved_at IS NULL AND a.since <= {row}.at AND {row}.at < a.until)
         OR EXISTS (SELECT 1 FROM retention_hold h
             WHERE h.released_at IS NULL AND lower(h."case") = lower({row}."case"))
         OR EXISTS (SELECT 1 FROM retention_hold h, records_read r

@@ -105,8 +105,26 @@ def verify() -> Fault | None:
             continue
         row = AccessRecord.objects.filter(sequence=signed.sequence).only("hash").first()
         held = row or next((gap for gap in gaps if gap.last == signed.sequence), None)
-        if held is None or held.hash != signed.hash:
-            return Fault(signed.sequence, f"the head signed at {chain.stamp(signed.at)} does not fit")
-        if not signed_by(head_text(signed.sequence, signed.hash, signed.at), signed.signature, known):
-            return Fault(signed.sequence, f"the head of {chain.stamp(signed.at)} is not signed by HQ's key")
+        if fault := _fault(signed, held, known):
+            return fault
+    return None
+
+
+def verify_rows(first: int, last: int) -> Fault | None:
+    """The first signed head that does not fit rows `first` to `last`, of which none is removed, or None."""
+    known = public_keys()
+    for signed in SignedHead.objects.filter(sequence__gte=first, sequence__lte=last).order_by("sequence"):
+        row = AccessRecord.objects.filter(sequence=signed.sequence).only("hash").first()
+        if fault := _fault(signed, row, known):
+            return fault
+    return None
+
+
+def _fault(
+    signed: SignedHead, held: AccessRecord | Removed | None, known: Sequence[minisign.PublicKey]
+) -> Fault | None:
+    if held is None or held.hash != signed.hash:
+        return Fault(signed.sequence, f"the head signed at {chain.stamp(signed.at)} does not fit")
+    if not signed_by(head_text(signed.sequence, signed.hash, signed.at), signed.signature, known):
+        return Fault(signed.sequence, f"the head of {chain.stamp(signed.at)} is not signed by HQ's key")
     return None

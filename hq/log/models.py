@@ -93,10 +93,13 @@ class Removal(models.Model):
         COSIGNED = "cosigned", "co-signed"
         DONE = "done", "done"
         REFUSED = "refused", "refused"
+        WITHDRAWN = "withdrawn", "withdrawn"
+
+    OPEN: ClassVar = (State.PROPOSED, State.COSIGNED)
 
     schedule = models.ForeignKey("retention.Schedule", models.PROTECT, related_name="log_removals")
     authority = models.ForeignKey("retention.Authority", models.PROTECT, related_name="log_removals")
-    state = models.CharField(max_length=8, choices=State.choices, default=State.PROPOSED)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.PROPOSED)
     before = models.DateTimeField("rows written before")
     ranges = models.JSONField("first and last row of each range", default=list)
     rows = models.BigIntegerField()

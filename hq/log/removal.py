@@ -4,6 +4,9 @@ Proposed by the administrator, approved by the Commander, co-signed by the custo
 to destroy (Government Code 34090), carried out by `platewarden-hq log remove`. Each range of rows leaves a
 signed anchor: the hash before its first row and that of its last. What keeps a row is in `hq.log.floor`,
 which the database asks too.
+
+The authority must hold when the first rows go: what was begun in time is finished. All else is asked with
+each batch. One that cannot go on is withdrawn, whatever has gone by then, for each batch has its own anchor.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Min
 
 from hq.log import chain, heads
@@ -20,7 +23,7 @@ from hq.log.floor import FLOOR_DAYS, keeps
 from hq.log.models import AccessRecord, Removal, Removed
 from hq.people.models import Person
 from hq.people.policy import Refused, check, said
-from hq.retention import purge, schedules
+from hq.retention import holds, purge, schedules
 from hq.retention.models import Authority, Schedule
 from hq.site import clock
 
@@ -31,11 +34,13 @@ STATEMENT = (
     "I have compared this removal with the records schedule, the holds and the breach register, and consent."
 )
 
+WITHDRAWS = "the administrator, the Commander or the custodian of records, who withdraws it"
+
 Range = tuple[int, int]
 
 
 class NotRemoved(Exception):
-    """The database let fewer rows go than the removal names; nothing of the batch is gone."""
+    """The database keeps a row that should go by what the program knows; nothing of the batch is gone."""
 
 
 @transaction.atomic
@@ -50,8 +55,11 @@ def propose(person: Person, authority: Authority) -> Removal:
             "the Commander and the custodian of records",
         )
     _check_authority(authority)
-    if Removal.objects.filter(state__in=[Removal.State.PROPOSED, Removal.State.COSIGNED]).exists():
-        raise Refused("430.2.1(f)", "a removal is open already", "its signers, who decide it first")
+    if held := Removal.objects.filter(state__in=Removal.OPEN).first():
+        raise Refused(
+            "430.2.1(f)", f"removal {held.pk} is open already", "its signers, who decide or withdraw it"
+        )
+    holds.check_readable()
     before = _due_before(schedule)
     last = _last_before(before)
     ranges = list(_without(_here(1, last), _kept(1, last)))
@@ -87,7 +95,7 @@ def cosign(person: Person, pk: int) -> Removal:
     if removal.approved_by is None:
         raise Refused("GC-34090.6", "the Commander has not approved this removal yet", "the Commander")
     check(person, "destruction.cosign", obj=removal)
-    _check_authority(removal.authority)
+    _check_true(removal)
     removal.cosigned_by, removal.cosigned_at = person, clock.now()
     removal.statement, removal.state = STATEMENT, Removal.State.COSIGNED
     removal.save(update_fields=["cosigned_by", "cosigned_at", "statement", "state"])
@@ -109,46 +117,67 @@ def refuse(person: Person, pk: int, why: str) -> Removal:
     return removal
 
 
+@transaction.atomic
+def withdraw(person: Person, pk: int, why: str) -> Removal:
+    """Take back a removal that is not done, by a role that signs it: no more rows go. Raises Refused."""
+    removal = Removal.objects.select_for_update().get(pk=pk)
+    if removal.state not in Removal.OPEN:
+        raise Refused("430.2.1(f)", f"removal {pk} is {removal.get_state_display()}", "nobody: it is closed")
+    check(person, "destruction.withdraw", obj=removal)
+    reason = said("430.2.1(f)", "the reason of the withdrawal", why)
+    removal.refused_by, removal.refused_at, removal.refused_why = person, clock.now(), reason[:300]
+    removal.state = Removal.State.WITHDRAWN
+    removal.save(update_fields=["refused_by", "refused_at", "refused_why", "state"])
+    return removal
+
+
+def gone(removal: Removal) -> int:
+    """How many rows went under it."""
+    return sum(one.last - one.first + 1 for one in removal.anchors.all())
+
+
+def hindrance(removal: Removal) -> str:
+    """Why an open removal can be neither co-signed nor carried out as things are, "" if it can."""
+    try:
+        _check_true(removal)
+    except Refused as refused:
+        return refused.why
+    return ""
+
+
 def run(pk: int, *, run_by: str) -> int:
     """Carry out a co-signed removal; the number of rows that went. Cut off, another run goes on where it was.
 
     Raises Refused, NotRemoved, purge.Busy beside a purge or backup, KeyExposed, LogUnavailable, OSError.
     """
     with purge.alone():
-        removal = Removal.objects.select_related("authority", "schedule").get(pk=pk)
-        if removal.state != Removal.State.COSIGNED:
-            raise Refused("430.2.1(f)", f"removal {pk} is not co-signed", "the custodian of records")
-        _check_authority(removal.authority)
-        if removal.schedule.state != Schedule.State.IN_FORCE:
-            raise Refused(CLAUSE, f"{removal.schedule} is no longer in force", "whoever makes a new removal")
-        if removal.before > _due_before(removal.schedule):
-            raise Refused(CLAUSE, f"removal {pk} names rows that are not due", "nobody")
-        purge.overwrite_deleted()
-        for part in _batches(removal.ranges):
-            _remove(removal, part)
         with transaction.atomic():
-            gone = sum(one.last - one.first + 1 for one in removal.anchors.all())
-            removal.state, removal.done_at, removal.run_by = Removal.State.DONE, clock.now(), run_by
-            removal.save(update_fields=["state", "done_at", "run_by"])
-            chain.append(
-                kind="retention",
-                person=None,
-                username=run_by,
-                action="destruction.run",
-                purpose="retention",
-                case=str(pk),
-                elements={"removal": pk, "schedule": str(removal.schedule), "before": removal.before},
-                result_count=gone,
-                note="rows of the access log",
-            )
+            removal = _cosigned(pk)
+        purge.overwrite_deleted()
+        try:
+            for part in _batches(removal.ranges):
+                _remove(pk, part)
+            count = _close(pk, run_by)
+        except (Refused, NotRemoved):
+            # What went by now does not stay in the write-ahead log until somebody decides.
+            purge.forget_log()
+            raise
         purge.forget_log()
-        return gone
+        return count
 
 
 @transaction.atomic
-def _remove(removal: Removal, part: Range) -> None:
-    """Put the anchors of what may go in its place, then let the rows go."""
+def _remove(pk: int, part: Range) -> None:
+    """Put the anchors of what may go in its place, then let the rows go. Raises Refused, NotRemoved."""
+    # With each batch: it may have been withdrawn meanwhile, or another schedule have come into force.
+    removal = _cosigned(pk)
     for first, last in _without(_here(*part), _kept(*part)):
+        if fault := chain.verify_rows(first, last) or heads.verify_rows(first, last):
+            raise Refused(
+                "CJIS AU-9",
+                f"row {fault.sequence}: {fault.what}; an anchor would hide it, so no row goes",
+                f"the auditor, who looks into it with platewarden-hq log verify, then {WITHDRAWS}",
+            )
         previous = AccessRecord.objects.get(sequence=first).previous
         total, at = AccessRecord.objects.get(sequence=last).hash, clock.now()
         text = heads.anchor_text(first, last, previous, total, chain.stamp(at))
@@ -162,9 +191,60 @@ def _remove(removal: Removal, part: Range) -> None:
             signature=heads.sign_text(text),
         )
         rows = AccessRecord.objects.filter(sequence__gte=first, sequence__lte=last)
-        gone = rows._raw_delete(rows.db)
-        if gone != last - first + 1:
-            raise NotRemoved(f"rows {first} to {last}: {gone} went")
+        try:
+            count = rows._raw_delete(rows.db)
+        except IntegrityError as error:
+            raise NotRemoved(
+                f"rows {first} to {last}: the database keeps one of them, by its own clock or by what came "
+                "in between; run platewarden-hq log remove again, and withdraw the removal if that stays"
+            ) from error
+        if count != last - first + 1:
+            raise NotRemoved(f"rows {first} to {last}: {count} went; run platewarden-hq log verify")
+
+
+@transaction.atomic
+def _close(pk: int, run_by: str) -> int:
+    removal = _cosigned(pk)
+    count = gone(removal)
+    removal.state, removal.done_at, removal.run_by = Removal.State.DONE, clock.now(), run_by
+    removal.save(update_fields=["state", "done_at", "run_by"])
+    chain.append(
+        kind="retention",
+        person=None,
+        username=run_by,
+        action="destruction.run",
+        purpose="retention",
+        case=str(pk),
+        elements={"removal": pk, "schedule": str(removal.schedule), "before": removal.before},
+        result_count=count,
+        note="rows of the access log",
+    )
+    return count
+
+
+def _cosigned(pk: int) -> Removal:
+    """The removal, locked, if it may begin or go on now. In a transaction only. Raises Refused."""
+    removal = Removal.objects.select_for_update().get(pk=pk)
+    if removal.state != Removal.State.COSIGNED:
+        state = removal.get_state_display()
+        raise Refused("430.2.1(f)", f"removal {pk} is {state}, not co-signed", "the custodian of records")
+    _check_true(removal)
+    return removal
+
+
+def _check_true(removal: Removal) -> None:
+    """Whether what its signers were told still holds. Raises Refused."""
+    if not removal.anchors.exists():
+        _check_authority(removal.authority, WITHDRAWS)
+    if removal.schedule.state != Schedule.State.IN_FORCE:
+        raise Refused(CLAUSE, f"{removal.schedule} is no longer in force", WITHDRAWS)
+    if removal.before > _due_before(removal.schedule):
+        raise Refused(
+            CLAUSE,
+            f"removal {removal.pk} names rows that are not due by this machine's clock",
+            f"whoever sets the clock right, or {WITHDRAWS}",
+        )
+    holds.check_readable()
 
 
 def _due_before(schedule: Schedule) -> datetime:
@@ -222,12 +302,14 @@ def _batches(ranges: Iterable[Range]) -> Iterator[Range]:
             yield start, min(start + BATCH - 1, last)
 
 
-def _check_authority(authority: Authority) -> None:
+def _check_authority(
+    authority: Authority, who: str = "the legislative body, with the agency attorney's written consent"
+) -> None:
     if authority.kind != Authority.Kind.DESTRUCTION or not authority.live():
         raise Refused(
             "GC-34090.6",
             f"the authority {authority.title!r} does not allow a destruction today",
-            "the legislative body, with the agency attorney's written consent",
+            who,
         )
 
 

@@ -56,14 +56,18 @@ def detail(request: PageRequest, pk: int) -> HttpResponseBase:
     request.access.ids = [pk]
     me, proposed = request.person, row.state == Removal.State.PROPOSED
     approves, cosigns = may(me, "destruction.approve", obj=row), may(me, "destruction.cosign", obj=row)
+    is_open, refuses = row.state in Removal.OPEN, proposed and (approves or cosigns)
     context = {
         "removal": row,
+        "gone": removal.gone(row),
+        "hindrance": removal.hindrance(row) if is_open else "",
         "ranges": row.ranges[:20],
         "anchors": row.anchors.all()[:100],
         "statement": removal.STATEMENT,
         "may_approve": proposed and row.approved_by is None and approves,
         "may_cosign": proposed and row.approved_by is not None and cosigns,
-        "may_refuse": proposed and (approves or cosigns),
+        "may_refuse": refuses,
+        "may_withdraw": is_open and not refuses and may(me, "destruction.withdraw", obj=row),
     }
     return render(request, "log/removal.html", context)
 
@@ -87,6 +91,19 @@ def cosign(request: PageRequest, pk: int) -> HttpResponseBase:
 def refuse(request: PageRequest, pk: int) -> HttpResponseBase:
     """A signer says no."""
     return _signed(request, pk, "refused")
+
+
+@require_POST
+@page("destruction.withdraw", kind="destruction")
+def withdraw(request: PageRequest, pk: int) -> HttpResponseBase:
+    """Somebody who signs takes it back: no more rows go."""
+    get_object_or_404(Removal, pk=pk)
+    row = removal.withdraw(request.person, pk, request.POST.get("why", ""))
+    request.access.ids, request.access.note = [pk], "withdrawn"
+    request.access.elements = {"removal": pk, "reason": row.refused_why}
+    request.access.result_count = removal.gone(row)
+    messages.success(request, "Withdrawn. What is due can be proposed again.")
+    return redirect("log:removal", pk)
 
 
 def _signed(request: PageRequest, pk: int, what: str) -> HttpResponseBase:

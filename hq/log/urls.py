@@ -16,4 +16,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("removals/<int:pk>/approve/", removal_pages.approve, name="approve_removal"),
     path("removals/<int:pk>/cosign/", removal_pages.cosign, name="cosign_removal"),
     path("removals/<int:pk>/refuse/", removal_pages.refuse, name="refuse_removal"),
+    path("removals/<int:pk>/withdraw/", removal_pages.withdraw, name="withdraw_removal"),
 ]

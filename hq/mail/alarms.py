@@ -44,6 +44,7 @@ _BY_SOURCE: Final[dict[str, tuple[Role, ...]]] = {
     "units": (Role.ADMINISTRATOR, Role.TECHNICIAN),
     "audits": (Role.AUDITOR, Role.COMMANDER),
     "retention": (Role.CUSTODIAN, Role.ADMINISTRATOR, Role.COMMANDER),
+    "log": (Role.CUSTODIAN, Role.ADMINISTRATOR, Role.COMMANDER),
     "releases": (Role.CUSTODIAN, Role.RECORDS_CLERK),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -19,9 +20,11 @@ from hq.audits import breaches
 from hq.audits.models import Audit, Breach, Item, Plan
 from hq.log import chain, heads, removal, triggers
 from hq.log.models import AccessRecord, Removal, Removed
+from hq.mail import alarms
 from hq.people.models import Person
 from hq.people.policy import Refused
 from hq.retention import holds
+from hq.retention.models import Hold
 from hq.retention.scope import Scope
 from hq.site import clock as hq_clock
 from tests.hq import kept
@@ -55,11 +58,11 @@ def office(people: Callable[..., Person], clock: Any) -> kept.Office:
     return kept.Office(people)
 
 
-def _signed(office: kept.Office, days: int = 730) -> Removal:
+def _signed(office: kept.Office, days: int = 730, *, cosign: bool = True, **authority: Any) -> Removal:
     office.schedule(days, category="access_log")
-    made = removal.propose(office.administrator, office.authority())
+    made = removal.propose(office.administrator, office.authority(**authority))
     removal.approve(office.commander, made.pk)
-    return removal.cosign(office.custodian, made.pk)
+    return removal.cosign(office.custodian, made.pk) if cosign else made
 
 
 def _left() -> list[int]:
@@ -113,7 +116,7 @@ def test_nobody_signs_twice_and_nothing_goes_unsigned(
     with pytest.raises(Refused, match="has not approved"):
         removal.cosign(office.custodian, made.pk)
     removal.approve(office.commander, made.pk)
-    with pytest.raises(Refused, match="is not co-signed"):
+    with pytest.raises(Refused, match="is proposed, not co-signed"):
         removal.run(made.pk, run_by="test")
     assert len(_left()) == 21
     with pytest.raises(IntegrityError), transaction.atomic():
@@ -155,15 +158,17 @@ def _hold(office: kept.Office, case: str, scope: Scope) -> None:
     )  # fmt: skip
 
 
-def _sample(office: kept.Office) -> None:
-    """An audit whose sample holds row 15; its papers are kept, and they point to it."""
+def _sample(office: kept.Office, *, closed: bool = False) -> None:
+    """An audit of rows 10 to 14 whose sample holds row 15; its papers are kept, and they point to it."""
     plan = Plan.objects.create(
         auditor=office.auditor, other_auditor=office.investigator, reviewer=office.commander,
         proposed_by=office.auditor, areas=["searches"], document="audit plan 1",
     )  # fmt: skip
+    signed = {"signed_by": office.auditor, "approved_by": office.commander, "approved_at": hq_clock.now()}
     audit = Audit.objects.create(
-        plan=plan, since=OLD, until=OLD + timedelta(days=2), seed="1", population={}, auditor=office.auditor
-    )
+        plan=plan, since=OLD + timedelta(hours=9), until=OLD + timedelta(hours=14), seed="1", population={},
+        auditor=office.auditor, **(signed if closed else {}),
+    )  # fmt: skip
     Item.objects.create(audit=audit, record_id=15, area="search", assigned_to=office.auditor)
 
 
@@ -174,7 +179,8 @@ KEEPERS: dict[str, tuple[Callable[[kept.Office], object], list[int]]] = {
         lambda office: _hold(office, "26-9", Scope(plate="7ABC123")),
         [12],
     ),
-    "audit's sample": (_sample, [15]),
+    "audit's sample": (lambda office: _sample(office, closed=True), [15]),
+    "period of an audit that is not closed": (lambda office: _sample(office), [10, 11, 12, 13, 14, 15]),
 }
 
 
@@ -298,26 +304,186 @@ def test_removal_that_nobody_signed_shows(office: kept.Office, attack: str, told
         call_command("log", "verify")
 
 
-@pytest.mark.clause("430.5(a)")
-def test_removal_that_was_cut_off_goes_on(office: kept.Office, monkeypatch: pytest.MonkeyPatch) -> None:
+def _cut_off(made: Removal, monkeypatch: pytest.MonkeyPatch, after: int = 2) -> None:
+    """Run it in batches of six rows until the disk is full."""
     monkeypatch.setattr(removal, "BATCH", 6)
-    made, remove, done = _signed(office), removal._remove, []
+    remove, done = removal._remove, []
 
-    def cut_off(held: Removal, part: removal.Range) -> None:
-        if len(done) == 2:
+    def cut_off(pk: int, part: removal.Range) -> None:
+        if len(done) == after:
             raise OSError("no space left")
         done.append(part)
-        remove(held, part)
+        remove(pk, part)
 
-    monkeypatch.setattr(removal, "_remove", cut_off)
-    with pytest.raises(OSError, match="no space"):
-        removal.run(made.pk, run_by="test")
+    with monkeypatch.context() as patch:
+        patch.setattr(removal, "_remove", cut_off)
+        with pytest.raises(OSError, match="no space"):
+            removal.run(made.pk, run_by="test")
+
+
+@pytest.mark.clause("430.5(a)")
+@pytest.mark.clause("GC-34090.6")
+def test_removal_that_was_cut_off_goes_on_though_its_authority_ended(
+    office: kept.Office, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = _signed(office, valid_until=hq_clock.today())
+    _cut_off(made, monkeypatch)
     assert _left()[0] == 13
     assert chain.verify() is None
-    monkeypatch.setattr(removal, "_remove", remove)
+    clock.advance(days=2)
+    (alarm,) = [one.alarm.text for one in alarms.standing() if one.source == "log"]
+    assert alarm.endswith("was begun and is not finished; run platewarden-hq log remove")
     assert removal.run(made.pk, run_by="test") == 20
+    assert not [one for one in alarms.standing() if one.source == "log"]
     assert chain.verify() is None
     assert heads.verify() is None
+
+
+def _unreadable(office: kept.Office) -> None:
+    _hold(office, "26-9", Scope(plate="1NONE000"))
+    _lift()
+    Hold.objects.update(plate="7XYZ123")
+    triggers.install(connection)
+
+
+# What becomes untrue of a co-signed removal, and what its refusal says.
+STALE: dict[str, tuple[Callable[[kept.Office], object], str]] = {
+    "authority ended": (lambda office: None, "does not allow a destruction today"),
+    "schedule replaced": (lambda office: office.schedule(1460, category="access_log"), "no longer in force"),
+    "hold that cannot be read": (_unreadable, "pattern cannot be read"),
+}
+
+
+@pytest.mark.clause("GC-34090.6")
+@pytest.mark.clause("430.2.1(f)")
+@pytest.mark.clause("430.4-d")
+@pytest.mark.parametrize(
+    ("stale", "state"),
+    [
+        # What was begun under a live authority is finished: the test above.
+        ("authority ended", "approved"),
+        ("authority ended", "co-signed"),
+        ("schedule replaced", "co-signed"),
+        ("schedule replaced", "begun"),
+        ("hold that cannot be read", "co-signed"),
+    ],
+)
+def test_removal_that_is_no_longer_true_removes_nothing_and_is_withdrawn(
+    office: kept.Office,
+    client_for: Callable[..., Client],
+    clock: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    stale: str,
+    state: str,
+) -> None:
+    happens, told = STALE[stale]
+    until = hq_clock.today() + timedelta(days=1 if stale == "authority ended" else 300)
+    made = _signed(office, cosign=state != "approved", valid_until=until)
+    if state == "begun":
+        _cut_off(made, monkeypatch)
+    clock.advance(days=2)
+    happens(office)
+    left = _left()
+    go_on = (
+        partial(removal.cosign, office.custodian)
+        if state == "approved"
+        else partial(removal.run, run_by="test")
+    )
+    with pytest.raises(Refused, match=told) as refused:
+        go_on(made.pk)
+    assert refused.value.who_can_grant != "nobody"
+    if state != "approved":
+        with pytest.raises(CommandError, match=f"removal {made.pk}: .*{told}"):
+            call_command("log", "remove")
+        (alarm,) = [one for one in alarms.standing() if one.source == "log"]
+        assert told in alarm.alarm.text
+    assert [row for row in _left() if row <= 20] == [row for row in left if row <= 20]
+    with pytest.raises(Refused, match=f"removal {made.pk} is open already.*withdraw"):
+        removal.propose(office.administrator, office.authority())
+
+    where = f"/log/removals/{made.pk}/"
+    administrator, auditor = client_for(office.administrator), client_for(office.auditor)
+    page = administrator.get(where).content.decode()
+    assert f"{where}withdraw/" in page
+    assert told in page, "the page says why it cannot be carried out"
+    assert f"{where}withdraw/" not in auditor.get(where).content.decode()
+    assert auditor.post(f"{where}withdraw/", {"why": "x"}).status_code == 403
+    assert administrator.post(f"{where}withdraw/", {"why": " "}).status_code == 403, "no reason"
+    assert administrator.post(f"{where}withdraw/", {"why": "no longer true"}).status_code == 302
+    made.refresh_from_db()
+    assert (made.state, made.refused_by, made.refused_why) == (
+        "withdrawn", office.administrator, "no longer true",
+    )  # fmt: skip
+    row = AccessRecord.objects.get(action="destruction.withdraw", outcome="done")
+    gone = 12 if state == "begun" else 0
+    assert (row.elements["reason"], row.result_count) == ("no longer true", gone)
+    with pytest.raises(Refused, match="is withdrawn, not co-signed"):
+        removal.run(made.pk, run_by="test")
+    assert chain.verify() is None
+    assert heads.verify() is None
+    if stale != "hold that cannot be read":
+        assert removal.propose(office.administrator, office.authority()).rows == 20 - gone
+
+
+@pytest.mark.clause("430.2.1(f)")
+def test_removal_withdrawn_while_it_runs_stops_before_the_next_rows(
+    office: kept.Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, remove = _signed(office), removal._remove
+    monkeypatch.setattr(removal, "BATCH", 6)
+
+    def withdrawn(pk: int, part: removal.Range) -> None:
+        remove(pk, part)
+        if part[0] == 1:
+            removal.withdraw(office.custodian, pk, "a claim was filed")
+
+    monkeypatch.setattr(removal, "_remove", withdrawn)
+    with pytest.raises(Refused, match="is withdrawn, not co-signed"):
+        removal.run(made.pk, run_by="test")
+    assert _left()[0] == 7
+    assert chain.verify() is None
+
+
+@pytest.mark.clause("CJIS AU-9")
+@pytest.mark.clause("430.5(a)")
+@pytest.mark.parametrize("attack", ["changed row", "changed last row", "row is missing", "signed head"])
+def test_rows_that_were_tampered_with_are_not_removed_so_that_the_trace_stays(
+    office: kept.Office, attack: str, tmp_path: Path
+) -> None:
+    """A removal's anchor would stand for what was changed, and nothing could tell it any more."""
+    made = _signed(office)
+    _lift()
+    if attack == "row is missing":
+        AccessRecord.objects.filter(sequence=9).delete()
+    elif attack == "signed head":
+        heads.sign_row(tmp_path / "heads", 9, "9" * 64)
+    else:
+        row = AccessRecord.objects.get(sequence=9 if attack == "changed row" else 20)
+        row.case = "22-999"
+        if row.sequence == 20:
+            row.hash = chain.digest(row)
+        row.save()
+    triggers.install(connection)
+    left = _left()
+    with pytest.raises(CommandError, match="log verify"):
+        call_command("log", "remove")
+    assert _left()[: len(left)] == left
+    assert not Removed.objects.exists()
+    assert (chain.verify() or heads.verify()) is not None
+    removal.withdraw(office.commander, made.pk, "the log was tampered with")
+
+
+@pytest.mark.clause("430.4-d")
+def test_row_that_the_database_keeps_against_the_program_is_told_in_a_line(
+    office: kept.Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a hold comes between the look and the deletion, or the database's clock is behind."""
+    _signed(office)
+    _hold(office, "22-5", Scope(plate="1NONE000"))
+    monkeypatch.setattr(removal, "_kept", lambda first, last: [])
+    with pytest.raises(CommandError, match="rows 1 to 20: the database keeps one of them"):
+        call_command("log", "remove")
+    assert (len([row for row in _left() if row <= 20]), Removed.objects.count()) == (20, 0)
 
 
 @given(

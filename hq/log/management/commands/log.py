@@ -99,12 +99,19 @@ class Command(BaseCommand):
 
     def _remove(self) -> None:
         signed = Removal.objects.filter(state=Removal.State.COSIGNED).order_by("pk")
+        refused = []
         try:
             for pk in list(signed.values_list("pk", flat=True)):
-                gone = removal.run(pk, run_by=f"account {getpass.getuser()}")
+                try:
+                    gone = removal.run(pk, run_by=f"account {getpass.getuser()}")
+                except (Refused, removal.NotRemoved) as error:
+                    refused.append(f"removal {pk}: {error}")
+                    continue
                 self.stdout.write(f"removal {pk}: {gone} rows removed, their anchors are in the chain")
-        except (Refused, removal.NotRemoved, purge.Busy, KeyExposed, chain.LogUnavailable, OSError) as error:
+        except (purge.Busy, KeyExposed, chain.LogUnavailable, OSError) as error:
             raise CommandError(str(error)) from error
+        if refused:
+            raise CommandError("; ".join(refused))
 
     def _copy(self, folder: Path) -> None:
         self._seal()
