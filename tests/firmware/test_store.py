@@ -192,6 +192,23 @@ def test_reads_from_before_the_clock_was_set_get_their_time(tmp_path: Path) -> N
     store.close()
 
 
+def test_reads_without_a_time_are_found_without_a_look_at_all_others(store: Store, clock: SetClock) -> None:
+    """`upkeep` asks every few seconds, and a boot of months has hundreds of thousands of reads."""
+
+    def cost() -> int:
+        steps: list[int] = []
+        store._db.conn.set_progress_handler(lambda: steps.append(0), 1)
+        assert store.backfill() == 0
+        store._db.conn.set_progress_handler(None, 1)
+        return len(steps)
+
+    store.add(read(clock))
+    few = cost()
+    for _ in range(100):
+        store.add(read(clock))
+    assert cost() <= few + 20
+
+
 def test_a_revision_after_the_back_fill_keeps_time_and_number(tmp_path: Path) -> None:
     """The loop still holds the read as it was before `upkeep` gave it its time."""
     clock = SetClock(ClockQuality.NONE)
