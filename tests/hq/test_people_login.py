@@ -69,8 +69,16 @@ def test_banner_stands_before_the_password_until_acknowledged(client: Client, pe
 
 @pytest.mark.clause("430.3-0")
 def test_lawful_use_is_acknowledged_at_every_log_in(client: Client, people: People) -> None:
-    _password(client, people("officer"), lawful="")
-    assert "pending" not in client.session
+    person = people("officer")
+    for _ in ("first", "next"):
+        assert _password(client, person, lawful="").status_code != 302
+        assert "pending" not in client.session
+        assert not _open(client)
+        # The same with the word: it was the word alone that lacked.
+        assert _log_in(client, person).status_code == 302
+        assert _open(client)
+        client = Client()
+        Authenticator.objects.update(last_t=-1)
 
 
 @pytest.mark.clause("430.5(a)")

@@ -65,6 +65,7 @@ OWNER = ("Ottilie Keeper", "77 Elm Alley", "1961-05-09")
 
 
 @pytest.mark.clause("430.7-a")
+@pytest.mark.clause("2019-118 rec. 2")
 def test_nothing_of_a_vehicles_owner_is_kept_of_a_list_file(
     people: People, clock: Any, tmp_path: Path, settings: Any
 ) -> None:

@@ -17,7 +17,7 @@ from hq import cli
 from hq.log import chain
 from hq.people.models import Appointment, Person
 from hq.people.policy import may
-from hq.site import doctor, founding
+from hq.site import disks, doctor, founding
 from hq.site.models import Settings
 
 pytestmark = pytest.mark.django_db
@@ -58,6 +58,26 @@ def test_production_start_is_refused_naming_what_is_missing_until_the_site_is_fo
     with pytest.raises(SystemExit) as end:
         call_command("serve")
     assert end.value.code == 3
+
+
+@pytest.mark.clause("430.5-0")
+@pytest.mark.clause("CJIS SC-28")
+def test_whole_site_does_not_start_on_a_disk_in_clear(
+    tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing else is wrong with the site, so that the disk alone keeps it from starting."""
+    _founded(tmp_path)
+    settings.DISK_STATEMENT = ""
+    started: list[bool] = []
+    monkeypatch.setattr("uvicorn.run", lambda *args, **options: started.append(True))
+    monkeypatch.setattr(disks, "state", lambda folder: disks.State(disks.Kept.CLEAR, "vda2 is ext4"))
+    with pytest.raises(SystemExit) as end:
+        call_command("serve")
+    assert (end.value.code, started) == (3, [])
+    assert "vda2 is ext4" in capsys.readouterr().err
+    monkeypatch.setattr(disks, "state", lambda folder: disks.State(disks.Kept.ENCRYPTED, "dm-0 is dm-crypt"))
+    call_command("serve")
+    assert started == [True]
 
 
 @pytest.mark.clause("430.1")

@@ -395,7 +395,9 @@ def opened(office: kept.Office, unit_id: str = "trailer-1", code: str = "d-1", *
 
 
 @pytest.mark.clause("430.3(c)-1")
-def test_trailer_that_captures_outside_a_deployment_is_warned_of(office: kept.Office, clock: Clock) -> None:
+def test_trailer_that_captures_outside_a_deployment_is_warned_of(
+    office: kept.Office, client_for: ClientFor, clock: Clock
+) -> None:
     trailer = enrolled(office, "trailer-1", mount="trailer", latitude=None, longitude=None).unit
     pole = enrolled(office, "pole-1").unit
     heartbeat(clock, "trailer-1")
@@ -415,6 +417,9 @@ def test_trailer_that_captures_outside_a_deployment_is_warned_of(office: kept.Of
     assert [line for line in alarms() if "430.3(c)-1" in line] == [
         "430.3(c)-1 trailer trailer-1 captured without an open deployment; reads: 1"
     ]
+    page = client_for(office.technician).get("/units/deployments/").content.decode()
+    assert "Trailer trailer-1 captured 1 read without an open deployment" in page
+    assert "Trailer pole-1" not in page
 
 
 @pytest.mark.clause("430.3(c)-1")
