@@ -123,7 +123,7 @@ class Audit(models.Model):
     @property
     def keep_until(self) -> date:
         """Until when its papers are kept at least."""
-        return self.started_at.date() + timedelta(days=self.plan.papers_days)
+        return clock.day_of(self.started_at) + timedelta(days=self.plan.papers_days)
 
 
 class Item(models.Model):

@@ -40,7 +40,7 @@ def waiting() -> list[date]:
     first = AccessRecord.objects.aggregate(first=Min("at"))["first"]
     if first is None:
         return []
-    start = first.astimezone(ZoneInfo(settings.TIME_ZONE)).date()
+    start = clock.day_of(first)
     week = start - timedelta(days=start.weekday())
     done = set(LogReview.objects.values_list("week", flat=True))
     found = []
@@ -92,7 +92,7 @@ def reevaluation_due() -> date | None:
     """By which day the retention is to be re-evaluated; None while the log is empty."""
     last = Reevaluation.objects.first()
     start = last.at if last else AccessRecord.objects.aggregate(first=Min("at"))["first"]
-    return None if start is None else (start + REEVALUATE).date()
+    return None if start is None else clock.day_of(start + REEVALUATE)
 
 
 def reevaluate(person: Person, conclusion: str, document: str = "") -> Reevaluation:

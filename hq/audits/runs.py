@@ -49,7 +49,7 @@ def approve_plan(person: Person, pk: int) -> Plan:
 def due_on(plan: Plan) -> date:
     """By which day the next audit is to be signed."""
     last = Audit.objects.filter(signed_at__isnull=False).order_by("-until").first()
-    return (_local(last.until) if last else plan.starts_on) + timedelta(days=plan.frequency_days)
+    return (clock.day_of(last.until) if last else plan.starts_on) + timedelta(days=plan.frequency_days)
 
 
 def overdue() -> bool:
@@ -209,7 +209,3 @@ def _open(person: Person, pk: int) -> Finding:
     if finding.subject_id == person.pk:
         raise Refused(CLAUSE, "this finding is about yourself", "another auditor")
     return finding
-
-
-def _local(at: datetime) -> date:
-    return at.astimezone(ZoneInfo(settings.TIME_ZONE)).date()

@@ -8,7 +8,7 @@ site. Some of it is dated back by moving HQ's clock, in this process alone.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -17,6 +17,7 @@ from hq.demo import office, people, work
 from hq.demo.agency import Agency
 from hq.demo.desk import at
 from hq.demo.people import AGENCY, password
+from hq.site import clock
 
 __all__ = ["AGENCY", "build", "password"]
 
@@ -40,9 +41,9 @@ def build() -> dict[str, Any]:
     Raises Refused or DemoError where a page or service does not do what the demo asks of it.
     """
     assert settings.DEMO
-    now = datetime.now(UTC).replace(microsecond=0)
+    now = clock.now().replace(microsecond=0)
     with at(now - timedelta(days=40)):
-        made = Agency(people.found(password(), now.date()), now)
+        made = Agency(people.found(password(), clock.day_of(now)), now)
     for step in STEPS:
         step(made)
     return made.ids

@@ -10,6 +10,7 @@ from typing import Any, Final
 from hq.demo.desk import at
 from hq.demo.street import Street
 from hq.people.models import Person
+from hq.site import clock
 
 UNIT: Final = "arroyo-1"
 PLATE: Final = "8TRW204"
@@ -30,7 +31,7 @@ class Agency:
     @property
     def today(self) -> date:
         """The day on which the demo is built."""
-        return self.now.date()
+        return clock.day_of(self.now)
 
     def before(self, **parts: float) -> datetime:
         """A moment so long ago."""

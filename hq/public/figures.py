@@ -36,7 +36,7 @@ def publish() -> list[Figures]:
     """Make the figures of every quarter that is over and has none; give the newest, newest first."""
     first = Read.objects.aggregate(first=Min("received_at"))["first"]
     if first is not None:
-        start = _quarter(_local(first))
+        start = _quarter(clock.day_of(first))
         while _after(start) + SETTLE <= clock.today():
             if not Figures.objects.filter(starts_on=start).exists():
                 Figures.objects.create(
@@ -103,7 +103,3 @@ def _quarter(day: date) -> date:
 
 def _after(start: date) -> date:
     return date(start.year + (start.month == 10), (start.month + 2) % 12 + 1, 1)
-
-
-def _local(at: datetime) -> date:
-    return at.astimezone(ZoneInfo(settings.TIME_ZONE)).date()

@@ -80,7 +80,7 @@ def register(
         document=document,
         document_sha256=digest,
         received_at=received_at,
-        due_on=due_on or (received_at.date() + timedelta(days=ANSWER_DAYS) if other else None),
+        due_on=due_on or (clock.day_of(received_at) + timedelta(days=ANSWER_DAYS) if other else None),
         registered_by=person,
         registered_at=clock.now(),
         scope_asked=(scope or Scope()).to_json(),

@@ -22,4 +22,9 @@ def now() -> datetime:
 
 def today() -> date:
     """The date at the agency: training and appointments run out at its midnight, not at Greenwich's."""
-    return now().astimezone(ZoneInfo(settings.TIME_ZONE)).date()
+    return day_of(now())
+
+
+def day_of(moment: datetime) -> date:
+    """The date that an aware `moment` has at the agency."""
+    return moment.astimezone(ZoneInfo(settings.TIME_ZONE)).date()

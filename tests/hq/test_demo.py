@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from hq.log import chain
 from hq.log.models import AccessRecord
 from hq.people.models import Person
 from hq.people.policy import RIGHTS
+from hq.site import clock
 from hq.site.doctor import DEMO_MARK
 from hq.site.models import Settings
 from tests.hq import addresses
@@ -37,6 +39,19 @@ def ids(settings: Any, tmp_path: Path) -> dict[str, Any]:
     """What the demo made."""
     settings.DEMO, settings.DATA, settings.MEDIA_ROOT = True, tmp_path, tmp_path / "pictures"
     return demo.build()
+
+
+def test_it_is_made_on_an_evening_that_is_tomorrow_in_greenwich(
+    settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Training that is completed today, and all that begins today, is today's at the agency."""
+    settings.DEMO, settings.DATA, settings.MEDIA_ROOT = True, tmp_path, tmp_path / "pictures"
+    now = datetime.now(UTC)
+    tomorrow = now.date() + timedelta(days=1)
+    ahead = datetime.combine(tomorrow, time(5), UTC) - now
+    monkeypatch.setattr(clock, "source", lambda: datetime.now(UTC) + ahead)
+    assert clock.today() < tomorrow
+    assert demo.build()
 
 
 @pytest.fixture
