@@ -161,7 +161,7 @@ def export(net: CornersNet, windows: Windows, path: Path) -> None:
             "nms_iou": NMS_IOU,
         },
     }
-    export_int8(keras_twin(net), representative(), path, sidecar)
+    export_int8(keras_twin(net), representative(), path, sidecar, {})
     save_weights(path.with_suffix(".npz"), net.state_dict())
 
 

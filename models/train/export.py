@@ -36,7 +36,8 @@ def export_int8(
         path: the .tflite file; its sidecar is written beside it.
         sidecar: the keys of `detector.sidecar` without sha256; "outputs" is a list of names, to which
             shape and place are added here.
-        ends: by output, between what ends the value of a plate lies (`train.narrow`).
+        ends: by output, between what ends the value of a plate lies; given, be it empty, sums are narrowed
+            too (`train.narrow`).
 
     Raises:
         ModelError: what was written cannot be read back as a sidecar.
@@ -62,8 +63,9 @@ def export_int8(
     converter.inference_output_type = tf.int8
     content = converter.convert()
     outputs = _outputs(content, keras_model, list(sidecar["outputs"]))
-    places = {output["name"]: output["tensor"] for output in outputs}
-    content = narrowed(content, {places[name]: both for name, both in (ends or {}).items()})
+    if ends is not None:
+        places = {output["name"]: output["tensor"] for output in outputs}
+        content = narrowed(content, {places[name]: both for name, both in ends.items()})
     document = dict(sidecar)
     document["sha256"] = hashlib.sha256(content).hexdigest()
     document["outputs"] = outputs

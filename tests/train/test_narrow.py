@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 pytest.importorskip("torch")
 pytest.importorskip("tensorflow")
 
-from train import export
 from train.export import export_int8
 from train.keras_layers import add, relu6
 
@@ -66,13 +65,10 @@ def _errors(path: Path, model: Any) -> tuple[float, NDArray[np.float32], float]:
     return float(np.mean(away)), np.concatenate(boxes), scale
 
 
-def test_a_sum_cut_to_0_and_6_is_nearer_to_float_with_its_side_narrowed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_sum_cut_to_0_and_6_is_nearer_to_float_with_its_side_narrowed(tmp_path: Path) -> None:
     """One channel beyond 6 costs the others their steps, though it says no more than 6 would."""
     model = _model()
-    export_int8(model, iter(_pictures()), tmp_path / "narrow.tflite", SIDE)
-    monkeypatch.setattr(export, "narrowed", lambda content, _: content)
+    export_int8(model, iter(_pictures()), tmp_path / "narrow.tflite", SIDE, {})
     export_int8(model, iter(_pictures()), tmp_path / "wide.tflite", SIDE)
     narrow, _, _ = _errors(tmp_path / "narrow.tflite", model)
     wide, _, _ = _errors(tmp_path / "wide.tflite", model)
@@ -81,7 +77,7 @@ def test_a_sum_cut_to_0_and_6_is_nearer_to_float_with_its_side_narrowed(
 
 def test_an_output_ends_where_it_is_told_to_and_has_finer_steps(tmp_path: Path) -> None:
     model = _model()
-    export_int8(model, iter(_pictures()), tmp_path / "all.tflite", SIDE)
+    export_int8(model, iter(_pictures()), tmp_path / "all.tflite", SIDE, {})
     export_int8(model, iter(_pictures()), tmp_path / "ends.tflite", SIDE, {"box": (-0.5, 1.0)})
     _, boxes, step = _errors(tmp_path / "all.tflite", model)
     _, ended, fine = _errors(tmp_path / "ends.tflite", model)
