@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from hq.audits import breaches, reviews, runs
+from hq.audits import accounts, breaches, reviews, runs
 from hq.audits.models import Breach, Plan
 from hq.retention.alarms import Alarm
 from hq.site import clock
@@ -27,6 +27,9 @@ def alarms() -> list[Alarm]:
         found.append(
             Alarm("2019-118 rec. 19", f"the retention is to be re-evaluated every two years, due {day}")
         )
+    day = accounts.due()
+    if day is not None and day <= clock.today():
+        found.append(Alarm(accounts.CLAUSE, f"the accounts are to be reviewed every year, due {day}"))
     for notice in breaches.due():
         state = "overdue since" if notice.due_on < clock.today() else "due"
         found.append(

@@ -258,6 +258,21 @@ class Reevaluation(models.Model):
         return f"retention re-evaluated {self.at:%Y-%m-%d}"
 
 
+class AccountReview(models.Model):
+    """Somebody looked at every account but the own (CJIS AC-2-j): what each had then."""
+
+    accounts = models.JSONField()
+    conclusion = models.CharField("what was found and done about it", max_length=1000)
+    by = _who()
+    at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        ordering: ClassVar = ["-pk"]
+
+    def __str__(self) -> str:
+        return f"accounts reviewed {self.at:%Y-%m-%d}"
+
+
 class Breach(models.Model):
     """An incident of unauthorised access, loss or disclosure (430.5-z)."""
 
@@ -380,6 +395,7 @@ protect(Item, allow=("mark", "note", "marked_by", "marked_at"))
 protect(Finding, allow=("assigned_to", "due_on", "resolution", "resolved_by", "resolved_at"))
 protect(LogReview)
 protect(Reevaluation)
+protect(AccountReview)
 protect(Breach, allow=("began_at", "ended_at", "closed_by", "closed_at", "closing_note"))
 protect(Step)
 protect(Affected)

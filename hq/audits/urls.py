@@ -21,6 +21,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("reports/", views.reports, name="reports"),
     path("reports/retention/", views.reevaluate, name="reevaluate"),
     path("week/", views.week, name="week"),
+    path("accounts/", views.accounts, name="accounts"),
     path("breaches/", breach_views.listing, name="breaches"),
     path("breaches/new/", breach_views.new, name="new_breach"),
     path("breaches/<int:pk>/", breach_views.detail, name="breach"),

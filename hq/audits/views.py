@@ -11,11 +11,12 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
+from hq.audits import accounts as held_accounts
 from hq.audits import reports as counted
 from hq.audits import reviews, runs
 from hq.audits.alarms import alarms
 from hq.audits.forms import AssignForm, FindingForm, MarkForm, PeriodForm, PlanForm, WordsForm, monday
-from hq.audits.models import Audit, Finding, Item, LogReview, Plan, Reevaluation
+from hq.audits.models import AccountReview, Audit, Finding, Item, LogReview, Plan, Reevaluation
 from hq.audits.sample import AREAS
 from hq.people.decorators import PageRequest, page
 from hq.people.inforce import policy_words
@@ -42,6 +43,8 @@ def index(request: PageRequest) -> HttpResponseBase:
         "reviewed": LogReview.objects.select_related("by")[:10],
         "reevaluations": Reevaluation.objects.select_related("by")[:5],
         "reevaluation_due": reviews.reevaluation_due(),
+        "account_reviews": AccountReview.objects.select_related("by")[:5],
+        "accounts_due": held_accounts.due(),
         "may_run": may(me, "audits.run"),
     }
     return render(request, "audits/index.html", context)
@@ -246,6 +249,22 @@ def week(request: PageRequest) -> HttpResponseBase:
         "chain": reviews.chain_state(),
     }
     return render(request, "audits/week.html", context)
+
+
+@page("audits.run", kind="audit")
+def accounts(request: PageRequest) -> HttpResponseBase:
+    """Review every account (CJIS AC-2)."""
+    form = WordsForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        made = held_accounts.review(request.person, form.cleaned_data["words"])
+        request.access.ids, request.access.note = [made.pk], "accounts reviewed"
+        request.access.result_count = len(made.accounts)
+        messages.success(request, "Recorded with the accounts as they are. The next is due in a year.")
+        return redirect("audits:index")
+    found = held_accounts.held()
+    request.access.result_count = len(found)
+    context = {"form": form, "accounts": found, "me": request.person}
+    return render(request, "audits/accounts.html", context)
 
 
 @require_POST

@@ -11,7 +11,7 @@ from django.core.files.base import ContentFile
 from django.core.management import call_command
 
 from hq.api.models import ApiToken, Feed
-from hq.audits import breaches, reviews, runs
+from hq.audits import accounts, breaches, reviews, runs
 from hq.audits.models import Breach, Item, Plan
 from hq.demo.agency import OTHER, PLATE, UNIT, Agency
 from hq.demo.desk import post
@@ -212,6 +212,7 @@ def oversight(made: Agency) -> None:
         runs.mark(auditor, item.pk, Item.Mark.OK)
     reviews.review(auditor, reviews.waiting()[0], "Nothing odd (demo)")
     reviews.reevaluate(auditor, "A year is what the law asks, and most look at the last week (demo)")
+    accounts.review(auditor, "Each still needs what it has (demo)")
     breach = breaches.record(
         admin,
         Breach(

@@ -96,6 +96,7 @@ def test_unknown_runtime_is_refused() -> None:
         find_runtime("onnx")
 
 
+@pytest.mark.slow
 def test_both_runtimes_read_the_same_plates() -> None:
     """The successor and the user's own package agree; where int8 rounds differently, the texts still do."""
     python = ROOT / ".venv-tflite" / "bin" / "python"

@@ -118,6 +118,7 @@ def test_mistake_in_the_agencys_file_is_named_and_leaves_nothing(
     assert not Person.objects.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.clause("430.1")
 def test_demo_marks_itself_and_cannot_be_served_as_a_real_site(
     settings: Any, client: Client, capsys: pytest.CaptureFixture[str]
