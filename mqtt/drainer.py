@@ -6,7 +6,7 @@ uses a Drainer, with an SQLite connection of its own.
 
 Three marks move along the numbers: receipted <= acknowledged by the broker <= sent. Only the first
 is durable. `sent` falls back to the lowest unacknowledged number when the connection ends, and to
-`receipted` when everything is acknowledged and HQ still says nothing for `receipt_timeout_s`.
+`receipted` when HQ says nothing for `receipt_timeout_s` of the first that the broker has acknowledged.
 """
 
 from __future__ import annotations
@@ -118,7 +118,10 @@ class Drainer:
         sequence, _ = self._unacked.pop(token, (0, 0))
         if not sequence:
             return
-        self._quiet_since = self._clock()
+        if sequence == self._receipted + 1:
+            # Of the first that has no receipt only: a unit that sends all the time would never send again
+            # what a broker lost.
+            self._quiet_since = self._clock()
         if not fault:
             self._refused_pause = _REFUSED_PAUSE_S
             self.fault = ""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+from dataclasses import replace
 
 import hypothesis.strategies as st
 import pytest
@@ -138,6 +139,23 @@ def test_silence_of_hq_sends_everything_again_with_growing_patience() -> None:
     wire.time += 10
     drain.step()
     assert wire.numbers()[8:] == [2]
+
+
+def test_what_a_broker_lost_is_sent_again_while_new_reads_keep_coming() -> None:
+    """A broker that had no subscriber yet took the first; HQ cannot receipt past them, whatever follows."""
+    db, wire = store(), Wire()
+    drain = drainer(db, wire, replace(SETTINGS, window=100))
+    for _ in range(9):
+        add_reads(db, 1)
+        drain.step()
+        ack(drain, wire)
+        drain.receipt(word(db, 0))
+        wire.time += 1
+    assert wire.numbers() == list(range(1, 10))
+    wire.time += 1
+    while drain.step():
+        ack(drain, wire)
+    assert wire.numbers()[9:] == list(range(1, 10))
 
 
 def test_after_a_lost_connection_only_the_unacknowledged_go_again() -> None:
