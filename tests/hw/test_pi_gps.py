@@ -168,17 +168,22 @@ def test_a_heading_is_one_that_hq_takes_or_none(course: str) -> None:
     assert fix is None or fix.heading is None or 0 <= fix.heading <= 360
 
 
+def set_by(gps: SerialGps, boottime: Callable[[], float]) -> SystemClock:
+    """A clock without a network, set by this receiver alone; `boottime` in seconds."""
+    return SystemClock(
+        ClockSettings(),
+        gps.received,
+        discipline=lambda: Discipline(False, 1e6),
+        boottime=boottime,
+        boot_id="boot",
+    )
+
+
 def test_a_receiver_that_hangs_neither_holds_the_place_nor_stops_the_clock() -> None:
     """It repeats its last sentence for hours: the place gets stale, the time goes on."""
     now = 50.0
     gps = unplugged(lambda: now)
-    clock = SystemClock(
-        ClockSettings(),
-        gps.received,
-        discipline=lambda: Discipline(False, 1e6),
-        boottime=lambda: now,
-        boot_id="boot",
-    )
+    clock = set_by(gps, lambda: now)
     for _ in range(1800):
         gps._take(sentence(RMC))
         now += 1.0
@@ -192,13 +197,7 @@ def test_a_trailer_under_a_roof_keeps_the_time_that_its_receiver_gave() -> None:
     """After an hour its reads had no time any more, and expired entries of the hot list sounded."""
     now = 50.0
     gps = unplugged(lambda: now)
-    clock = SystemClock(
-        ClockSettings(),
-        gps.received,
-        discipline=lambda: Discipline(False, 1e6),
-        boottime=lambda: now,
-        boot_id="boot",
-    )
+    clock = set_by(gps, lambda: now)
     gps._take(sentence(RMC))
     now += 86_400
     moment = clock.now()

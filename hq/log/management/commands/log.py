@@ -1,4 +1,4 @@
-"""Verify the access log and the sealed reads, seal reads, sign the log's head."""
+"""Verify the access log and the sealed reads, seal reads, sign the log's head, copy it, remove old rows."""
 
 from __future__ import annotations
 
