@@ -37,18 +37,20 @@ class Finding:
     what: str
     remedy: str
 
+    @property
+    def refusal(self) -> str:
+        """The line of a command that does not start because of it."""
+        return f"refused by {self.rule}: {self.what}; {self.remedy}"
+
 
 def findings() -> list[Finding]:
     """Everything that is wrong, errors first."""
     try:
-        waiting = MigrationExecutor(connection).migration_plan(
-            MigrationExecutor(connection).loader.graph.leaf_nodes()
-        )
+        waiting = waiting_migrations()
     except DatabaseError as error:
         return [Finding(True, "database", f"cannot be opened: {error}", "see DATABASE_URL")]
-    if waiting:
-        text = f"migrations that wait: {len(waiting)}"
-        return [Finding(True, "database", text, "platewarden-hq migrate")]
+    if waiting is not None:
+        return [waiting]
     found = [
         *_site(),
         *disk_findings(Path(settings.DATA), database_elsewhere=connection.vendor != "sqlite"),
@@ -59,6 +61,18 @@ def findings() -> list[Finding]:
         ask = getattr(apps.get_app_config(name), "doctor", None)
         found.extend(ask() if ask else ())
     return sorted(found, key=lambda f: not f.error)
+
+
+def waiting_migrations() -> Finding | None:
+    """What is wrong with a database that is older than the code; None where it is up to date.
+
+    Raises DatabaseError where it cannot be opened.
+    """
+    executor = MigrationExecutor(connection)
+    waiting = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if not waiting:
+        return None
+    return Finding(True, "database", f"migrations that wait: {len(waiting)}", "platewarden-hq migrate")
 
 
 def _site() -> Iterator[Finding]:

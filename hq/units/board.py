@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.db.models import Count, F, Sum
 
 from hq.records.models import Gap, Loss, Quarantined, Read, Unit, UnitStatus
@@ -127,14 +129,19 @@ def rows(now: datetime | None = None) -> list[Row]:
 
 
 def health(unit_id: str, now: datetime) -> Health:
-    """A unit's last day against the median of the same 24 hours one to four weeks before (430.4-a)."""
+    """A unit's last day against the median of the same 24 hours one to four weeks before (430.4-a).
+
+    The same by the agency's clock: traffic keeps its hours when daylight saving begins or ends.
+    """
     day, week = timedelta(days=1), timedelta(days=7)
+    here = now.astimezone(ZoneInfo(settings.TIME_ZONE))
 
     def count(until: datetime) -> int:
         return Read.objects.filter(unit=unit_id, at__gt=until - day, at__lte=until).count()
 
     first = Read.objects.filter(unit=unit_id).order_by("at").values_list("at", flat=True).first()
-    ends = [now - week * n for n in range(1, WEEKS + 1)]
+    # Python counts within a time zone by its wall clock.
+    ends = [(here - week * n).astimezone(UTC) for n in range(1, WEEKS + 1)]
     before = [count(end) for end in ends if first is not None and first <= end - day]
     return Health(count(now), statistics.median(before) if before else None)
 

@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 
 from hq import cli
 from hq.log import chain
 from hq.people.models import Appointment, Person
 from hq.people.policy import may
+from hq.records.subscriber import Subscriber
 from hq.site import disks, doctor, founding
 from hq.site.models import Settings
 
@@ -173,6 +175,18 @@ def test_commands_are_known_and_each_says_what_it_does(capsys: pytest.CaptureFix
         assert f"  {name}" in shown
     assert cli.main(["serv"]) == 2
     assert "did you mean serve?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["serve", "subscribe"])
+def test_database_of_an_older_version_is_neither_served_nor_written_to(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr(Subscriber, "run", lambda *_: pytest.fail("it takes reads in"))
+    MigrationRecorder.Migration.objects.filter(app="records").latest("id").delete()
+    assert cli.main([command]) == 3
+    refusal = [line for line in capsys.readouterr().err.splitlines() if line]
+    assert len(refusal) == 1
+    assert "migrations that wait: 1; platewarden-hq migrate" in refusal[0]
 
 
 @pytest.mark.slow

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -341,7 +342,8 @@ def test_board_says_what_is_wrong_with_a_unit(
 
 
 @pytest.mark.clause("430.4-a")
-def test_unit_that_fell_silent_is_an_alarm(office: kept.Office, clock: Clock) -> None:
+def test_unit_that_fell_silent_is_an_alarm(office: kept.Office, clock: Clock, settings: Any) -> None:
+    settings.TIME_ZONE = "America/Los_Angeles"
     enrolled(office)
     heartbeat(clock)
     clock.advance(minutes=4)
@@ -368,6 +370,23 @@ def test_collection_is_held_against_the_units_own_norm(
     assert (held.reads, held.norm) == (today, 40)
     assert held.fault.startswith(fault)
     assert bool(held.fault) == bool(fault)
+
+
+@pytest.mark.clause("430.4-a")
+def test_norm_is_of_the_same_hours_by_the_agencys_clock(
+    office: kept.Office, clock: Clock, settings: Any
+) -> None:
+    """On the Monday after daylight saving began, UTC's same hours would end before each Monday's traffic."""
+    settings.TIME_ZONE = "America/Los_Angeles"
+    enrolled(office)
+    unit = Unit.objects.get(pk="pole-1")
+    market = datetime(2026, 3, 9, 12, 30, tzinfo=ZoneInfo(settings.TIME_ZONE))
+    for week in range(5):
+        for _ in range(25):
+            kept.read(on=unit, at=market - timedelta(weeks=week), pictures=())
+    kept.read(on=unit, at=market - timedelta(days=40), pictures=())
+    clock.at = market + timedelta(minutes=15)
+    assert board.health("pole-1", clock.at) == board.Health(25, 25)
 
 
 @pytest.mark.clause("430.4-a")

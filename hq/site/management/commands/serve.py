@@ -37,7 +37,7 @@ class Command(BaseCommand):
         if settings.DEMO:
             errors = [finding for finding in errors if finding.rule == "database"]
         for finding in errors:
-            self.stderr.write(f"refused by {finding.rule}: {finding.what}; {finding.remedy}")
+            self.stderr.write(finding.refusal)
         if errors:
             sys.exit(3)
         try:
