@@ -6,13 +6,13 @@ Owns what is looked at and what of it is kept. Accounts are changed by `hq.peopl
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 from django.db.models import Min
 
-from hq.audits.models import AccountReview
-from hq.people.models import Person
+from hq.audits.models import AccountReview, LogReview
+from hq.people.models import Departure, Person
 from hq.people.policy import Refused, check, said
 from hq.site import clock
 
@@ -35,7 +35,7 @@ class Account:
 def held() -> list[Account]:
     """Every account that is not closed, by name."""
     people = Person.objects.exclude(state=Person.State.CLOSED)
-    return [_account(person) for person in people.prefetch_related("appointments", "grants")]
+    return [_account(person) for person in people.prefetch_related("appointments", "grants", "departures")]
 
 
 def due() -> date | None:
@@ -43,6 +43,18 @@ def due() -> date | None:
     last = AccountReview.objects.first()
     start = last.at if last else Person.objects.aggregate(first=Min("approved_at"))["first"]
     return None if start is None else clock.day_of(start + EVERY)
+
+
+def late_notices() -> list[Departure]:
+    """Notices of leaving that came later than a day after, of weeks whose log nobody has reviewed."""
+    done = set(LogReview.objects.values_list("week", flat=True))
+    return [one for one in Departure.objects.all() if one.late and _week(one) not in done]
+
+
+def told(since: datetime, until: datetime) -> tuple[int, int]:
+    """How many notices of leaving came in a time, and how many of them later than a day after."""
+    came = Departure.objects.filter(reported_at__gte=since, reported_at__lt=until, mistaken=False)
+    return len(came), sum(one.late for one in came)
 
 
 def review(person: Person, conclusion: str) -> AccountReview:
@@ -75,7 +87,15 @@ def _odd(person: Person, roles: list[str]) -> list[str]:
             odd.append("no role in force")
     if person.ends_on is not None and person.ends_on < clock.today():
         odd.append(f"last day was {person.ends_on}")
+    for one in person.departures.all():
+        if one.seen_to_at is None:
+            odd.append(f"{one.get_kind_display()}, last day {one.on}: nobody has seen to it")
     return odd
+
+
+def _week(notice: Departure) -> date:
+    day = clock.day_of(notice.reported_at)
+    return day - timedelta(days=day.weekday())
 
 
 def _kept(account: Account) -> dict[str, Any]:

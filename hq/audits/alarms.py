@@ -18,8 +18,8 @@ def alarms() -> list[Alarm]:
         found.append(Alarm("430.5(c)", "no audit plan is in force"))
     elif runs.overdue():
         found.append(Alarm("430.5(c)", f"the audit is overdue since {runs.due_on(plan)}"))
-    if late := runs.late_findings().count():
-        found.append(Alarm("430.5(c)", f"findings past their day: {late}"))
+    if findings := runs.late_findings().count():
+        found.append(Alarm("430.5(c)", f"findings past their day: {findings}"))
     if weeks := reviews.waiting():
         found.append(Alarm("CJIS AU-6", f"{len(weeks)} weeks of the log are not reviewed, from {weeks[0]}"))
     day = reviews.reevaluation_due()
@@ -30,6 +30,9 @@ def alarms() -> list[Alarm]:
     day = accounts.due()
     if day is not None and day <= clock.today():
         found.append(Alarm(accounts.CLAUSE, f"the accounts are to be reviewed every year, due {day}"))
+    for late in accounts.late_notices():
+        text = f"{late} came {late.days_after} days after the last day, and a day is allowed"
+        found.append(Alarm(accounts.CLAUSE, text))
     for notice in breaches.due():
         state = "overdue since" if notice.due_on < clock.today() else "due"
         found.append(

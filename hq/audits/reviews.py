@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.db.models import Count, Min
 
+from hq.audits import accounts
 from hq.audits.models import LogReview, Reevaluation
 from hq.audits.reports import anomalies, search_ages
 from hq.log import chain, heads
@@ -52,8 +53,12 @@ def waiting() -> list[date]:
 
 
 def figures(week: date) -> dict[str, Any]:
-    """What a week of the log held: rows by action and outcome, failed log-ins, oddities by kind."""
+    """What a week of the log held: rows by action and outcome, failed log-ins, oddities by kind.
+
+    Also the notices of leaving that came in it, and how many of them late.
+    """
     since, until = bounds(week)
+    notices, late = accounts.told(since, until)
     rows = AccessRecord.objects.filter(at__gte=since, at__lt=until)
     actions = rows.values_list("action", "outcome").annotate(n=Count("pk")).order_by("action", "outcome")
     return {
@@ -61,6 +66,8 @@ def figures(week: date) -> dict[str, Any]:
         "people": rows.values("username").distinct().count(),
         "actions": [[action, outcome, n] for action, outcome, n in actions],
         "failed_logins": rows.filter(action="session.login", outcome="failed").count(),
+        "notices_of_leaving": notices,
+        "late_notices_of_leaving": late,
         "odd": dict(Counter(one.kind for one in anomalies(since, until))),
     }
 

@@ -45,6 +45,7 @@ def index(request: PageRequest) -> HttpResponseBase:
         "reevaluation_due": reviews.reevaluation_due(),
         "account_reviews": AccountReview.objects.select_related("by")[:5],
         "accounts_due": held_accounts.due(),
+        "left": held_accounts.told(clock.now() - held_accounts.EVERY, clock.now()),
         "may_run": may(me, "audits.run"),
     }
     return render(request, "audits/index.html", context)

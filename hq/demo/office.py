@@ -247,7 +247,7 @@ def _post_policy() -> None:
 
 
 def delegating(made: Agency) -> None:
-    """Accounts, roles, grants, a kiosk, settings, tokens, feeds waiting for the Commander; courses; mail."""
+    """What waits for the Commander: accounts, roles, settings, tokens, feeds; who left; courses; mail."""
     admin, commander, trainer = made.who("administrator", "commander", "training")
     detective, second = made.who("investigator", "detective2")
     post(
@@ -274,6 +274,12 @@ def delegating(made: Agency) -> None:
         post(
             trainer, "people:add_completion", person=clerk.pk, course=Course.objects.get(code="clets").pk,
             completed_on=made.today, trainer="Dana Whitlock", document="Sign-off sheet 26-4 (demo)",
+        )  # fmt: skip
+    custodian, leaver = made.who("custodian", "technician2")
+    for who, kind, days in ((second, "duties", 0), (leaver, "left", 3)):
+        post(
+            custodian, "people:report_leaving", person=who.pk, kind=kind, told_by="Personnel (demo)",
+            on=made.today - timedelta(days=days), note="",
         )  # fmt: skip
     post(
         admin, "site:propose_settings", agency=commander.agency, ori="CA0000000", policy_id="430",

@@ -161,10 +161,11 @@ def _taken_over() -> Iterator[Alarm]:
         yield Alarm("430.3-0", f"the account {username} was used to log in while it was in use elsewhere")
 
 
-# A day, an hour, a count, an age; not the number of a unit or a breach, and not the digits of a name.
+# A day, an hour, a count, an age; not the number of a thing named before it, and not the digits of a name.
 _COUNT: Final = re.compile(
     r"\b\d{4}-\d\d-\d\d\b( \d\d:\d\d( [+-]\d\d:\d\d)?)?"
-    r"|(?<!unit )(?<!breach )(?<!trailer )(?<!deployment )(?<!account )(?<![\w-])\d+(\.\d+)?(?![\w-])"
+    r"|(?<!unit )(?<!breach )(?<!trailer )(?<!deployment )(?<!account )(?<!leaving )"
+    r"(?<![\w-])\d+(\.\d+)?(?![\w-])"
 )
 
 

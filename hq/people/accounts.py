@@ -14,10 +14,12 @@ from django.db import transaction
 
 from hq.log import chain
 from hq.people import sealing
-from hq.people.models import Authenticator, Person
+from hq.people.models import Authenticator, Departure, Person
 from hq.site import clock
 
 INACTIVE = timedelta(days=90)
+LEFT = timedelta(days=7)
+"""The account of one who left is shut by then, whoever has seen to the notice (AC-2(3))."""
 NEW_START = "password and authenticator set back"
 """What the access log says of it; `hq.mail.alarms` tells the offices."""
 # No letter or digit that is taken for another when read from paper.
@@ -45,8 +47,11 @@ def reactivate(person: Person) -> str:
     return once(person)
 
 
-def close(person: Person, why: str) -> None:
-    """Shut the account for good, on leaving; appointments and grants end with it."""
+def close(person: Person, why: str, by: Person | None = None) -> None:
+    """Shut the account for good, on leaving; appointments, grants and open notices of leaving end with it.
+
+    `by` is who closed it, None for the clock.
+    """
     _set_state(person, Person.State.CLOSED, why)
     person.set_unusable_password()
     person.save()
@@ -54,6 +59,9 @@ def close(person: Person, why: str) -> None:
         if given.ended_at is None:
             given.ended_at, given.ended_why = clock.now(), f"account closed: {why}"[:200]
             given.save(update_fields=["ended_at", "ended_why"])
+    person.departures.filter(seen_to_at=None).update(
+        seen_to_by=by, seen_to_at=clock.now(), answer=f"account closed: {why}"[:200]
+    )
 
 
 def once(person: Person) -> str:
@@ -78,16 +86,21 @@ def release(person: Person) -> None:
 
 
 def expire(person: Person) -> None:
-    """Close the account past its last day, suspend it after 90 days without use (AC-2(3))."""
+    """Close the account past its last day; suspend it after 90 days without use, or a week after its person
+    left and nobody has seen to the notice (AC-2(3)).
+    """
     if person.state != Person.State.ACTIVE:
         return
+    left = person.departures.filter(
+        kind=Departure.Kind.LEFT, seen_to_at=None, on__lte=clock.today() - LEFT
+    ).first()
     last_used = person.seen_at or person.approved_at or person.state_at
     with transaction.atomic():
         if person.ends_on is not None and person.ends_on < clock.today():
             close(person, f"last day was {person.ends_on}")
             chain.append(kind="account", person=person, action="accounts.close", note=person.state_reason)
-        elif clock.now() - last_used >= INACTIVE:
-            suspend(person, "90 days without use")
+        elif left is not None or clock.now() - last_used >= INACTIVE:
+            suspend(person, f"left on {left.on}: {left}" if left else "90 days without use")
             chain.append(kind="account", person=person, action="accounts.suspend", note=person.state_reason)
 
 

@@ -22,6 +22,7 @@ class PeopleConfig(AppConfig):
     label = "people"
     menu: ClassVar[list[tuple[str, str, str]]] = [
         ("Accounts", "people:accounts", "accounts.view"),
+        ("Leaving", "people:leaving", "leaving.report"),
         ("Training", "people:training", "training.view"),
         ("Kiosks", "people:kiosks", "kiosks.view"),
     ]
@@ -60,10 +61,13 @@ class PeopleConfig(AppConfig):
             yield Finding(False, "CJIS IA-5", why, remedy)
 
     def alarms(self) -> Iterator[Alarm]:
-        """Accounts set back within a day: whoever handed out the new password could have used it."""
+        """Accounts set back within a day: whoever handed out the new password could have used it.
+
+        Notices of leaving that nobody has seen to, by number: who left is no matter for a mail (CJIS AC-2).
+        """
         from hq.log.models import AccessRecord
         from hq.people.accounts import NEW_START
-        from hq.people.models import Person
+        from hq.people.models import Departure, Person
         from hq.retention.alarms import Alarm
         from hq.site import clock
 
@@ -71,10 +75,13 @@ class PeopleConfig(AppConfig):
         for row in AccessRecord.objects.filter(kind="account", outcome="done", note=NEW_START, at__gte=since):
             for person in Person.objects.filter(pk__in=row.ids):
                 yield Alarm("CJIS IA-5", f"the account {person.username} was set back by {row.username}")
+        for notice in Departure.objects.filter(seen_to_at=None):
+            what = f"somebody {notice.get_kind_display()}, last day {notice.on}"
+            yield Alarm("CJIS AC-2", f"{notice}: {what}; nobody has seen to the account")
 
     def waiting(self, person: Person, standing: Standing) -> list[tuple[str, str, int]]:
         """What waits for this person: label, address, count."""
-        from hq.people.models import Appointment, Grant, Kiosk, Person
+        from hq.people.models import Appointment, Departure, Grant, Kiosk, Person
         from hq.people.policy import may
 
         lines = []
@@ -83,6 +90,9 @@ class PeopleConfig(AppConfig):
             lines.append(
                 ("accounts to approve", f"{reverse('people:accounts')}?state=proposed", proposed.count())
             )
+        if may(person, "accounts.suspend", standing=standing):
+            left = Departure.objects.filter(seen_to_at=None).exclude(person=person)
+            lines.append(("people who left or changed duties", reverse("people:leaving"), left.count()))
         for model, action, label in (
             (Appointment, "roles.approve", "roles to approve"),
             (Grant, "grants.approve", "grants to approve"),

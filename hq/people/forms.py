@@ -8,7 +8,7 @@ from typing import Any
 from django import forms
 
 from hq.people import kiosks
-from hq.people.models import OFFICES, Appointment, Completion, Course, Grant, Kiosk, Person, Role
+from hq.people.models import OFFICES, Appointment, Completion, Course, Departure, Grant, Kiosk, Person, Role
 from hq.people.policy import COLUMNS, RIGHTS
 from hq.site import clock
 
@@ -131,6 +131,47 @@ class ReasonForm(forms.Form):
     """Why something is suspended, closed or ended."""
 
     reason = forms.CharField(max_length=200)
+
+
+class CloseForm(ReasonForm):
+    """Why an account is closed for good, and since when its person needs it no more (CJIS AC-2)."""
+
+    left_on = forms.DateField(widget=day())
+
+    def clean_left_on(self) -> date:
+        """Not in the future: until then the account is needed."""
+        left: date = self.cleaned_data["left_on"]
+        if left > clock.today():
+            raise forms.ValidationError("This day is yet to come.")
+        return left
+
+
+class LeavingForm(forms.ModelForm[Departure]):
+    """That somebody left or changed duties, now, before or soon (CJIS AC-2)."""
+
+    class Meta:
+        model = Departure
+        fields = ("person", "kind", "on", "told_by", "note")
+        widgets = {"on": day()}
+        help_texts = {
+            "on": "May lie before today, or ahead.",
+            "told_by": "Personnel, a supervisor; where it was not you who noticed.",
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        people = Person.objects.exclude(state=Person.State.CLOSED)
+        self.fields["person"].queryset = people  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        """Not what an open notice says already."""
+        data = super().clean() or self.cleaned_data
+        said = Departure.objects.filter(
+            person=data.get("person"), kind=data.get("kind", ""), seen_to_at=None
+        ).first()
+        if said is not None:
+            self.add_error("person", f"Notice {said.pk} says so already and waits to be seen to.")
+        return data
 
 
 class CourseForm(forms.ModelForm[Course]):

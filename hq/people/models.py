@@ -316,6 +316,61 @@ class Kiosk(Delegated):
         return self.place
 
 
+class Departure(models.Model):
+    """That somebody left or changed duties, as those who run accounts were told it (CJIS AC-2-h).
+
+    `on` is the last day with the duties and may lie before or after the report.
+    """
+
+    class Kind(models.TextChoices):
+        LEFT = "left", "left"
+        DUTIES = "duties", "changed duties"
+
+    person = models.ForeignKey(Person, models.PROTECT, related_name="departures", verbose_name="who")
+    kind = models.CharField("what happened", max_length=8, choices=Kind.choices)
+    on = models.DateField("last day with the duties")
+    told_by = models.CharField("who said so", max_length=128, blank=True)
+    note = models.CharField(max_length=200, blank=True)
+    reported_by = models.ForeignKey(Person, models.PROTECT, related_name="+")
+    reported_at = models.DateTimeField(default=clock.now)
+    seen_to_by = models.ForeignKey(Person, models.PROTECT, null=True, blank=True, related_name="+")
+    seen_to_at = models.DateTimeField(null=True, blank=True)
+    answer = models.CharField("what was done", max_length=200, blank=True)
+    mistaken = models.BooleanField(default=False)
+
+    class Meta:
+        ordering: ClassVar = ["-pk"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                name="one_open_departure_of_a_kind",
+                fields=["person", "kind"],
+                condition=Q(seen_to_at__isnull=True),
+            ),
+            models.CheckConstraint(
+                name="nobody_sees_to_own_departure",
+                condition=Q(seen_to_by__isnull=True) | ~Q(seen_to_by=F("person")),
+            ),
+            models.CheckConstraint(
+                name="departure_seen_to_has_an_answer",
+                condition=(Q(seen_to_at__isnull=True) & Q(mistaken=False))
+                | (Q(seen_to_at__isnull=False) & ~Q(answer="")),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"notice of leaving {self.pk}"
+
+    @property
+    def days_after(self) -> int:
+        """How many days after that day it was reported; 0 for one reported in time or ahead."""
+        return max(0, (clock.day_of(self.reported_at) - self.on).days)
+
+    @property
+    def late(self) -> bool:
+        """Whether it was reported more than a day after (AC-2-h)."""
+        return not self.mistaken and self.days_after > 1
+
+
 class Course(models.Model):
     """One version of a department-approved course (430.3(d), 430.6). A new version is a new row."""
 
@@ -376,5 +431,6 @@ protect(
 protect(Appointment, allow=_ENDING)
 protect(Grant, allow=_ENDING)
 protect(Kiosk, allow=(*_ENDING, "key_hash", "placed_by", "placed_at"))
+protect(Departure, once={"seen_to_at": ("seen_to_by", "answer", "mistaken")})
 protect(Course, allow=("retired_on",))
 protect(Completion)

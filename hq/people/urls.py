@@ -3,7 +3,7 @@
 from django.urls import URLPattern, URLResolver, path
 
 from hq.people import login
-from hq.people.views import accounts, kiosks, own, roles, training
+from hq.people.views import accounts, kiosks, leaving, own, roles, training
 
 app_name = "people"
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -37,6 +37,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("kiosks/<int:pk>/approve/", kiosks.approve, name="approve_kiosk"),
     path("kiosks/<int:pk>/place/", kiosks.place, name="place_kiosk"),
     path("kiosks/<int:pk>/end/", kiosks.end, name="end_kiosk"),
+    path("leaving/", leaving.listing, name="leaving"),
+    path("leaving/report/", leaving.report, name="report_leaving"),
+    path("leaving/<int:pk>/end/", leaving.end, name="end_leaving"),
+    path("leaving/<int:pk>/answer/", leaving.answer, name="answer_leaving"),
     path("training/", training.matrix, name="training"),
     path("training/course/", training.add_course, name="add_course"),
     path("training/completion/", training.add_completion, name="add_completion"),

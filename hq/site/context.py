@@ -52,7 +52,7 @@ GROUPS: Final = (
             "releases:partners",
         ),
     ),
-    ("People", ("people:accounts", "people:training", "search:shifts")),
+    ("People", ("people:accounts", "people:leaving", "people:training", "search:shifts")),
     (
         "Oversight",
         (

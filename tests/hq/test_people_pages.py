@@ -152,7 +152,8 @@ def test_account_is_shut_with_a_reason_by_another(people: People, client_for: Cl
     client = client_for(administrator)
     client.post(f"/people/{person.pk}/{act}/", {"reason": ""})
     assert Person.objects.get(pk=person.pk).state == "active"
-    client.post(f"/people/{person.pk}/{act}/", {"reason": "left the department"})
+    fields = {"reason": "left the department", "left_on": policy.clock.today()}
+    client.post(f"/people/{person.pk}/{act}/", fields)
     person.refresh_from_db()
     assert (person.state, person.state_reason) == (
         {"suspend": "suspended", "close": "closed"}[act],

@@ -227,6 +227,7 @@ hot plate, manual entry                         | c | c | - | - | - | c | c | - 
 partial plate for a major incident              | c | c | - | - | - | c | - | - | -
 hot list import, publish                        | a | y | - | - | - | - | - | - | -
 accounts: propose / approve, suspend            | a | y | - | - | - | - | - | - | -
+leaving, change of duties: report               | y | y | y | y | y | - | - | - | -
 roles and grants                                | a | y | - | - | - | - | - | - | -
 appointments                                    | y | - | - | - | - | - | - | - | -
 training courses, completions                   | r | r | - | y | r | - | - | - | -

@@ -9,9 +9,9 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
-from hq.people import accounts
+from hq.people import accounts, leaving
 from hq.people.decorators import PageRequest, page
-from hq.people.forms import AccountForm, GrantForm, OfficeForm, ReasonForm, RoleForm
+from hq.people.forms import AccountForm, CloseForm, GrantForm, OfficeForm, ReasonForm, RoleForm
 from hq.people.models import OFFICES, Authenticator, Person
 from hq.people.policy import Refused, Standing, check, may
 from hq.site.models import Settings
@@ -83,6 +83,8 @@ def detail(request: PageRequest, pk: int) -> HttpResponseBase:
                          for a in person.appointments.select_related("approved_by", "proposed_by")],
         "grants": [(g, may(me, "grants.approve", obj=g), may(me, "grants.end", obj=g))
                    for g in person.grants.select_related("approved_by", "proposed_by")],
+        "notices": person.departures.filter(seen_to_at=None),
+        "asks_day": _asks_day(person),
         "gaps": Standing(person).training_gaps,
         "may": may_do | {"new_start": may(me, _of_new_start(person), obj=person)},
         "locked": AxesProxyHandler.is_locked(request, {"username": person.username}),
@@ -121,14 +123,26 @@ def reactivate(request: PageRequest, pk: int) -> HttpResponseBase:
 def suspend(request: PageRequest, pk: int) -> HttpResponseBase:
     """Suspend an account at once."""
     person = _account(request, pk, "accounts.suspend", STATES.ACTIVE)
+    form = ReasonForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, "Say why: the reason is kept with the account.")
+        return redirect("people:account", pk)
+    accounts.suspend(person, form.cleaned_data["reason"])
     return _shut(request, person, "suspended")
 
 
 @require_POST
 @page("accounts.suspend", kind="account")
 def close(request: PageRequest, pk: int) -> HttpResponseBase:
-    """Close an account for good."""
+    """Close an account for good, with the day since when its person needs it no more (CJIS AC-2)."""
     person = _account(request, pk, "accounts.suspend", STATES.PROPOSED, STATES.ACTIVE, STATES.SUSPENDED)
+    form = (CloseForm if _asks_day(person) else ReasonForm)(request.POST)
+    if not form.is_valid():
+        messages.error(request, "Say why and since when; both are kept, and a day to come is not taken.")
+        return redirect("people:account", pk)
+    if on := form.cleaned_data.get("left_on"):
+        leaving.left(request.person, person, on)
+    accounts.close(person, form.cleaned_data["reason"], request.person)
     return _shut(request, person, "closed")
 
 
@@ -179,14 +193,14 @@ def _account(request: PageRequest, pk: int, action: str, *states: str) -> Person
 
 
 def _shut(request: PageRequest, person: Person, what: str) -> HttpResponseBase:
-    form = ReasonForm(request.POST)
-    if not form.is_valid():
-        messages.error(request, "Say why: the reason is kept with the account.")
-        return redirect("people:account", person.pk)
-    (accounts.suspend if what == "suspended" else accounts.close)(person, form.cleaned_data["reason"])
-    request.access.note = f"{what}: {form.cleaned_data['reason']}"
+    request.access.note = f"{what}: {person.state_reason}"
     messages.success(request, f"The account of {person.full_name} is {what}.")
     return redirect("people:account", person.pk)
+
+
+def _asks_day(person: Person) -> bool:
+    """Whether closing asks for the last day: not where a notice has said it, nor of an account never used."""
+    return person.state != STATES.PROPOSED and leaving.noted(person) is None
 
 
 def _once(request: PageRequest, person: Person, password: str) -> HttpResponseBase:
