@@ -320,18 +320,65 @@ def test_token_is_made_by_two_shown_once_to_a_third_and_kept_as_a_hash(
 
 
 @pytest.mark.clause("430.2-d")
-@pytest.mark.parametrize("cheat", ["long", "own", "alone", "uncollected", "longer"])
+@pytest.mark.parametrize("part", ["proposed it", "is its person"])
+def test_token_is_approved_by_nobody_who_has_part_in_it(
+    people: People, client_for: ClientFor, part: str
+) -> None:
+    both = people(["administrator", "commander"])
+    token = (
+        tokens.propose(people("Investigator"), "case system", 30, both)
+        if part == "proposed it"
+        else tokens.propose(both, "case system", 30, people("ALPR administrator"))
+    )
+    client = client_for(both)
+    address = f"/api/tokens/{token.pk}/approve/"
+    assert address not in client.get("/api/tokens/").content.decode()
+    assert client.post(address).status_code == 403
+    assert "it takes a second person" in AccessRecord.objects.latest("sequence").note
+    assert address in client_for(people("Commander")).get("/api/tokens/").content.decode()
+
+
+@pytest.mark.clause("430.2-d")
+@pytest.mark.parametrize("state", ["approved", "in force", "revoked", "expired"])
+def test_token_is_approved_only_while_it_is_proposed(
+    people: People, client_for: ClientFor, clock: Any, state: str
+) -> None:
+    token = tokens.propose(people("Investigator"), "case system", 30, people("ALPR administrator"))
+    first, second = people("Commander"), people("Commander")
+    if state != "expired":
+        assert client_for(first).post(f"/api/tokens/{token.pk}/approve/").status_code == 302
+    token.refresh_from_db()
+    if state == "in force":
+        tokens.collect(token)
+    elif state == "revoked":
+        token.revoked_by, token.revoked_at = first, clock.at
+        token.save()
+    elif state == "expired":
+        clock.advance(days=30)
+    assert token.state == state
+    assert client_for(second).post(f"/api/tokens/{token.pk}/approve/").status_code == 403
+    token.refresh_from_db()
+    assert token.approved_by == (None if state == "expired" else first)
+
+
+@pytest.mark.clause("430.2-d")
+@pytest.mark.parametrize(
+    "cheat", ["long", "past", "own", "alone", "theirs", "unapproved", "uncollected", "longer"]
+)
 def test_database_refuses_what_code_might_forget(people: People, clock: Any, cheat: str) -> None:
-    boss, person = people("ALPR administrator"), people("Investigator")
+    boss, commander, person = people("ALPR administrator"), people("Commander"), people("Investigator")
     token = tokens.propose(person, "case system", 30, boss)
     fields: dict[str, Any] = {"person": person, "program": "x", "proposed_by": boss, "proposed_at": clock.at}
     held = ApiToken.objects.filter(pk=token.pk)
     later = {"expires_at": clock.at + timedelta(days=60)}
     ways: dict[str, Callable[[], object]] = {
         "long": lambda: ApiToken.objects.create(**fields, expires_at=clock.at + timedelta(days=91)),
+        "past": lambda: ApiToken.objects.create(**fields, expires_at=clock.at),
         "own": lambda: ApiToken.objects.create(**{**fields, "proposed_by": person}, **later),
         "alone": lambda: held.update(approved_by=boss, approved_at=clock.at),
-        "uncollected": lambda: held.update(digest="0" * 64),
+        "theirs": lambda: held.update(approved_by=person, approved_at=clock.at),
+        "unapproved": lambda: held.update(digest="0" * 64, collected_at=clock.at),
+        "uncollected": lambda: held.update(digest="0" * 64, approved_by=commander, approved_at=clock.at),
         "longer": lambda: held.update(**later),
     }
     with pytest.raises(IntegrityError), transaction.atomic():
