@@ -42,7 +42,7 @@ def end(by: Person, pk: int) -> Departure:
     Raises Departure.DoesNotExist, Refused.
     """
     notice = _open(by, pk)
-    person = Person.objects.select_for_update().get(pk=notice.person_id)
+    person = notice.person
     if notice.kind != Departure.Kind.LEFT:
         raise Refused(CLAUSE, "this one stays and keeps an account", "nobody: end roles and grants")
     if notice.on < clock.today() or person.state != Person.State.ACTIVE:
@@ -78,7 +78,11 @@ def ended(notice: Departure) -> list[str]:
 
 
 def _open(by: Person, pk: int) -> Departure:
-    notice = Departure.objects.select_for_update().select_related("person").get(pk=pk)
+    # The account before its notice, in the order in which closing it locks them.
+    found = Departure.objects.get(pk=pk)
+    person = Person.objects.select_for_update().get(pk=found.person_id)
+    notice = Departure.objects.select_for_update().get(pk=pk)
+    notice.person = person
     check(by, "accounts.suspend", obj=notice.person)
     if notice.seen_to_at is not None:
         raise Refused(CLAUSE, "this notice is seen to", "nobody")
