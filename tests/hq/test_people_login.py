@@ -15,12 +15,13 @@ from django.core.exceptions import ValidationError
 from django.db import DatabaseError
 from django.http import HttpResponse
 from django.test import Client
+from django_otp import DEVICE_ID_SESSION_KEY
 from django_otp.oath import totp
 
 from hq import settings as hq_settings
 from hq.log import chain
 from hq.log.models import AccessRecord
-from hq.people import accounts, login, passwords
+from hq.people import accounts, login, passwords, sessions
 from hq.people.models import Authenticator, Person
 from hq.site import doctor
 from tests.hq.conftest import PASSWORD
@@ -118,18 +119,77 @@ def test_authenticator_is_enrolled_at_the_first_log_in_and_its_secret_shown_neve
 @pytest.mark.parametrize("what", ["password", "code"])
 def test_five_failures_lock_until_an_administrator_releases(people: People, what: str) -> None:
     person = people("officer")
+    waits = Client()
+    _password(waits, person)
     for number in range(5):
         client = Client(REMOTE_ADDR=f"192.0.2.{number}")
         if what == "password":
-            _password(client, person, "wrong")
+            answer = _password(client, person, "wrong")
         else:
             _password(client, person)
-            client.post("/people/login/code/", {"code": "000000"})
-    answer = _password(Client(), person)
-    assert answer.status_code == 403
-    assert b"CJIS AC-7" in answer.content
+            answer = client.post("/people/login/code/", {"code": "000000"})
+        assert (answer.status_code == 403) == (number == 4), "the fifth is told of the lock"
+    for answer in (_password(Client(), person), waits.post("/people/login/code/", {"code": _code(person)})):
+        assert answer.status_code == 403
+        assert b"CJIS AC-7" in answer.content
+        assert AccessRecord.objects.latest("sequence").note == "account is locked after failed attempts"
+    assert not _open(waits)
     accounts.release(person)
     assert _log_in(Client(), person).status_code == 302
+
+
+@pytest.mark.clause("CJIS AC-7")
+def test_five_failures_at_a_locked_screen_end_its_session(
+    people: People, client_for: Callable[..., Client], clock: Any
+) -> None:
+    client = client_for(people("officer"))
+    clock.advance(minutes=31)
+    for number in range(5):
+        answer = client.post("/people/unlock/", {"password": "wrong"})
+        assert (answer.status_code == 403) == (number == 4)
+    assert client.get("/").url.startswith("/people/login/")
+    unlocked = client_for(people("officer"))
+    for other in (Client(), unlocked):
+        assert other.get("/people/unlock/").status_code == 302, "there is nothing to unlock"
+
+
+@pytest.mark.clause("CJIS IA-2")
+def test_session_without_the_second_factor_opens_no_page(people: People) -> None:
+    """No log-in makes one; a session that comes about otherwise opens nothing all the same."""
+    person = people("officer")
+    client = Client()
+    client.force_login(person, backend="django.contrib.auth.backends.ModelBackend")
+    session = client.session
+    sessions.begin(session, person)
+    session.save()
+    assert client.get("/").url.startswith("/people/login/")
+    session[DEVICE_ID_SESSION_KEY] = Authenticator.objects.get(user=person).persistent_id
+    session.save()
+    assert _open(client)
+
+
+@pytest.mark.clause("CJIS AC-2")
+@pytest.mark.parametrize("state", ["suspended", "closed"])
+def test_account_that_is_shut_between_password_and_code_does_not_log_in(people: People, state: str) -> None:
+    person, client = people("officer"), Client()
+    _password(client, person)
+    Person.objects.filter(pk=person.pk).update(state=state)
+    assert client.post("/people/login/code/", {"code": _code(person)}).url == "/people/login/"
+    assert not AccessRecord.objects.filter(note__startswith="logged in").exists()
+
+
+@pytest.mark.clause("CJIS AC-7")
+def test_own_password_is_changed_by_who_knows_it(people: People, client_for: Callable[..., Client]) -> None:
+    """Else an unlocked screen would be enough to take the account over."""
+    person = people("officer")
+    new = dict.fromkeys(("new_password1", "new_password2"), "a staple of seven batteries 9")
+    client = client_for(person)
+    assert b"This is not your password." in client.post("/people/password/", new | {"current": "no"}).content
+    person.refresh_from_db()
+    assert person.check_password(PASSWORD)
+    client.post("/people/password/", new | {"current": PASSWORD})
+    person.refresh_from_db()
+    assert person.check_password(new["new_password1"])
 
 
 @pytest.mark.clause("CJIS AU-2")
@@ -334,7 +394,17 @@ def test_password_hash_is_argon2() -> None:
     assert hq_settings.PASSWORD_HASHERS == ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 
 
-@pytest.mark.parametrize("wanted", ["https://evil.example/", "//evil.example", "javascript:alert(1)"])
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        "https://evil.example/",
+        "//evil.example",
+        "javascript:alert(1)",
+        "//testserver/people/me/",
+        "/people%5Cme/",
+        "/people%09/me/",
+    ],
+)
 def test_log_in_leads_nowhere_else(people: People, wanted: str) -> None:
     person = people("officer")
     client = Client()

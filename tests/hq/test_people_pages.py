@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
+from datetime import date, datetime, time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.test import Client
 
 from hq.log.models import AccessRecord
-from hq.people import policy
+from hq.people import accounts, policy
 from hq.people.forms import expiry
 from hq.people.models import Appointment, Completion, Course, Grant, Person
 
@@ -131,6 +133,82 @@ def test_nobody_gives_themselves_anything(people: People, client_for: Clients) -
         Grant.objects.create(person=me, code="ncic", approved_by=me, document="x")
     with pytest.raises(IntegrityError), transaction.atomic():
         Appointment.objects.create(person=me, role="auditor", approved_by=me, document="x")
+
+
+@pytest.mark.clause("430.2-d")
+@pytest.mark.parametrize(
+    ("model", "what", "fields"),
+    [(Appointment, "roles", {"role": "investigator"}), (Grant, "grants", {"code": "ncic"})],
+)
+def test_nobody_decides_about_what_they_proposed_or_hold(
+    people: People, client_for: Clients, model: Any, what: str, fields: dict[str, str]
+) -> None:
+    me, other = people(["administrator", "commander"]), people("")
+    client = client_for(me)
+    given = fields | {"starts_on": policy.clock.today(), "document": "GO 1"}
+    proposed = model.objects.create(person=other, proposed_by=me, **given)
+    mine = model.objects.create(person=me, proposed_by=people("administrator"), **given)
+    for row in (proposed, mine):
+        assert client.post(f"/people/{what}/{row.pk}/approve/").status_code == 403
+        assert "it takes a second person" in AccessRecord.objects.latest("sequence").note
+    commander = people("commander")
+    assert client_for(commander).post(f"/people/{what}/{mine.pk}/approve/").status_code == 302
+    assert client_for(commander).post(f"/people/{what}/{mine.pk}/approve/").status_code == 403, "once only"
+    assert client.post(f"/people/{what}/{mine.pk}/end/", {"reason": "no need"}).status_code == 403
+    mine.refresh_from_db()
+    assert (mine.approved_by, mine.ended_at) == (commander, None)
+
+
+@pytest.mark.clause("430.2-e")
+def test_office_is_neither_given_nor_ended_as_an_ordinary_role(people: People, client_for: Clients) -> None:
+    custodian = people("custodian")
+    held = custodian.appointments.get()
+    waits = Appointment.objects.create(
+        person=people(""),
+        role="commander",
+        starts_on=policy.clock.today(),
+        document="x",
+        proposed_by=people("administrator"),
+    )
+    commander = client_for(people("commander"))
+    assert commander.post(f"/people/roles/{held.pk}/end/", {"reason": "over"}).status_code == 403
+    assert commander.post(f"/people/roles/{waits.pk}/approve/").status_code == 403
+    assert "430.2-e" in AccessRecord.objects.latest("sequence").note
+    assert commander.post(f"/people/appointments/{held.pk}/end/", {"reason": "over"}).status_code == 302
+    assert custodian.roles() == []
+
+
+@pytest.mark.clause("430.2.1(a)")
+@pytest.mark.parametrize(
+    ("state", "act"),
+    [("active", "approve"), ("closed", "approve"), ("closed", "reactivate"), ("proposed", "suspend")],
+)
+def test_account_is_only_acted_on_in_a_state_for_it(
+    people: People, client_for: Clients, state: str, act: str
+) -> None:
+    person = people("officer", state=state)
+    commander = client_for(people("commander"))
+    assert commander.post(f"/people/{person.pk}/{act}/", {"reason": "why not"}).status_code == 403
+    assert "the account is" in AccessRecord.objects.latest("sequence").note
+    person.refresh_from_db()
+    assert person.state == state
+
+
+@pytest.mark.clause("430.2-e")
+@pytest.mark.clause("430.3(d)")
+def test_what_ends_before_it_begins_or_was_not_done_yet_is_not_taken(
+    people: People, client_for: Clients
+) -> None:
+    person, today = people(""), policy.clock.today()
+    commander = client_for(people("commander"))
+    office = {"role": "designee", "rights": ["releases.decide"], "starts_on": today, "document": "GO 1"}
+    for wrong in ({"ends_on": today - timedelta(days=1)}, {"rights": []}):
+        assert commander.post(f"/people/{person.pk}/appoint/", office | wrong).status_code == 422
+    assert commander.post(f"/people/{person.pk}/appoint/", office).status_code == 302
+    done = {"person": person.pk, "course": Course.objects.get().pk, "trainer": "A Trainer"}
+    sergeant = client_for(people("training_sergeant"))
+    sergeant.post("/people/training/completion/", done | {"completed_on": today + timedelta(days=1)})
+    assert not Completion.objects.filter(person=person, trainer="A Trainer").exists()
 
 
 @pytest.mark.clause("430.2-e")
@@ -253,12 +331,22 @@ def test_nothing_about_people_is_ever_deleted(people: People, model: type[Any]) 
     assert model.objects.exists()
 
 
+@pytest.mark.clause("430.2.1(a)")
 def test_contractor_is_out_after_the_last_day(people: People, client_for: Clients, clock: Any) -> None:
-    person = people("technician", kind="contractor", employer="Maker", ends_on=clock.at.date())
+    """In the middle of a session in use, and at the agency's midnight."""
+    last = policy.clock.today()
+    person = people("technician", kind="contractor", employer="Maker", ends_on=last)
+    midnight = datetime.combine(last + timedelta(days=1), time(), ZoneInfo(settings.TIME_ZONE))
+    clock.at = midnight - timedelta(minutes=1)
     client = client_for(person)
     assert client.get("/").status_code == 200
-    clock.advance(days=1)
-    assert client.get("/").url.startswith("/people/login/")
+    clock.at = midnight
+    assert client.get("/").url == "/people/login/?next=%2F", "nobody is logged in any more"
+    with pytest.raises(policy.Refused, match=f"the account ended on {last}"):
+        policy.check_entry(person)
+    assert accounts.expire_all() == 1
+    person.refresh_from_db()
+    assert person.state == "closed"
 
 
 @pytest.mark.clause("430.2-d")
