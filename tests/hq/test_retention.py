@@ -6,8 +6,10 @@ import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.core.management import call_command
 from django.db import DatabaseError, IntegrityError, connection, transaction
 from hypothesis import HealthCheck, given, settings
@@ -21,7 +23,7 @@ from hq.people.policy import Refused
 from hq.records.models import Hit, Picture, Read, Revision, Trigram
 from hq.retention import floor, holds, proposals, purge, schedules, selection
 from hq.retention.alarms import alarms, calendar
-from hq.retention.models import Batch, Certificate, Hold, Proposal, Schedule
+from hq.retention.models import Authority, Batch, Certificate, Hold, Proposal, Schedule
 from hq.retention.scope import Scope, ScopeError
 from hq.site import clock as hq_clock
 from tests.hq import kept
@@ -151,6 +153,61 @@ def test_the_year_counts_from_the_later_of_capture_and_receipt(office: kept.Offi
     assert selection.due(schedule, hq_clock.now()).count() == 0
     kept.read(days=366, captured_days=600)
     assert selection.due(schedule, hq_clock.now()).count() == 1
+
+
+@pytest.mark.clause("430.4-c")
+def test_what_came_into_force_ran_out_or_was_refused_is_not_signed_again(
+    office: kept.Office, clock: Any
+) -> None:
+    held = office.schedule(400)
+    for sign, by in ((schedules.approve, office.commander), (schedules.cosign, office.custodian)):
+        with pytest.raises(Refused, match="no longer proposed"):
+            sign(by, held.pk)
+    soon = hq_clock.today() + timedelta(days=1)
+    authority = office.authority("shorter", least_days=30, valid_until=soon)
+    version = schedules.propose(
+        office.administrator, category="alpr", days=30, basis="x", reason="x", authority=authority
+    )
+    schedules.approve(office.commander, version.pk)
+    clock.advance(days=3)
+    for late in (
+        lambda: schedules.cosign(office.custodian, version.pk),
+        lambda: schedules.propose(
+            office.administrator, category="alpr", days=30, basis="x", reason="x", authority=authority
+        ),
+    ):
+        with pytest.raises(Refused) as refused:
+            late()
+        assert refused.value.clause == "GC-34090.6"
+    assert schedules.days_for("alpr") == 400
+
+
+@pytest.mark.clause("430.4-c")
+@pytest.mark.parametrize(
+    ("kind", "least", "lawful"),
+    [("shorter", 30, True), ("shorter", 31, False), ("destruction", 30, False), ("", 0, False)],
+)
+def test_days_below_a_year_count_only_by_an_authority_for_them(
+    office: kept.Office, kind: str, least: int, lawful: bool
+) -> None:
+    """Also of a schedule that came past its proposal: it is asked again whenever its days are applied."""
+    today = hq_clock.today()
+    dates = {"valid_from": today, "valid_until": today}
+    authority = Authority(kind=kind, least_days=least, **dates) if kind else None
+    assert schedules.lawful(Schedule(days=30, authority=authority)) is lawful
+
+
+@pytest.mark.clause("430.2-d")
+def test_neither_a_schedule_an_authority_nor_a_hold_is_stored_with_what_its_form_would_refuse(
+    office: kept.Office,
+) -> None:
+    for wrong in (
+        lambda: office.schedule(400, basis="x" * 301),
+        lambda: office.authority(signed_by="x" * 500),
+        lambda: office.place(Scope(plate="7ABC123"), kind="whim"),
+    ):
+        with pytest.raises(ValidationError):
+            wrong()
 
 
 # What the database refuses, whoever asks
@@ -329,10 +386,37 @@ def test_a_hold_is_looked_at_on_its_date(office: kept.Office, clock: object) -> 
     assert not holds.to_review().exists()
 
 
+@pytest.mark.clause("430.4-d")
+def test_a_hold_is_of_a_case_reviewed_in_time_and_released_once(office: kept.Office) -> None:
+    for case in (" ", "none", "7<script>"):
+        with pytest.raises(Refused, match="a hold needs the number of its case"):
+            office.place(Scope(plate="7ABC123"), case=case)
+    hold = office.place(Scope(plate="7ABC123"))
+    today = hq_clock.today()
+    for never in (today, today + holds.LONGEST + timedelta(days=1)):
+        with pytest.raises(ScopeError, match="review date"):
+            holds.review(office.commander, hold.pk, "trial goes on", never)
+    holds.ask_release(office.commander, hold.pk, "closed")
+    holds.release(office.custodian, hold.pk)
+    for again in (
+        lambda: holds.release(office.custodian, hold.pk),
+        lambda: holds.ask_release(office.commander, hold.pk, "closed"),
+        lambda: holds.review(office.commander, hold.pk, "closed", today + timedelta(days=9)),
+    ):
+        with pytest.raises(Refused, match="released already"):
+            again()
+
+
 @pytest.mark.parametrize(
     "scope",
-    [Scope(), Scope(plate="*"), Scope(plate="#"), Scope(area=(35.0, -118.0, 34.0, -119.0))],
-    ids=["nothing", "any plate", "no plate", "upside down"],
+    [
+        Scope(since=datetime(2026, 1, 2, tzinfo=UTC), until=datetime(2026, 1, 2, tzinfo=UTC)),
+        Scope(),
+        Scope(plate="*"),
+        Scope(plate="#"),
+        Scope(area=(35.0, -118.0, 34.0, -119.0)),
+    ],
+    ids=["no time", "nothing", "any plate", "no plate", "upside down"],
 )
 def test_a_hold_must_be_bounded(office: kept.Office, scope: Scope) -> None:
     with pytest.raises(ScopeError):
@@ -409,6 +493,33 @@ def test_destruction_needs_resolution_consent_and_three_persons(office: kept.Off
     assert Read.objects.count() == 1
     proposals.cosign(office.custodian, made.pk)
     assert purge.run(made.pk, run_by="test").reads == 1
+
+
+@pytest.mark.clause("GC-34090.6")
+@pytest.mark.clause("430.4-c")
+def test_destruction_is_of_what_is_due_under_a_schedule_and_authority_that_hold(
+    office: kept.Office, clock: Any
+) -> None:
+    former, schedule = office.schedule(365), office.schedule(400)
+    soon = hq_clock.today() + timedelta(days=1)
+    authority = office.authority(valid_until=soon)
+    with pytest.raises(Refused, match="no read is due"):
+        proposals.propose(office.administrator, schedule, authority)
+    kept.read(days=800)
+    former.refresh_from_db()
+    with pytest.raises(Refused, match="is not in force"):
+        proposals.propose(office.administrator, former, authority)
+    with pytest.raises(Refused, match="does not allow a destruction"):
+        proposals.propose(office.administrator, schedule, office.authority("shorter", least_days=30))
+    made = proposals.propose(office.administrator, schedule, authority)
+    proposals.approve(office.commander, made.pk)
+    clock.advance(days=3)
+    with pytest.raises(Refused, match="does not allow a destruction today"):
+        proposals.cosign(office.custodian, made.pk)
+    proposals.withdraw(office.commander, made.pk, "the authority ran out")
+    for again in (proposals.refuse, proposals.withdraw):
+        with pytest.raises(Refused, match="withdrawn"):
+            again(office.commander, made.pk, "again")
 
 
 @pytest.mark.clause("430.2.1(f)")

@@ -122,3 +122,11 @@ def test_a_hold_that_cannot_be_read_keeps_what_its_other_bounds_reach(office: ke
     everywhere, bounded = smuggled(office, "7AB%123"), smuggled(office, "7AB%123", unit="gate-1")
     assert set(Read.objects.filter(holds.reach(everywhere))) == {here, there}
     assert set(Read.objects.filter(holds.reach(bounded))) == {here}
+
+
+@pytest.mark.clause("430.4-d")
+def test_all_reads_are_held_while_one_hold_cannot_be_read(office: kept.Office) -> None:
+    """Whatever its other bounds: what it was placed for is not known."""
+    here, there = kept.read("7ABC123"), kept.read("7ABC123", on=kept.unit("gate-2"))
+    smuggled(office, "7AB%123", unit="gate-1")
+    assert set(Read.objects.filter(holds.held())) == {here, there}
