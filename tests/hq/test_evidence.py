@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.core.files.storage import default_storage
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, IntegrityError, transaction
@@ -74,8 +75,13 @@ def test_it_needs_a_case_number(office: kept.Office) -> None:
     for case in ("", "  "):
         with pytest.raises(Refused):
             ask(office, case=case)
+    # The custodian states no purpose, which would ask for the case.
+    with pytest.raises(Refused, match="an evidence package needs a case number"):
+        packages.request(office.custodian, case="none", reason="x", scope=Scope(plate="7ABC123"))
     with pytest.raises(Refused, match="what it is evidence of is empty"):
         ask(office, reason=" ")
+    with pytest.raises(ValidationError):
+        ask(office, reason="x" * 1000)
     with pytest.raises(ScopeError):
         ask(office, Scope())
     with pytest.raises(IntegrityError), transaction.atomic():
@@ -210,7 +216,9 @@ def test_an_empty_or_too_wide_scope_makes_no_package(
 
 
 @pytest.mark.clause("430.4-e")
-def test_it_is_listed_until_it_is_booked_with_number_and_serial(office: kept.Office) -> None:
+def test_it_is_listed_until_it_is_booked_with_number_and_serial(
+    office: kept.Office, client_for: Callable[..., Client]
+) -> None:
     kept.read()
     package = made(office)
     assert packages.not_booked() == [package]
@@ -227,6 +235,12 @@ def test_it_is_listed_until_it_is_booked_with_number_and_serial(office: kept.Off
             packages.book(office.records_clerk, package.pk, **{**booking, name: " "})
     with pytest.raises(IntegrityError), transaction.atomic():
         Package.objects.filter(pk=package.pk).update(state="booked")
+    with pytest.raises(ValidationError):
+        packages.book(office.records_clerk, package.pk, **{**booking, "evidence_number": "x" * 500})
+    future = BOOKING | {"booked_on": "2100-01-01T10:00"}
+    page = client_for(office.records_clerk)
+    assert b"This lies in the future." in page.post(f"/evidence/{package.pk}/book/", future).content
+    assert packages.not_booked() == [package]
     assert packages.book(office.records_clerk, package.pk, **booking).state == "booked"
     assert packages.not_booked() == []
 

@@ -9,20 +9,24 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.core.files.base import ContentFile
 from django.core.management import call_command
 from django.db import DatabaseError, IntegrityError, transaction
+from django.test import Client
 
 from hq.hits import corrections
 from hq.people.models import Person
 from hq.people.policy import Refused
 from hq.records.models import Read
 from hq.releases import partners, requests
+from hq.releases.forms import RegisterForm
 from hq.releases.models import Partner, ReleaseRequest
 from hq.retention import purge, schedules
-from hq.retention.scope import Scope
+from hq.retention.scope import Scope, ScopeError
 from hq.site import clock as hq_clock
 from tests.hq import kept
 from tests.hq.test_evidence import inside, rows
@@ -132,6 +136,38 @@ def test_a_partner_is_approved_in_date_and_not_ended(office: kept.Office, clock:
     for decided in (live, ended):
         with pytest.raises(Refused, match="does not wait for approval"):
             partners.approve(office.commander, decided.pk)
+
+
+@pytest.mark.clause("430.8-0")
+@pytest.mark.clause("CC-55b")
+def test_a_partner_or_authority_is_decided_once_and_good_until_its_day(
+    office: kept.Office, clock: Any
+) -> None:
+    today = hq_clock.today()
+    for wrong in ({"kind": "friend"}, {"agency": "x" * 201}):
+        with pytest.raises(ValidationError):
+            partners.propose(
+                office.administrator, **{"agency": "A", "kind": "ca_law", "valid_until": today, **wrong}
+            )
+    declined = partners.propose(office.administrator, agency="A PD", kind="ca_law", valid_until=today)
+    partners.end(office.commander, declined.pk, "no agreement")
+    with pytest.raises(Refused, match="does not wait for approval"):
+        partners.approve(office.commander, declined.pk)
+    with pytest.raises(Refused, match="has ended"):
+        partners.end(office.commander, declined.pk, "again")
+    them = partner(office, "federal")
+    law = {"document": ContentFile(b"order", "order.pdf"), "valid_until": today + timedelta(days=10)}
+    with pytest.raises(ValidationError):
+        partners.propose_override(office.administrator, them, citation="x" * 1000, **law)
+    override = partners.propose_override(office.administrator, them, citation="Court order 12", **law)
+    partners.approve_override(office.commander, override.pk)
+    with pytest.raises(Refused, match="approved before"):
+        partners.approve_override(office.commander, override.pk)
+    row = ask(office, partner=them)
+    requests.review(office.commander, row.pk, "in order")
+    clock.advance(days=11)
+    with pytest.raises(Refused, match="without a legal authority"):
+        requests.approve(office.commander, row.pk, row.asked, pictures=False, reason="x")
 
 
 # What a request must hold
@@ -309,6 +345,83 @@ def test_neither_approval_nor_export_may_be_wider(office: kept.Office, wider: Sc
 
 
 @pytest.mark.clause("430.8(b)")
+def test_a_scope_of_nothing_is_neither_asked_for_nor_approved(office: kept.Office) -> None:
+    with pytest.raises(ScopeError):
+        ask(office, scope=None)
+    with pytest.raises(ValidationError):
+        ask(office, person_name="x" * 500)
+    row = ask(office, pictures=False)
+    requests.review(office.commander, row.pk, "in order")
+    since = row.asked.since
+    empty = Scope(plate="7ABC123", since=since, until=since)
+    with pytest.raises(ScopeError, match="until"):
+        requests.approve(office.commander, row.pk, empty, pictures=False, reason="x")
+    with pytest.raises(Refused, match="more than the written request asks for"):
+        requests.approve(office.commander, row.pk, row.asked, pictures=True, reason="x")
+
+
+BOUNDS: dict[str, Any] = {
+    "plate": "7ABC123",
+    "unit": "gate-1",
+    "since": datetime(2026, 1, 1, tzinfo=UTC),
+    "until": datetime(2026, 2, 1, tzinfo=UTC),
+    "area": (34.0, -119.0, 35.0, -118.0),
+    "reads": (UUID(int=1), UUID(int=2)),
+}
+
+
+@pytest.mark.clause("430.8(b)")
+@pytest.mark.parametrize(
+    ("bound", "wider", "narrower"),
+    [
+        ("plate", "7ABC12?", None),
+        ("unit", "gate-2", None),
+        ("since", datetime(2025, 12, 31, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)),
+        ("until", datetime(2026, 2, 2, tzinfo=UTC), datetime(2026, 1, 31, tzinfo=UTC)),
+        ("area", (33.0, -119.0, 35.0, -118.0), None),
+        ("reads", (UUID(int=1), UUID(int=3)), (UUID(int=1),)),
+    ],
+)
+def test_no_bound_of_a_request_may_be_left_out_or_widened(bound: str, wider: Any, narrower: Any) -> None:
+    asked = Scope(**BOUNDS)
+    assert asked.within(asked)
+    assert not Scope(**BOUNDS | {bound: wider}).within(asked)
+    assert not Scope(**{name: value for name, value in BOUNDS.items() if name != bound}).within(asked)
+    assert narrower is None or Scope(**BOUNDS | {bound: narrower}).within(asked)
+
+
+@pytest.mark.clause("430.8(b)")
+def test_who_decided_takes_nothing_out(
+    office: kept.Office, people: Callable[..., Person], client_for: Callable[..., Client]
+) -> None:
+    kept.read()
+    both = people(["commander", "custodian"])
+    row = ask(office)
+    requests.review(both, row.pk, "in order")
+    requests.approve(both, row.pk, row.asked, pictures=False, reason="x")
+    requests.fulfil(office.custodian, row.pk)
+    address = f"/releases/{row.pk}/download/"
+    assert client_for(both).get(address).status_code == 403
+    assert client_for(office.custodian).get(address).status_code == 200
+
+
+@pytest.mark.clause("430.8(a)1")
+@pytest.mark.clause("430.8(a)2")
+def test_the_form_says_what_an_agencys_request_lacks(office: kept.Office) -> None:
+    """Beside its field; the service would refuse the whole form."""
+    them = partner(office)
+    sent = {"kind": "agency", "partner": them.pk, "agency": "Bureau", "received_at": "2100-01-01T00:00"}
+    assert {"person_title", "person_contact", "agency", "received_at"} <= set(RegisterForm(sent).errors)
+    honest = {
+        "person_title": "Sergeant",
+        "person_contact": "x",
+        "agency": them.agency,
+        "received_at": "2020-01-01T00:00",
+    }
+    assert not set(honest) & set(RegisterForm(sent | honest).errors)
+
+
+@pytest.mark.clause("430.8(b)")
 def test_the_export_holds_what_was_approved_and_no_more(office: kept.Office) -> None:
     inside_scope = kept.read(hit=True)
     kept.read("7A8C123")
@@ -389,8 +502,9 @@ def test_anybody_else_is_routed_to_the_custodian_with_a_due_date(office: kept.Of
     kept.read()
     row = ask(office, kind="other", agency="private person", case="", scope=None, partner=None)
     assert (row.state, row.due_on) == ("routed", hq_clock.now().date() + timedelta(days=10))
+    with pytest.raises(Refused, match=r"430\.8-z"):
+        requests.fulfil(office.records_clerk, row.pk)
     for act in (
-        lambda: requests.fulfil(office.records_clerk, row.pk),
         lambda: requests.review(office.commander, row.pk, "x"),
         lambda: requests.approve(office.commander, row.pk, Scope(plate="7*"), pictures=False, reason="x"),
     ):
