@@ -226,7 +226,7 @@ def _area(query: Mapping[str, str]) -> Box | Circle | None:
     given = [[name for name in names if name in query] for names in (_BOX, _CIRCLE)]
     if not any(given):
         return None
-    if all(given) or given not in ([list(_BOX), []], [[], list(_CIRCLE)]):
+    if given not in ([list(_BOX), []], [[], list(_CIRCLE)]):
         raise BadRequest("area: either south, west, north, east or lat, lon, metres, each wholly")
     if given[0]:
         return Box(*(_number(query, name) for name in _BOX))

@@ -5,7 +5,6 @@ Owns the question. Finding the answer is `hq.search.finding`, reading it off a f
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -140,14 +139,13 @@ def plate_text(raw: str) -> str:
 
 
 def _check_box(box: Box) -> None:
-    whole = all(math.isfinite(side) for side in (box.south, box.west, box.north, box.east))
-    if not whole or not (-90 <= box.south < box.north <= 90 and -180 <= box.west < box.east <= 180):
+    # No comparison holds for a NaN.
+    if not (-90 <= box.south < box.north <= 90 and -180 <= box.west < box.east <= 180):
         raise AskedError("south", "south must be below north and west left of east, in degrees")
 
 
 def _check_circle(circle: Circle) -> None:
-    whole = all(math.isfinite(part) for part in (circle.lat, circle.lon, circle.metres))
-    if not whole or not (-85 <= circle.lat <= 85 and -180 <= circle.lon <= 180):
+    if not (-85 <= circle.lat <= 85 and -180 <= circle.lon <= 180):
         raise AskedError("lat", "the centre must lie within 85 degrees north and south, in degrees")
     if not 0 < circle.metres <= MOST_METRES:
         raise AskedError("metres", f"the radius must be 1 to {MOST_METRES} metres")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -218,7 +219,8 @@ def test_message_waits_longer_each_time_and_is_given_up_after_days(
         ({"agency": "Neighbour PD"}, "430.8-0"),
         ({"url": "http://map.example/hook"}, "430.5-0"),
         ({"url": "http://127.0.0.1.example/hook"}, "430.5-0"),
-        ({"url": "https://user:secret@map.example/hook"}, "430.5-0"),
+        ({"url": "https://user@map.example/hook"}, "430.5-0"),
+        ({"url": "https://:secret@map.example/hook"}, "430.5-0"),
         ({"url": "file:///etc/passwd"}, "430.5-0"),
         ({"purpose": "personal"}, "430.3(a)"),
     ],
@@ -227,9 +229,65 @@ def test_recipient_that_is_not_ours_or_not_encrypted_is_refused(
     feed_to: Callable[..., Feed], fields: dict[str, str], clause: str
 ) -> None:
     with pytest.raises(Refused) as refused:
-        feed_to(fields.pop("url", "https://map.example/hook"), **fields)
+        feed_to(**{"url": "https://map.example/hook", **fields})
     assert refused.value.clause == clause
     assert not Feed.objects.filter(approved_at__isnull=False).exists()
+
+
+@pytest.mark.clause("430.8-0")
+def test_feed_needs_an_agency_of_its_own_and_is_approved_once(
+    feed_to: Callable[..., Feed], agency: Settings
+) -> None:
+    feed = feed_to("http://localhost:8080/hook")
+    for state in ("on", "stopped"):
+        with pytest.raises(Refused, match=f"this feed is {state}"):
+            feeds.approve(feed, feed.approved_by)
+        feeds.stop(feed, feed.approved_by)
+    agency.__class__.objects.update(approved_at=None)
+    with pytest.raises(Refused, match="own agency only"):
+        feeds.check_recipient(feed)
+
+
+@pytest.mark.clause("430.8-0")
+def test_feed_that_is_stopped_while_it_sends_sends_no_more(feed_to: Callable[..., Feed], clock: Any) -> None:
+    feed = feed_to("https://map.example/hook")
+    clock.advance(minutes=5)
+    for _ in range(3):
+        kept.read("7ABC123")
+    assert feeds.enqueue(feed) == 3
+    sent = []
+
+    def post(url: str, body: bytes) -> None:
+        sent.append(url)
+        feeds.stop(Feed.objects.get(), feed.approved_by)
+
+    assert feeds.send_due(feed, post)["sent"] == len(sent) == 1
+
+
+@pytest.mark.clause("430.8-0")
+@pytest.mark.parametrize("what", ["withdrawn", "read never came"])
+def test_hit_that_no_longer_stands_is_not_sent(
+    feed_to: Callable[..., Feed],
+    recipient: Recipient,
+    clock: Any,
+    capsys: pytest.CaptureFixture[str],
+    what: str,
+) -> None:
+    feed = feed_to(recipient.url, "hits")
+    clock.advance(minutes=5)
+    hit = kept.a_hit(kept.read("7ABC123"))
+    if what == "withdrawn":
+        assert feeds.enqueue(feed) == 1
+        type(hit).objects.filter(pk=hit.pk).update(withdrawn=True)
+    else:
+        early = {"pk": uuid.uuid4(), "read_id": uuid.uuid4(), "sequence": hit.sequence + 1000}
+        FeedMessage.objects.create(feed=feed, record=early["pk"], queued_at=clock.at, due_at=clock.at)
+        for name, value in early.items():
+            setattr(hit, name, value)
+        hit.save(force_insert=True)
+        type(hit).objects.exclude(pk=hit.pk).update(withdrawn=True)
+    assert "1 given_up" in rounds(capsys)
+    assert recipient.got == []
 
 
 @pytest.mark.clause("430.8-0")

@@ -240,10 +240,16 @@ def test_nobody_enters_their_own_shift(people: People, client_for: ClientFor, cl
     assert not Shift.objects.exists()
     answer = client.post("/search/shifts/enter/", times | {"person": officer.pk, "unit": car.pk})
     assert answer.status_code == 302
+    for wrong in ({"ends_at": times["starts_at"]}, {"ends_at": "2026-06-04 08:01"}, {"ends_at": ""}):
+        client.post("/search/shifts/enter/", times | wrong | {"person": officer.pk, "unit": car.pk})
     row = Shift.objects.get()
     assert row.starts_at == datetime(2026, 6, 3, 15, tzinfo=UTC)
     assert client_for(officer).post("/search/shifts/enter/", times).status_code == 403
     assert client.get("/search/shifts/").status_code == 200
+    mine = Shift.objects.create(
+        person=both, unit=car, entered_by=people("Commander"), starts_at=row.starts_at, ends_at=row.ends_at
+    )
+    assert client.post(f"/search/shifts/{mine.pk}/end/").status_code == 403
     assert client.post(f"/search/shifts/{row.pk}/end/").status_code == 302
     row.refresh_from_db()
     assert row.ends_at == clock.at
@@ -405,12 +411,25 @@ def test_circle_is_a_circle_on_the_ground(lat: float, lon: float, north: float, 
         Asked(plate="7ABC123", area=Box(2, 1, 1, 2)),
         Asked(plate="7ABC123", area=Box(float("nan"), 1, 2, 2)),
         Asked(plate="7ABC123", area=Circle(0, 0, 1e6)),
+        Asked(plate="7ABC123", area=Box(float("-inf"), 1, 2, 2)),
         Asked(plate="7ABC123", area=Circle(float("inf"), 0, 10)),
+        Asked(plate="7ABC123", area=Circle(0, float("nan"), 10)),
+        Asked(plate="7ABC123", area=Circle(0, 0, float("nan"))),
+        Asked(plate="7ABC123", area=Circle(0, 181, 10)),
+        Asked(since=datetime(2026, 1, 1, tzinfo=UTC)),
+        Asked(until=datetime(2026, 1, 1, tzinfo=UTC)),
     ],
 )
 def test_question_that_no_read_can_answer_is_an_error(asked: Asked) -> None:
     with pytest.raises(AskedError):
         asked.check()
+
+
+@pytest.mark.clause("430.3-0")
+@pytest.mark.parametrize("raw", ["*", "?", " *?- "])
+def test_pattern_of_no_known_character_is_no_plate(raw: str) -> None:
+    with pytest.raises(AskedError, match="at least one known character"):
+        plate_text(raw)
 
 
 def test_local_time_is_read_with_its_offset_and_never_guessed() -> None:
