@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable
 from datetime import timedelta
@@ -19,8 +20,10 @@ from hq.hits.models import Clets, Correction, Outcome
 from hq.lists.models import HotList, HotListSource, ListGroup
 from hq.log import chain
 from hq.log.models import AccessRecord
+from hq.people import policy
 from hq.people.models import Person
 from hq.records.models import Hit, Picture
+from hq.site.models import Settings
 from tests.hq import kept
 from tests.hq.conftest import Clock
 from tests.hq.hits_kept import PLATE, a_hit, looked, reviewed
@@ -170,6 +173,45 @@ def test_person_who_is_on_no_patrol_is_asked_for_a_purpose(people: People, clien
     assert client_for(investigator).get(BOARD)["Location"].startswith("/people/purpose/")
     assert PLATE in shown(client_for(investigator, purpose="stolen_vehicle", case="26-1"), BOARD)
     assert last("hits.board").case == "26-1"
+
+
+@pytest.mark.clause("430.3(a)")
+def test_stated_purpose_is_one_that_the_persons_roles_may_state(
+    client_for: ClientFor, officer: Person
+) -> None:
+    hit = a_hit()
+    for path in (BOARD, url(hit)):
+        answer = client_for(officer, purpose="civil_or_administrative_action", case="26-1").get(path)
+        assert answer.status_code == 403
+        assert PLATE not in answer.content.decode()
+
+
+@pytest.mark.clause("430.2-b")
+def test_agency_that_switched_patrol_off_asks_for_another_purpose(at_board: Client) -> None:
+    a_hit()
+    Settings.objects.create(
+        agency="Test PD",
+        ori="CA0190000",
+        policy_id="430",
+        policy_version="1",
+        reason="test",
+        purposes_off=["patrol_hit"],
+        approved_at=kept.clock.now(),
+    )
+    assert at_board.get(BOARD)["Location"].startswith("/people/purpose/")
+
+
+@pytest.mark.clause("430.3(e)")
+def test_restricted_hit_takes_the_right_beside_the_grant(
+    people: People, client_for: ClientFor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hit = restricted()
+    right = dataclasses.replace(policy.RIGHTS["hits.restricted"], marks={"commander": "c"})
+    monkeypatch.setitem(policy.RIGHTS, "hits.restricted", right)
+    for role, masked in (("officer", True), ("commander", False)):
+        client = client_for(people(role, grants=["restricted"]), purpose="stolen_vehicle", case="26-1")
+        page = shown(client, url(hit))
+        assert ("registrant" not in page) == masked
 
 
 @pytest.mark.clause("430.3(f)")

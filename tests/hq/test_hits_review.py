@@ -80,6 +80,25 @@ def test_another_plate_in_the_picture_ends_the_verification(officer: Person) -> 
 
 
 @pytest.mark.clause("430.3(f)")
+def test_hit_is_not_closed_as_wrong_by_who_did_not_look(officer: Person) -> None:
+    hit = a_hit()
+    with pytest.raises(Refused, match="by eye first"):
+        review.close(reviewed(hit), officer, kind="wrong")
+    assert reviewed(hit).open
+
+
+@pytest.mark.clause("CC-51b2F")
+def test_correction_says_why_and_is_of_a_read_that_is_there(officer: Person) -> None:
+    read = Hit.objects.get(pk=a_hit().pk).read
+    with pytest.raises(Refused, match="say why"):
+        correct(read, officer, corrected="7TSI123", why=" ")
+    read.pk = uuid4()
+    with pytest.raises(Refused, match="destroyed meanwhile"):
+        correct(read, officer, corrected="7TSI123", why="the picture shows it")
+    assert not Correction.objects.exists()
+
+
+@pytest.mark.clause("430.3(f)")
 @pytest.mark.parametrize("reason", ["", "   "])
 def test_not_practicable_takes_a_reason(officer: Person, reason: str) -> None:
     hit = a_hit()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import random
 import uuid
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -182,6 +182,13 @@ def test_a_partial_plate_needs_an_incident_and_an_expiry(
                 by=officer,
                 purpose="criminal_investigation",
             )
+    at = datetime(2026, 6, 3, tzinfo=UTC)
+    with pytest.raises(ListRefused, match="ends before it begins"):
+        partials.enter(
+            dataclasses.replace(remembered, seen_from=at, seen_until=at - timedelta(hours=1)),
+            by=officer,
+            purpose="criminal_investigation",
+        )
     row = partials.enter(remembered, by=officer, purpose="criminal_investigation")
     assert row.value().reason == "shooting (blue Testla)"
     assert (row.value().alarm_class, row.value().partial) == (AlarmClass.MAJOR_INCIDENT_PARTIAL, True)

@@ -26,7 +26,9 @@ from hq.lists.models import (
 )
 from hq.log import chain
 from hq.log.models import AccessRecord
+from hq.people import purposes
 from hq.people.models import Person
+from hq.people.policy import Standing
 from hq.records.models import Read, Unit
 from plates.lookalike import fold
 from tests.hq.conftest import Clock
@@ -145,6 +147,7 @@ def test_a_commander_who_prepared_a_version_cannot_approve_it(
     answer = client_for(both).post(f"/lists/versions/{version.pk}/approve/")
     assert answer.status_code == 403
     assert b"second person" in answer.content
+    assert AccessRecord.objects.latest("sequence").note.endswith("you are its imported by"), "by policy"
     assert HotListVersion.objects.get().state == "draft"
 
 
@@ -213,6 +216,32 @@ def test_an_officer_enters_a_hot_plate_for_a_case(
     client.post(f"/lists/hot-plates/{entry.pk}/withdraw/", {"why": "found"})
     entry.refresh_from_db()
     assert (entry.withdrawn_by, entry.withdrawn_why) == (officer, "found")
+
+
+@pytest.mark.clause("430.3(a)")
+@pytest.mark.parametrize("entered", ["hot plate", "partial plate"])
+def test_policy_is_asked_for_the_purpose_of_an_entry_beside_its_form(
+    source: HotListSource,
+    people: People,
+    client_for: ClientFor,
+    monkeypatch: pytest.MonkeyPatch,
+    entered: str,
+) -> None:
+    """The form offers the person's own purposes only; what a form lets through is not allowed by it."""
+    monkeypatch.setattr(Standing, "purposes", lambda _: list(purposes.ALL.values()))
+    group = {"group": source.hot_list.group.pk}
+    if entered == "hot plate":
+        page, sent = "/lists/hot-plates/new/", HOT | group | {"purpose": "civil_or_administrative_action"}
+        client = client_for(people("Officer"))
+    else:
+        page, sent = (
+            "/lists/partial-plates/new/",
+            PARTIAL | group | {"purpose": "civil_or_administrative_action"},
+        )
+        client = client_for(people("ALPR administrator"))
+    assert client.post(page, sent).status_code == 403
+    assert "your roles may not state the purpose" in AccessRecord.objects.latest("sequence").note
+    assert not ManualEntry.objects.exists()
 
 
 @pytest.mark.clause("430.3(c)-2")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
 from django.test import Client
@@ -181,6 +182,47 @@ def test_it_takes_a_second_person_and_the_database_says_so_too(
         StandingApproval.objects.filter(pk=made.pk).update(most_entries=10**6)
 
 
+def test_it_is_of_a_source_that_was_checked_and_is_decided_once(
+    office: Office, source: HotListSource
+) -> None:
+    bounds = {"most_entries": 120, "most_change": 10, "ends_on": clock_module.today() + timedelta(days=9)}
+
+    def proposed(**fields: Any) -> StandingApproval:
+        draft = StandingApproval(source=source, **{**bounds, "reason": "order 26-7", **fields})
+        return standing.propose(office.administrator, draft)
+
+    with pytest.raises(ValidationError):
+        proposed(reason="")
+    made = proposed()
+    with pytest.raises(Refused, match="waits for the Commander already"):
+        proposed()
+    source.delimiter = ";"
+    source.save()
+    with pytest.raises(Refused, match="was changed since"):
+        standing.approve(office.commander, made.pk)
+    standing.end(office.commander, made.pk, "changed")
+    with pytest.raises(Refused, match="has ended"):
+        standing.end(office.commander, made.pk, "again")
+    again = proposed()
+    standing.approve(office.commander, again.pk)
+    for decided in (made, again):
+        with pytest.raises(Refused, match="does not wait for a decision"):
+            standing.approve(office.commander, decided.pk)
+    with pytest.raises(Refused, match="no such"):
+        standing.approve(office.commander, again.pk + 1)
+    source.mapping = {}
+    source.save()
+    with pytest.raises(Refused, match="check its mapping"):
+        proposed()
+
+
+def test_a_version_that_was_decided_is_not_put_in_force_by_it(office: Office, source: HotListSource) -> None:
+    version = office.load(source, ROWS[5:])
+    office.give(source)
+    loading.standing.versions.withdraw(version, by=office.commander, why="wrong file")
+    assert standing.put_in_force(version).state == "withdrawn"
+
+
 @pytest.mark.parametrize("days", [0, 367])
 def test_it_always_ends(office: Office, source: HotListSource, days: int) -> None:
     with pytest.raises(Refused, match="ends within"):
@@ -205,12 +247,33 @@ def test_the_command_hands_a_daily_file_over_under_the_approval_only(
     assert error.value.returncode == 3
     office.give(source)
     call_command("import_list", "state", "SVS", str(file))
+    with pytest.raises(CommandError, match="has no source"):
+        call_command("import_list", "state", "CLEW", str(file))
     (version,) = loading.load_waiting()
     assert version.state == "approved"
     assert version.prepared_by == office.administrator
     note = AccessRecord.objects.get(action="lists.import_file").note
     assert note.startswith("command line, under standing approval")
     assert "bytes wait for the loader" in capsys.readouterr().out
+
+
+@pytest.mark.clause("430.3(e)")
+@pytest.mark.parametrize("lapse", ["appointment", "grant"])
+def test_the_command_imports_for_nobody_who_may_no_longer(
+    office: Office, source: HotListSource, tmp_path: Path, lapse: str
+) -> None:
+    """Whoever proposed the approval answers for what comes under it."""
+    file = tmp_path / "daily.csv"
+    file.write_text("\n".join(["plate,class", *ROWS[:95]]))
+    office.give(source)
+    if lapse == "appointment":
+        office.administrator.appointments.update(ended_at=clock_module.now())
+    else:
+        HotListSource.objects.update(data="ncic")
+    with pytest.raises(CommandError, match="may no longer import it") as error:
+        call_command("import_list", "state", "SVS", str(file))
+    assert error.value.returncode == 3
+    assert not loading.load_waiting()
 
 
 def test_two_persons_on_the_pages(
@@ -264,5 +327,9 @@ def test_a_unit_asks_for_its_own_groups_list_only_and_the_refusal_is_logged_once
     row = AccessRecord.objects.filter(elements__path="/lists/groups/members/").latest("sequence")
     assert (row.elements["before"], row.elements["group"]) == ("detectives", "all")
     assert ask() == made
+    Unit.objects.update(state="revoked")
+    assert ask() is None
+    assert refused.latest("sequence").note == "430.2-c: the unit is not enrolled"
+    Unit.objects.update(state="enrolled")
     groups.put(unit, other, by=None)
     assert ask() is None

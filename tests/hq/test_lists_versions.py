@@ -101,6 +101,25 @@ def test_a_version_tells_what_it_changes_and_is_approved_by_a_second_person(
 
 
 @pytest.mark.clause("430.2-d")
+def test_a_version_is_decided_once_taken_back_with_a_reason_and_not_loaded_into_a_list_that_ended(
+    source: HotListSource, importer: Person, approver: Person
+) -> None:
+    first = load(source, FIRST, importer)
+    versions.approve(first, by=approver)
+    with pytest.raises(ListRefused, match="not a draft"):
+        versions.approve(first, by=approver)
+    with pytest.raises(ListRefused, match="needs its reason"):
+        versions.withdraw(first, by=approver, why=" ")
+    versions.withdraw(first, by=approver, why="wrong file")
+    with pytest.raises(ListRefused, match="withdrawn already"):
+        versions.withdraw(first, by=approver, why="again")
+    HotList.objects.update(active=False)
+    source.refresh_from_db()
+    with pytest.raises(ListRefused, match="is not active"):
+        load(HotListSource.objects.get(), FIRST, importer)
+
+
+@pytest.mark.clause("430.2-d")
 def test_the_database_refuses_one_person_as_both_and_two_versions_in_force(
     source: HotListSource, importer: Person, approver: Person
 ) -> None:
