@@ -232,6 +232,30 @@ def test_another_key_is_found() -> None:
 
 
 @pytest.mark.clause("430.4-e")
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [("twice", "stands twice"), ("outside", "outside"), ("comment", "first line was changed")],
+)
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_hq_finds_what_the_signature_does_not_cover(how: str, told: str) -> None:
+    """Where the ZIP's own SHA-256 is not known, as at an outsider's."""
+    held = zipfile.ZipFile(io.BytesIO(made()[0]))
+    changed = io.BytesIO()
+    with zipfile.ZipFile(changed, "w") as archive:
+        for name in held.namelist():
+            data = held.read(name)
+            if how == "comment" and name.endswith(".minisig"):
+                data = data.replace(b"untrusted comment: ", b"untrusted comment: approved, ", 1)
+            archive.writestr(name, data)
+        if how == "twice":
+            archive.writestr(held.namelist()[0], held.read(held.namelist()[0]))
+        elif how == "outside":
+            archive.writestr("elsewhere/notes.txt", b"")
+    (fault,) = check.faults(changed, PUBLIC)
+    assert told in fault
+
+
+@pytest.mark.clause("430.4-e")
 def test_no_package_is_made_of_a_part() -> None:
     """A picture that differs from its row or cannot be opened stops the package."""
     with pytest.raises(bag.Unreadable, match="SHA-256"):
@@ -248,6 +272,8 @@ def test_no_package_is_made_of_a_part() -> None:
 def test_a_picture_name_cannot_leave_the_package(name: str) -> None:
     with pytest.raises(ValueError, match="picture name"):
         made(photos=[photo(name, b"x")])
+    with pytest.raises(ValueError, match="same name"):
+        made(photos=[photo("pictures/a-plate.jpg", b"x"), photo("pictures/a-plate.jpg", b"y")])
 
 
 def test_names_in_any_script_are_taken(tmp_path: Path) -> None:

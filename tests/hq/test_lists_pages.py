@@ -213,9 +213,15 @@ def test_an_officer_enters_a_hot_plate_for_a_case(
     assert b"wide search" in shown
     entry = ManualEntry.objects.get()
     assert client.post(f"/lists/matches/manual/{entry.pk}/").status_code == 403
+    wide = client_for(people("Investigator"), purpose="stolen_vehicle", case="26-1")
+    assert wide.post(f"/lists/matches/other/{entry.pk}/").status_code == 404
+    assert wide.post(f"/lists/matches/manual/{entry.pk}/").status_code == 302
+    run = f"/lists/matches/{RetroRun.objects.get().pk}/"
+    assert wide.get(run).status_code == 200
     client.post(f"/lists/hot-plates/{entry.pk}/withdraw/", {"why": "found"})
     entry.refresh_from_db()
     assert (entry.withdrawn_by, entry.withdrawn_why) == (officer, "found")
+    assert client_for(officer, purpose="stolen_vehicle", case="26-1").get(run).status_code == 403
 
 
 @pytest.mark.clause("430.3(a)")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
 from django.db import DatabaseError, IntegrityError, connection, transaction
 from hypothesis import HealthCheck, given, settings
@@ -21,7 +22,7 @@ from hq.log.models import AccessRecord
 from hq.people.models import Person
 from hq.people.policy import Refused
 from hq.records.models import Hit, Picture, Read, Revision, Trigram
-from hq.retention import floor, holds, proposals, purge, schedules, selection
+from hq.retention import floor, forms, holds, proposals, purge, schedules, selection
 from hq.retention.alarms import alarms, calendar
 from hq.retention.models import Authority, Batch, Certificate, Hold, Proposal, Schedule
 from hq.retention.scope import Scope, ScopeError
@@ -208,6 +209,18 @@ def test_neither_a_schedule_an_authority_nor_a_hold_is_stored_with_what_its_form
     ):
         with pytest.raises(ValidationError):
             wrong()
+
+
+@pytest.mark.clause("GC-34090.6")
+def test_the_forms_take_no_empty_scan_half_an_area_nor_less_than_a_year_for_a_destruction() -> None:
+    for scan in (b"", bytes(forms.MAX_DOCUMENT + 1)):
+        with pytest.raises(ValidationError):
+            forms.check_document(SimpleUploadedFile("a.pdf", scan))
+    half = forms.ScopeForm({"south": "34.0"})
+    assert "give all four sides or none" in str(half.errors)
+    for kind, refused in (("destruction", True), ("shorter", False)):
+        errors = forms.AuthorityForm({"kind": kind, "least_days": "30"}).errors
+        assert ("least_days" in errors) == refused
 
 
 # What the database refuses, whoever asks

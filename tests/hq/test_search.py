@@ -26,7 +26,7 @@ from hq.hits import corrections
 from hq.log.models import AccessRecord
 from hq.people.models import Person
 from hq.records import trigrams
-from hq.records.models import Picture, Read, Trigram
+from hq.records.models import Picture, Read, Trigram, UnitStatus
 from hq.search import canvass, export, finding, localtime, pictures
 from hq.search.asked import Asked, AskedError, Box, Circle, plate_text
 from hq.search.finding import Reach
@@ -210,9 +210,17 @@ def test_officer_sees_the_own_shifts_units_and_a_day_only(
     now = clock.at
     shift = {"starts_at": now - timedelta(hours=3), "ends_at": now + timedelta(hours=5)}
     Shift.objects.create(person=officer, unit=car, entered_by=boss, **shift)
+    for unit in (car, other):
+        said = {"position": {"latitude": 34.1, "longitude": -118.1}}
+        UnitStatus.objects.create(
+            unit=unit, received_at=clock.at, state="ready", model_hashes=[], queue=0, record=said
+        )
     page = client.post("/search/results/", asked).content.decode()
     assert last().ids == [str(mine.pk)]
     assert "own shift" in page
+    at = client.get("/search/").content.decode()
+    assert "[&quot;car-4&quot;, 34.1" in at
+    assert "[&quot;car-9&quot;" not in at, "nor where the others' units stand"
     for hidden in (old, strange):
         for address in ("", "timeline/", "pictures/plate/"):
             assert client.get(f"/search/reads/{hidden.pk}/{address}").status_code == 404
