@@ -25,7 +25,8 @@ class Aside:
         self._names = names
         # The proxy `default_storage` is no FileSystemStorage by its type, but says so when asked.
         self._local = isinstance(storage, FileSystemStorage)
-        self._folder = Path(storage.path(FOLDER)) / str(batch) if self._local else Path()
+        # Never an empty path: that is the working directory, and `back` removes the folder.
+        self._folder = Path(storage.path(FOLDER) if self._local else FOLDER) / str(batch)
 
     def move(self) -> None:
         """Move all aside, durably; one that is gone already is passed over."""

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.core.files.base import ContentFile
+from django.core.files.storage import InMemoryStorage
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
 from django.db import DatabaseError, IntegrityError, connection, transaction
@@ -24,6 +26,7 @@ from hq.people.policy import Refused
 from hq.records.models import Hit, Picture, Read, Revision, Trigram
 from hq.retention import floor, forms, holds, proposals, purge, schedules, selection
 from hq.retention.alarms import alarms, calendar
+from hq.retention.aside import Aside
 from hq.retention.models import Authority, Batch, Certificate, Hold, Proposal, Schedule
 from hq.retention.scope import Scope, ScopeError
 from hq.site import clock as hq_clock
@@ -631,6 +634,23 @@ def test_a_file_that_another_read_names_too_stays(office: kept.Office) -> None:
     )
     purge.run(office.signed().pk, run_by="test")
     assert kept.files() == {shared.file.name}
+
+
+@pytest.mark.clause("430.2.1(f)")
+def test_a_storage_that_renames_nothing_keeps_its_files_until_the_rows_are_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    storage = InMemoryStorage()
+    name = storage.save("reads/a.jpg", ContentFile(b"x"))
+    aside = Aside(1, [name], storage)
+    aside.move()
+    aside.back()
+    assert storage.exists(name)
+    for _ in range(2):
+        aside.drop()
+        assert not storage.exists(name)
+    assert list(tmp_path.iterdir()) == [], "nothing is made or removed where HQ runs"
 
 
 def test_a_file_that_cannot_be_moved_leaves_everything(
