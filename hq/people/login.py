@@ -194,9 +194,8 @@ def _password(request: HttpRequest, form: LoginForm) -> HttpResponseBase:
         accounts.expire(known)
     person = authenticate(request, username=name, password=form.cleaned_data["password"])
     if not isinstance(person, Person):
+        # Axes answers the failure that locks with `locked_out`.
         _attempt(request, name, "failed", "wrong name or password, or the account is not active")
-        if AxesProxyHandler.is_locked(request, {"username": name}):
-            return locked_out(request)
         form.add_error(None, "Name or password is wrong, or the account is not active.")
         return render(request, "people/login.html", {"form": form}, status=401)
     try:
@@ -231,9 +230,6 @@ def _code(request: HttpRequest, form: CodeForm, person: Person, device: Authenti
     if not good:
         user_login_failed.send(__name__, credentials={"username": person.username}, request=request)
         _attempt(request, person.username, "failed", "wrong code", person)
-        if AxesProxyHandler.is_locked(request, {"username": person.username}):
-            request.session.flush()
-            return locked_out(request)
         form.add_error("code", "This code is wrong or was used before.")
         context = {"form": form, **_enrolment(device)}
         return render(request, "people/second_factor.html", context, status=401)

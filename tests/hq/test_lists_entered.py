@@ -17,6 +17,7 @@ from hq.lists.models import HotList, HotListSource, ListGroup, ManualEntry, Part
 from hq.log.models import AccessRecord
 from hq.people.models import Grant, Person
 from hq.records.models import Read, Unit
+from hq.site.models import Settings
 from plates.lookalike import fold
 from plates.words import AlarmClass
 from tests.hq.conftest import Clock
@@ -204,6 +205,23 @@ def test_a_partial_plate_needs_an_incident_and_an_expiry(
             entered_by=officer,
             entered_at=row.entered_at,
         )
+
+
+@pytest.mark.clause("430.2-b")
+def test_no_partial_plate_is_entered_while_the_agency_has_its_class_off(
+    remembered: partials.Remembered, officer: Person, clock: Clock
+) -> None:
+    Settings.objects.create(
+        agency="Test PD",
+        ori="CA0000000",
+        policy_id="430",
+        policy_version="1",
+        reason="test",
+        classes_off=["major_incident_partial"],
+        approved_at=clock.at,
+    )
+    with pytest.raises(ListRefused, match="is off"):
+        partials.enter(remembered, by=officer, purpose="criminal_investigation")
 
 
 @pytest.mark.clause("430.3(c)-2")

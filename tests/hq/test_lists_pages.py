@@ -132,6 +132,9 @@ def test_a_list_is_uploaded_mapped_loaded_and_approved_by_a_second_person(
     assert second.post(f"{page}approve/").status_code == 302
     version.refresh_from_db()
     assert (version.state, version.approved_by) == ("approved", commander)
+    officer = client_for(people("Officer"), purpose="stolen_vehicle", case="26-1")
+    assert officer.post(f"{page}match/").status_code == 403
+    assert "beyond the own shift's units" in AccessRecord.objects.latest("sequence").note
     assert b"version 1" in second.get("/lists/").content
     second.post(f"{page}withdraw/", {"why": "wrong file"})
     assert versions.in_force(source.hot_list) is None
