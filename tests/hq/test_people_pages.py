@@ -252,7 +252,12 @@ def test_suspended_account_comes_back_only_after_new_training(
     assert refused.status_code == 403
     assert b"2019-118 rec. 11" in refused.content
     course, sergeant = Course.objects.get(), client_for(people("training_sergeant"))
-    done = {"person": person.pk, "course": course.pk, "completed_on": clock.at.date(), "trainer": "A Trainer"}
+    done = {
+        "person": person.pk,
+        "course": course.pk,
+        "completed_on": policy.clock.today(),
+        "trainer": "A Trainer",
+    }
     assert sergeant.post("/people/training/completion/", done).status_code == 302
     assert commander.post(f"/people/{person.pk}/reactivate/").status_code == 200
     person.refresh_from_db()

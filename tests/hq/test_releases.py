@@ -501,7 +501,7 @@ def test_requests_are_kept_no_shorter_than_reads_and_log(office: kept.Office) ->
 def test_anybody_else_is_routed_to_the_custodian_with_a_due_date(office: kept.Office, clock: Any) -> None:
     kept.read()
     row = ask(office, kind="other", agency="private person", case="", scope=None, partner=None)
-    assert (row.state, row.due_on) == ("routed", hq_clock.now().date() + timedelta(days=10))
+    assert (row.state, row.due_on) == ("routed", hq_clock.today() + timedelta(days=10))
     with pytest.raises(Refused, match=r"430\.8-z"):
         requests.fulfil(office.records_clerk, row.pk)
     for act in (
