@@ -67,12 +67,14 @@ class Ocr:
         if len(self.spec.calibration) != FEATURES:
             raise ModelError(f"{sidecar.path}: ocr.calibration: not {FEATURES} numbers")
 
-    def read(self, image: Picture, detection: Detection) -> PlateText:
+    def read(self, image: Picture, detection: Detection, once: bool = False) -> PlateText:
         """Read the plate of `detection` in `image`.
 
         Args:
             image: uint8 (height, width, 3), RGB: the picture that the detection was made in.
             detection: its corners are where the plate is cut out.
+            once: a text that the first cut does not settle is left at that: for who is late, and has another
+                picture of the same plate coming.
 
         Returns:
             The text with its candidates and flags; text "" where nothing, or a plate of two lines, is
@@ -81,7 +83,7 @@ class Ocr:
         Raises:
             ImageError: `image` is no picture, or the corners span no area.
         """
-        found, region, region_confidence = self._looks(image, detection)
+        found, region, region_confidence = self._looks(image, detection, once)
         flags = set()
         if _at_edge(detection, image):
             flags.add(Flag.EDGE)
@@ -112,7 +114,7 @@ class Ocr:
         A plate that the first crop does not settle is cut in other ways too, and the probabilities are the
         means over all crops. Errors as of `read`.
         """
-        return self._looks(image, detection)[0]
+        return self._looks(image, detection, once=False)[0]
 
     def look(
         self, image: Picture, detection: Detection, wider: float = 0.0, light: Light = Light.LUMA
@@ -127,9 +129,11 @@ class Ocr:
         texts = ctc.decode(_softmax(chars[0]), self.spec.alphabet)
         return texts, regions[0][0] if regions else np.zeros(0, np.float32)
 
-    def _looks(self, image: Picture, detection: Detection) -> tuple[list[tuple[str, float]], str, float]:
+    def _looks(
+        self, image: Picture, detection: Detection, once: bool
+    ) -> tuple[list[tuple[str, float]], str, float]:
         found, logits = self.look(image, detection)
-        if found[0][0] and found[0][1] >= SETTLED:
+        if found[0][0] and (once or found[0][1] >= SETTLED):
             return found, *self._named(logits)
         sums = dict(found)
         looks = LOOKS if found[0][0] else FILTERED

@@ -120,9 +120,9 @@ class Reader:
             found = found + self._corners.refine(image, places)
         return best_apart(found, self._corners.spec.nms_iou)
 
-    def read(self, image: Picture, detection: Detection) -> PlateText:
+    def read(self, image: Picture, detection: Detection, once: bool = False) -> PlateText:
         """What the plate of `detection` says, flagged where below `min_confidence`; see `Ocr.read`."""
-        text = self._ocr.read(image, detection)
+        text = self._ocr.read(image, detection, once)
         if text.confidence < self.min_confidence:
             return replace(text, flags=text.flags | {Flag.LOW})
         return text

@@ -98,7 +98,7 @@ def run(settings: Settings, software: str, ending: Ending = NEVER, kept: Kept | 
 
     tasks = Tasks()
     stop_on_signals(tasks.stop)
-    reader = Reader.open(settings.detector.models, settings.detector.threads)
+    reader = Reader.open(settings.detector.models, settings.detector.model_threads)
     hardware = open_hardware(
         settings.camera.kind,
         camera=settings.camera,

@@ -47,19 +47,21 @@ class Board:
         name: of the board.
         macs_s: int8 multiply-accumulates a second by the number of threads.
         slower: how many times as long as here a core takes for what is no network.
+        rest_ms: of a frame with a plate what is no network, as estimated by the bench of docs/performance.md.
         wanted: frames a second that are aimed at.
     """
 
     name: str
     macs_s: Mapping[int, float]
     slower: float
+    rest_ms: float
     wanted: float
 
 
 _PI_4: Final = {1: 0.36 * 569e6 / 0.024, 4: 569e6 / 0.024}
 BOARDS: Final = (
-    Board("Pi 4", _PI_4, 5.0, 15.0),
-    Board("Pi 5", {threads: 3 * rate for threads, rate in _PI_4.items()}, 2.2, 30.0),
+    Board("Pi 4", _PI_4, 5.0, 14.0, 15.0),
+    Board("Pi 5", {threads: 3 * rate for threads, rate in _PI_4.items()}, 2.2, 6.0, 30.0),
 )
 
 
@@ -110,12 +112,12 @@ def cost(path: Path, runs: int) -> dict[str, Any]:
     return found
 
 
-def runs_a_frame(folder: Path, images: Sequence[Picture]) -> dict[str, float]:
-    """How often each model of `folder` runs on average to locate and read the best plate in an image."""
+def counted(folder: Path) -> tuple[Reader, dict[str, int]]:
+    """The reader of the models in `folder`, and how often each of them has run so far."""
     locator, corners, ocr = Locator(folder / LOCATOR), Corners(folder / CORNERS), Ocr(folder / OCR)
     counts = dict.fromkeys(MODELS, 0)
 
-    def counted(name: str, run: Callable[..., Any]) -> Callable[..., Any]:
+    def counting(name: str, run: Callable[..., Any]) -> Callable[..., Any]:
         def call(image: Picture) -> Any:
             counts[name] += 1
             return run(image)
@@ -123,29 +125,56 @@ def runs_a_frame(folder: Path, images: Sequence[Picture]) -> dict[str, float]:
         return call
 
     for name, model in zip(MODELS, (locator.model, corners.model, ocr.model), strict=True):
-        model.run = counted(name, model.run)  # type: ignore[method-assign]
-    reader = Reader(locator, corners, ocr)
+        model.run = counting(name, model.run)  # type: ignore[method-assign]
+    return Reader(locator, corners, ocr), counts
+
+
+def runs_a_frame(folder: Path, images: Sequence[Picture], once: bool) -> dict[str, float]:
+    """How often each model of `folder` runs on average to locate and read the best plate in an image; `once`
+    as of `detector.ocr.Ocr.read`."""
+    reader, counts = counted(folder)
     for image in images:
         for best in reader.locate(image)[:1]:
-            reader.read(image, best)
+            reader.read(image, best, once)
     return {name: count / len(images) for name, count in counts.items()}
 
 
+def pace(board: Board, folder: Path, counts: Mapping[str, int]) -> Callable[[], float]:
+    """Tells how many seconds `board` would have taken since it was last asked, networks on all of its cores.
+
+    An estimate, as `estimate`. `counts` is how often each model of `folder` has run (see `counted`).
+    """
+    each = {name: macs(folder / file) for name, file in MODELS.items()}
+    rate, told = max(board.macs_s.values()), 0.0
+
+    def since() -> float:
+        nonlocal told
+        before, told = told, sum(each[name] * count for name, count in counts.items())
+        return (told - before) / rate + board.rest_ms / 1e3
+
+    return since
+
+
 def estimate(
-    board: Board, costs: Mapping[str, Mapping[str, Any]], runs: Mapping[str, float], frame_ms: float
+    board: Board,
+    costs: Mapping[str, Mapping[str, Any]],
+    runs: Mapping[str, float],
+    late: Mapping[str, float],
+    frame_ms: float,
 ) -> dict[str, dict[str, float]]:
-    """What one frame with a plate takes on `board`: an estimate, see above.
+    """What one frame with a plate takes on `board`, the unit behind its camera: an estimate, see above.
 
     Args:
         board: the board.
         costs: of each model, as `cost` gives them.
-        runs: how often each model runs in a frame.
+        runs: how often each model runs in a frame here.
+        late: how often while the unit is behind: such a frame is what counts for the rate.
         frame_ms: CPU milliseconds of the frame on this machine on one thread, networks included.
 
     Returns:
         By threads of the networks: networks_ms and rest_ms, and frames_s, of a loop that does nothing else.
     """
-    operations = sum(costs[name]["macs"] * count for name, count in runs.items())
+    operations = sum(costs[name]["macs"] * count for name, count in late.items())
     here = sum(costs[name]["cpu_ms"]["1"] * count for name, count in runs.items())
     rest = max(frame_ms - here, 0.0) * board.slower
     found = {}

@@ -33,6 +33,8 @@ from mqtt.records import Position
 from mqtt.settings import HomeAssistantSettings, MqttSettings
 
 ETC: Final = Path("/etc/platewarden")
+MOST_THREADS: Final = 4
+"""Threads of a model where none are set: the cores of a Raspberry Pi. Small networks gain little of more."""
 DEFAULTS: Final = Path(__file__).with_name("default.toml")
 
 
@@ -61,13 +63,18 @@ class DetectorSettings:
 
     Attributes:
         models: folder of locator.tflite, corners.tflite, ocr.tflite and their sidecars.
-        threads: of each model.
+        threads: of each model; 0 is `MOST_THREADS`, or the cores that there are.
         min_confidence: below it a look makes no read by itself, 0..1; None is the OCR sidecar's.
     """
 
     models: Path
     threads: int
     min_confidence: float | None
+
+    @property
+    def model_threads(self) -> int:
+        """Threads of each model on this machine."""
+        return self.threads or min(len(os.sched_getaffinity(0)), MOST_THREADS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

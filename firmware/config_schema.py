@@ -276,7 +276,7 @@ SCHEMA: Final[Mapping[str, Mapping[str, Option]]] = MappingProxyType(
         },
         "detector": {
             "models": path(empty="the models that came with the software"),
-            "threads": whole(1, 16),
+            "threads": whole(0, 16),
             "min_confidence": number(0, 1),
         },
         "passage": {

@@ -20,7 +20,7 @@ from firmware.reading import Scribe
 from firmware.store import Store
 from firmware.track import Look
 from firmware.vitals import Vitals
-from hw.protocols import CameraError, EndOfFrames, Hardware, Pixels
+from hw.protocols import CameraError, EndOfFrames, Frame, Hardware, Pixels
 from mqtt.records import Hit, Read
 
 logger = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class PlateReader(Protocol):
 
     def locate(self, image: Pixels) -> list[Detection]: ...
 
-    def read(self, image: Pixels, detection: Detection) -> PlateText: ...
+    def read(self, image: Pixels, detection: Detection, once: bool = False) -> PlateText: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,15 +96,18 @@ def run(parts: Parts, stop: threading.Event, enough: Callable[[], bool] = lambda
         except CameraError as error:
             _failed(parts, stop, error)
             continue
-        vitals.saw(frame, skipped=frame.sequence - last - 1 if last is not None and moving else 0)
+        skipped = frame.sequence - last - 1 if last is not None and moving else 0
+        vitals.saw(frame, skipped)
         last = frame.sequence if moving else None
-        looks = [
-            Look.of(frame, one, parts.reader.read(frame.image, one))
-            for one in parts.reader.locate(frame.image)
-        ]
-        keep(parts, passages.add(frame, looks))
+        # Behind the camera a further image of a plate is worth more than a further cut of this one.
+        keep(parts, passages.add(frame, looks_at(parts.reader, frame, once=skipped > 0)))
         parts.ping()
     keep(parts, passages.finish())
+
+
+def looks_at(reader: PlateReader, frame: Frame, once: bool = False) -> list[Look]:
+    """Every look at a frame, the likeliest plate first; `once` as of `detector.ocr.Ocr.read`."""
+    return [Look.of(frame, one, reader.read(frame.image, one, once)) for one in reader.locate(frame.image)]
 
 
 def stand_by(parts: Parts, stop: threading.Event, why: str) -> None:

@@ -20,11 +20,11 @@ from typing import Final
 from firmware.config import Settings
 from firmware.hotlist import build
 from firmware.listwatch import ListWatch
-from firmware.loop import PlateReader
+from firmware.loop import PlateReader, looks_at
 from firmware.passage import Event, Passages
 from firmware.reading import Scribe
 from firmware.track import Box, Look
-from hw.protocols import Camera, EndOfFrames, Frame, Pixels
+from hw.protocols import Camera, EndOfFrames, Frame
 from hw.sim import street, traffic
 from hw.sim.clock import SimClock
 from plates.words import AlarmClass, HotListEntry, MatchKind
@@ -159,12 +159,6 @@ class Tally:
         return {light: self.counts(groups[light]) for light in sorted(groups)}
 
 
-def looks_at(reader: PlateReader, frame: Frame) -> list[Look]:
-    """Every look at a frame, as the loop takes it."""
-    image: Pixels = frame.image
-    return [Look.of(frame, found, reader.read(image, found)) for found in reader.locate(image)]
-
-
 def _shown(look: Look) -> int | None:
     """The passage whose plate a look shows."""
     shown = [
@@ -222,6 +216,7 @@ def measure_street(
     passages: int,
     hot_list: ListWatch,
     progress: Callable[[int], None],
+    busy: Callable[[], float] = lambda: 0.0,
 ) -> StreetResult:
     """Let the measuring street pass before the reader, as fast as it is rendered.
 
@@ -231,6 +226,7 @@ def measure_street(
         passages: of the street's fixed ones, from the first.
         hot_list: a list that names none of the street's plates on purpose.
         progress: told how many passages have begun.
+        busy: seconds that the frame just looked at would take; images of that time are not seen.
     """
     view = street.measuring_street(replace(settings.camera, fps=0.0), SimClock(), passages)
     min_confidence = settings.detector.min_confidence or 0.0
@@ -242,7 +238,7 @@ def measure_street(
         min_confidence=min_confidence,
         fix=lambda: None,
     )
-    tally, frames = Tally(), 0
+    tally, frames, last = Tally(), 0, -1
     hits: dict[str, set[tuple[int, str]]] = defaultdict(set)
 
     def keep(events: Sequence[Event]) -> None:
@@ -254,7 +250,9 @@ def measure_street(
 
     for frame in frames_of(view):
         frames += 1
-        looks = looks_at(reader, frame)
+        looks = looks_at(reader, frame, once=frame.sequence > last + 1)
+        last = frame.sequence
+        view.busy_until = frame.time.boottime + busy()
         tally.saw(frame, looks, view.light)
         keep(unit.add(frame, looks))
         progress(len(tally.passed))

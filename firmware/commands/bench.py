@@ -50,18 +50,24 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--passages", type=int, metavar="N", help="of the street, from its first (default 1000)"
     )
+    parser.add_argument(
+        "--board", choices=("pi-4", "pi-5"), help="let the street pass at the pace that is estimated for it"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
 
 def run(args: argparse.Namespace) -> int:
     if args.passages is not None and args.what != "street":
         raise UsageError("--passages belongs to `bench street`")
+    if args.board is not None and args.what != "street":
+        raise UsageError("--board belongs to `bench street`")
     if args.passages is not None and args.passages < 1:
         raise UsageError("--passages must be at least 1")
     with tempfile.TemporaryDirectory(prefix="platewarden-bench-") as name:
         folder = Path(name)
         settings = _settings(folder, args.models)
-        result = _street(settings, args.passages) if args.what == "street" else _speed(settings, folder)
+        street = args.what == "street"
+        result = _street(settings, args.passages, args.board) if street else _speed(settings, folder)
     if args.json:
         print(json.dumps(result))
     elif args.what == "street":
@@ -119,15 +125,19 @@ def _speed(settings: Settings, folder: Path) -> dict[str, Any]:
         "stages_cpu_ms": {name: bench.spread(pipeline.watch.cpu[name]) for name in bench.STAGES},
         "stages_wall_ms": {name: bench.spread(pipeline.watch.wall[name]) for name in bench.STAGES},
     }
-    runs = bench_models.runs_a_frame(folder_of_models, list(bench.plate_frames(settings, FEW_PLATES)))
+    images = list(bench.plate_frames(settings, FEW_PLATES))
+    runs = bench_models.runs_a_frame(folder_of_models, images, once=False)
+    late = bench_models.runs_a_frame(folder_of_models, images, once=True)
     stages, one = result["pipeline"]["stages_cpu_ms"], result["threads_1"]
     frame_ms = sum(
         part["median"]
         for part in (stages["trigger"], one["locate_cpu_ms"], one["read_cpu_ms"], stages["passage"])
     )
-    result["models"] = {name: {**costs[name], "runs_a_frame": runs[name]} for name in costs}
+    result["models"] = {
+        name: {**costs[name], "runs_a_frame": runs[name], "runs_late": late[name]} for name in costs
+    }
     result["estimate"] = {
-        board.name: {"wanted": board.wanted, **bench_models.estimate(board, costs, runs, frame_ms)}
+        board.name: {"wanted": board.wanted, **bench_models.estimate(board, costs, runs, late, frame_ms)}
         for board in bench_models.BOARDS
     }
     say("starting a unit")
@@ -154,9 +164,8 @@ def _unit_arguments(settings: Settings, folder: Path) -> list[str]:
     return [*sets, "run", "--count", "150"]
 
 
-def _street(settings: Settings, passages: int | None) -> dict[str, Any]:
-    from detector.reader import Reader
-    from firmware import bench, measure
+def _street(settings: Settings, passages: int | None, board: str | None) -> dict[str, Any]:
+    from firmware import bench, bench_models, measure
     from firmware.listwatch import ListWatch
     from hw.sim.clock import SimClock
     from hw.sim.traffic import MEASURE_PASSAGES
@@ -165,17 +174,22 @@ def _street(settings: Settings, passages: int | None) -> dict[str, Any]:
     count = min(passages or MEASURE_PASSAGES, MEASURE_PASSAGES)
     say("writing a hot list of a million random plates")
     measure.random_list(settings.hotlist.file, ENTRIES)
-    reader = Reader.open(settings.detector.models, 1)
+    reader, counts = bench_models.counted(settings.detector.models)
+    boards = {one.name.lower().replace(" ", "-"): one for one in bench_models.BOARDS}
+    pace = (
+        {} if board is None else {"busy": bench_models.pace(boards[board], settings.detector.models, counts)}
+    )
     found = measure.measure_street(
         settings,
         reader,
         count,
         ListWatch(settings.hotlist, SimClock()),
         lambda begun: say(f"passage {begun} of {count}"),
+        **pace,
     )
     say("")
     models = {model.name: model.version for model in reader.models_info()}
-    return {"machine": asdict(bench.Machine.this()), "models": models, **asdict(found)}
+    return {"machine": asdict(bench.Machine.this()), "models": models, "board": board, **asdict(found)}
 
 
 def _progress() -> Say:
@@ -219,14 +233,14 @@ def _speed_lines(result: Mapping[str, Any]) -> list[str]:
 
 def _model_lines(result: Mapping[str, Any]) -> list[str]:
     head = f"{'model, one run':<16}{'million MACs':>13}{'bytes':>11}{'1 thread':>10}{'2 threads, CPU':>16}"
-    lines = [f"{head}{'wall':>7}{'runs a frame':>14}"]
+    lines = [f"{head}{'wall':>7}{'runs a frame':>14}{'late':>6}"]
     for name, cost in result["models"].items():
         one, two, wall = cost["cpu_ms"]["1"], cost["cpu_ms"]["2"], cost["wall_ms"]["2"]
         lines.append(
             f"{name:<16}{cost['macs'] / 1e6:>13,.1f}{cost['bytes']:>11,}{one:>10.2f}{two:>16.2f}{wall:>7.2f}"
-            f"{cost['runs_a_frame']:>14.1f}"
+            f"{cost['runs_a_frame']:>14.1f}{cost['runs_late']:>6.1f}"
         )
-    lines += ["", "ESTIMATE, not measured (reasoning: docs/performance.md), of a frame with a plate"]
+    lines += ["", "ESTIMATE, not measured (reasoning: docs/performance.md), of a frame with a plate, late"]
     for board, found in result["estimate"].items():
         for threads in ("1", "4"):
             part = found[threads]
@@ -242,7 +256,12 @@ def _street_lines(result: Mapping[str, Any]) -> list[str]:
     every = result["all"]
     versions = ", ".join(f"{name} {version}" for name, version in result["models"].items())
     lines = [*_machine_lines(result["machine"]), f"models           {versions}"]
-    lines += [f"street           {result['fingerprint'][:16]}, {result['frames']} frames", ""]
+    lines += [f"street           {result['fingerprint'][:16]}, {result['frames']} frames"]
+    if result["board"]:
+        lines += [
+            f"pace             ESTIMATE of a {result['board']}: what passes while it is busy is not seen"
+        ]
+    lines += [""]
     lines.append(_row("", ["passages", "read", "exact", "wrong", "missed", "twice", "1st look", "best look"]))
     for title, group in (
         ("all", {"all": every}),

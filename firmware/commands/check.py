@@ -100,7 +100,7 @@ def _models(settings: Settings) -> Iterator[Finding]:
     from detector.reader import Reader
 
     try:
-        Reader.open(folder, threads=settings.detector.threads)
+        Reader.open(folder, threads=settings.detector.model_threads)
     except DetectorError as error:
         yield Finding(Outcome.PROBLEM, "models", str(error))
 

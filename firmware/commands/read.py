@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     # Reading a picture needs no unit: any id does, and /etc/platewarden is not looked at.
     files = [args.config] if args.config else []
     detector = config.load(files, overrides=["unit.id=read", *args.overrides]).detector
-    reader = Reader.open(detector.models, threads=args.threads or detector.threads)
+    reader = Reader.open(detector.models, threads=args.threads or detector.threads or 1)
     return read_all(
         reader, args.images, as_json=args.json, min_confidence=args.min_confidence, keep_all=args.all
     )

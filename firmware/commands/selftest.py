@@ -165,7 +165,7 @@ def _models(bench: Bench) -> str:
     from detector.reader import Reader
 
     detector = bench.settings.detector
-    reader = Reader.open(detector.models, threads=detector.threads)
+    reader = Reader.open(detector.models, threads=detector.model_threads)
     image = rendered_plate()
     start = time.perf_counter()
     found = reader.locate(image)

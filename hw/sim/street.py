@@ -5,6 +5,7 @@ Owns time on the street: which vehicles are in view when, the frame rate, and th
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -50,6 +51,7 @@ class Street(Source):
 
     Attributes:
         light: of the last image.
+        busy_until: boot time in seconds; images taken before it are skipped, for nobody had time for them.
     """
 
     def __init__(self, settings: CameraSettings, clock: SimClock, moments: Iterator[Moment]) -> None:
@@ -63,6 +65,7 @@ class Street(Source):
         self._began = time.monotonic()
         self._sequence = -1
         self.light = "day"
+        self.busy_until = -math.inf
 
     def _next(self) -> Frame:
         # A live camera does not wait for its reader: frames whose time has gone are skipped and counted.
@@ -76,6 +79,8 @@ class Street(Source):
         for _ in range(late):
             self._step()
         moment = self._step()
+        while self._start + moment.seconds < self.busy_until:
+            moment = self._step()
         self.light = moment.light
         image = drawing.background(moment.scene, moment.light, self._size).copy()
         noise = _EMPTY_NOISE[moment.light]

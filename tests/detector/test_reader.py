@@ -64,6 +64,29 @@ def test_reading_says_how_sure_it_is_of_each_character(reader: Reader) -> None:
     assert shares == sorted(shares, reverse=True)
 
 
+def test_who_is_late_cuts_a_plate_once_but_tries_other_colours_where_nothing_shows(reader: Reader) -> None:
+    """What one cut does not settle waits for the next picture; what luma does not show, no next one would."""
+    image, cuts = street("QO0D0OQ"), []
+    run = reader._ocr.model.run
+
+    def counted(crop: np.ndarray) -> list[np.ndarray]:
+        cuts.append(1)
+        return run(crop)
+
+    def count(place: Detection, once: bool) -> int:
+        cuts.clear()
+        reader.read(image, place, once)
+        return len(cuts)
+
+    doubtful, empty = detection(520, 460, 160, 80), detection(100, 60, 160, 60)
+    reader._ocr.model.run = counted  # type: ignore[method-assign]
+    try:
+        found = [(count(place, once=False), count(place, once=True)) for place in (doubtful, empty)]
+    finally:
+        reader._ocr.model.run = run  # type: ignore[method-assign]
+    assert found == [(4, 1), (3, 3)]
+
+
 def test_design_of_no_state_has_no_region(reader: Reader) -> None:
     """The drawn plates are of invented states."""
     read = reader.read(street("8ABC234"), detection(520, 460, 160, 80))

@@ -109,7 +109,7 @@ class Board:
     def locate(self, image: Pixels) -> list[Detection]:
         return [look(0.0, car.text, car.confidence, x=car.x, width=car.width).detection for car in self._cars]
 
-    def read(self, image: Pixels, detection: Detection) -> PlateText:
+    def read(self, image: Pixels, detection: Detection, once: bool = False) -> PlateText:
         car = next(car for car in self._cars if car.x == detection.box[0])
         return look(0.0, car.text, car.confidence).text
 

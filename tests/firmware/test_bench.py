@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from detector.types import Detection, PlateText
 from firmware import bench_models, config, measure
 from firmware.bench import STAGES, Stopwatch, percentile, run_pipeline, spread
 from firmware.bench_lists import bench_lists
@@ -15,6 +16,7 @@ from firmware.bench_unit import start_unit
 from firmware.commands.bench import _model_lines, _street_lines
 from firmware.errors import IoError
 from firmware.hotlist import HotList
+from hw.protocols import Pixels
 
 MODELS = config.default_models()
 
@@ -80,28 +82,39 @@ def test_a_model_takes_time_and_no_more_runs_than_a_frame_needs() -> None:
     found = bench_models.cost(MODELS / "corners.tflite", 3)
     assert found["bytes"] == (MODELS / "corners.tflite").stat().st_size
     assert min(found["cpu_ms"]["1"], found["wall_ms"]["2"]) > 0
-    runs = bench_models.runs_a_frame(MODELS, [np.zeros((384, 640, 3), np.uint8)] * 2)
+    runs = bench_models.runs_a_frame(MODELS, [np.zeros((384, 640, 3), np.uint8)] * 2, once=False)
     assert runs["locator"] == 1
     assert runs["ocr"] <= 3
 
 
 def test_the_estimate_is_networks_by_their_operations_and_the_rest_by_the_core() -> None:
-    board = bench_models.Board("board", {1: 1e9, 4: 2e9}, slower=5.0, wanted=15.0)
+    board = bench_models.Board("board", {1: 1e9, 4: 2e9}, slower=5.0, rest_ms=20.0, wanted=15.0)
     costs = {
         "a": {"macs": 100_000_000, "cpu_ms": {"1": 1.0}},
         "b": {"macs": 50_000_000, "cpu_ms": {"1": 2.0}},
     }
-    found = bench_models.estimate(board, costs, {"a": 1.0, "b": 2.0}, frame_ms=9.0)
-    assert found["1"] == pytest.approx({"networks_ms": 200.0, "rest_ms": 20.0, "frames_s": 1e3 / 220})
-    assert found["4"] == pytest.approx({"networks_ms": 100.0, "rest_ms": 20.0, "frames_s": 1e3 / 120})
+    found = bench_models.estimate(board, costs, {"a": 1.0, "b": 2.0}, {"a": 1.0, "b": 1.0}, frame_ms=9.0)
+    assert found["1"] == pytest.approx({"networks_ms": 150.0, "rest_ms": 20.0, "frames_s": 1e3 / 170})
+    assert found["4"] == pytest.approx({"networks_ms": 75.0, "rest_ms": 20.0, "frames_s": 1e3 / 95})
     costs_told = {**costs["a"], "bytes": 1234, "cpu_ms": {"1": 1.0, "2": 1.5}, "wall_ms": {"2": 0.8}}
     result = {
-        "models": {"a": {**costs_told, "runs_a_frame": 1.0}},
+        "models": {"a": {**costs_told, "runs_a_frame": 1.0, "runs_late": 1.0}},
         "estimate": {"board": {"wanted": 15.0, **found}},
     }
     lines = _model_lines(json.loads(json.dumps(result)))
     assert any("ESTIMATE" in line for line in lines)
-    assert any("board" in line and "5 frames/s (15 wanted)" in line for line in lines)
+    assert any("board" in line and "6 frames/s (15 wanted)" in line for line in lines)
+
+
+def test_a_boards_pace_is_what_its_networks_did_and_the_rest_of_a_frame() -> None:
+    board = bench_models.Board("board", {1: 1e9, 4: 2e9}, slower=5.0, rest_ms=20.0, wanted=15.0)
+    reader, counts = bench_models.counted(MODELS)
+    busy = bench_models.pace(board, MODELS, counts)
+    assert reader.locate(np.zeros((384, 640, 3), np.uint8)) == []
+    networks = sum(bench_models.macs(MODELS / bench_models.MODELS[name]) * n for name, n in counts.items())
+    assert counts["locator"] == 1
+    assert busy() == pytest.approx(networks / 2e9 + 0.02)
+    assert busy() == pytest.approx(0.02)
 
 
 def settings(folder: Path) -> config.Settings:
@@ -148,12 +161,39 @@ def test_a_part_of_the_measuring_street_is_counted(tmp_path: Path) -> None:
     assert counts.duplicates == 0
 
 
+@pytest.mark.slow
+def test_what_passes_while_the_board_is_busy_is_not_seen(tmp_path: Path) -> None:
+    from detector.reader import Reader
+    from firmware.listwatch import ListWatch
+    from hw.sim.clock import SimClock
+
+    chosen = settings(tmp_path)
+    measure.random_list(chosen.hotlist.file, 100)
+    lists, reader, texts = ListWatch(chosen.hotlist, SimClock()), Reader.open(MODELS), []
+
+    class Counting:
+        def locate(self, image: Pixels) -> list[Detection]:
+            return reader.locate(image)
+
+        def read(self, image: Pixels, detection: Detection, once: bool = False) -> PlateText:
+            texts.append(once)
+            return reader.read(image, detection, once)
+
+    free = measure.measure_street(chosen, Counting(), 12, lists, lambda begun: None)
+    assert not any(texts)
+    texts.clear()
+    slow = measure.measure_street(chosen, Counting(), 12, lists, lambda begun: None, busy=lambda: 0.15)
+    assert slow.frames < 0.7 * free.frames
+    assert any(texts)
+
+
 def test_the_streets_table_is_complete() -> None:
     counts = dict.fromkeys(("read", "exact", "wrong", "missed", "duplicates", "first_look", "best_look"), 1)
     counts["passages"] = 10
     result = {
         "machine": {"processor": "x", "cores": 1, "system": "y", "python": "3", "runtime": "z", "load": 0.0},
         "models": {"ocr": "1"},
+        "board": "pi-4",
         "fingerprint": "f" * 64,
         "frames": 100,
         "all": counts,
@@ -166,5 +206,6 @@ def test_the_streets_table_is_complete() -> None:
     text = "\n".join(_street_lines(json.loads(json.dumps(result))))
     assert "per 10,000 passages: 1000 exact (1), 0 lookalike (0), 0 partial (0)" in text
     assert "1 (10 %)" in text
+    assert "ESTIMATE of a pi-4" in text
     assert "width 25-40" in text
     assert "light day" in text

@@ -267,6 +267,15 @@ def test_empty_values_mean_what_the_page_says() -> None:
     assert found.access.people is None
 
 
+def test_each_core_of_a_small_board_works_at_a_model_unless_set_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for cores, threads in ((1, 1), (2, 2), (4, 4), (16, 4)):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _, cores=cores: set(range(cores)))
+        assert load([], environ={}, overrides=ID).detector.model_threads == threads
+    assert load([], environ={}, overrides=[*ID, "detector.threads=3"]).detector.model_threads == 3
+
+
 def test_the_models_beside_the_source_tree_are_the_default(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from detector.types import Detection, PlateText
 from firmware import loop
 from firmware.store import Store
 from firmware.store_queries import ReadQuery
-from hw.protocols import CameraError
+from hw.protocols import CameraError, Pixels
 from mqtt.records import PictureKind, Read
 from tests.firmware import store_samples as samples
 from tests.firmware.board import Car, Unit, passage
@@ -201,6 +202,24 @@ def test_images_that_nobody_looked_at_are_counted(tmp_path: Path) -> None:
     unit.board._script = iter([(), (), miss, (), ()])
     loop.run(unit.parts, unit.stop)
     assert unit.parts.vitals.skipped == 3
+
+
+def test_behind_the_camera_a_plate_is_cut_once_for_the_next_image_tells_more(tmp_path: Path) -> None:
+    unit, onces = Unit(tmp_path), []
+    read = unit.board.read
+
+    def told(image: Pixels, detection: Detection, once: bool = False) -> PlateText:
+        onces.append(once)
+        return read(image, detection, once)
+
+    def miss() -> None:
+        unit.board.sequence += 1
+
+    unit.board.read = told  # type: ignore[method-assign]
+    cars = (Car("TEST123"),)
+    unit.board._script = iter([cars, cars, miss, cars, cars])
+    loop.run(unit.parts, unit.stop)
+    assert onces == [False, False, True, False]
 
 
 def test_a_full_disk_does_not_silence_the_alarm(tmp_path: Path) -> None:

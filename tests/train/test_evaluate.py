@@ -187,7 +187,7 @@ class ScriptedModels:
         ]
         return sorted(found, key=lambda one: -one.score)
 
-    def read(self, image: Any, detection: Detection) -> PlateText:
+    def read(self, image: Any, detection: Detection, once: bool = False) -> PlateText:
         return PlateText(self._found.get(detection.box, ""), 0.99)
 
     def refine(self, image: Any, places: list[Detection]) -> list[Detection]:
