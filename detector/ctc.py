@@ -7,7 +7,7 @@ where a character may stretch over several columns and blanks separate doubles (
 
 from __future__ import annotations
 
-from collections import defaultdict
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,23 +37,35 @@ def decode(columns: NDArray[np.float32], alphabet: str, beam: int = 16) -> list[
         if not likely:  # as in most columns of a plate that is read clearly
             beams = {text: ((ended + open_) * blank, 0.0) for text, (ended, open_) in beams.items()}
             continue
-        after: defaultdict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
-        index = dict(likely)
+        likely.sort(key=itemgetter(1), reverse=True)
+        shares = dict(likely)
+        after: dict[str, tuple[float, float]] = {}
         for text, (ended, open_) in beams.items():
-            both = ended + open_
-            stays = after[text]
-            stays[0] += both * blank
-            if text and (again := index.get(text[-1])):
-                stays[1] += open_ * again
-            for char, probability in likely:
-                # A double needs a blank between; without one the character only stretches.
-                before = ended if text and text[-1] == char else both
-                if before:
-                    after[text + char][1] += before * probability
-        best = sorted(after.items(), key=lambda item: -(item[1][0] + item[1][1]))[:beam]
-        beams = {text: (sums[0], sums[1]) for text, sums in best}
+            spelt = 0.0
+            if share := shares.get(text[-1:]):
+                # The last character stretches, or the text without it is followed too and gets it now; a
+                # double needs a blank between.
+                ended_without, open_without = beams.get(text[:-1], (0.0, 0.0))
+                doubled = text[-2:-1] == text[-1:]
+                spelt = (open_ + ended_without + (0.0 if doubled else open_without)) * share
+            after[text] = (ended + open_) * blank, spelt
+        # What is no likelier than `beam` others will not be followed: most new texts are never written down.
+        least = min(map(sum, after.values())) if len(after) >= beam else 0.0
+        for text, (ended, open_) in beams.items():
+            both, last = ended + open_, text[-1:]
+            for char, share in likely:
+                if both * share <= least:
+                    break
+                starts = (ended if char == last else both) * share
+                if starts > least:
+                    after.setdefault(text + char, (0.0, starts))
+        beams = dict(sorted(after.items(), key=_total, reverse=True)[:beam])
     ranked = [(text, min(1.0, ended + open_)) for text, (ended, open_) in beams.items()]
-    return sorted(ranked, key=lambda item: -item[1])
+    return sorted(ranked, key=itemgetter(1), reverse=True)
+
+
+def _total(item: tuple[str, tuple[float, float]]) -> float:
+    return item[1][0] + item[1][1]
 
 
 def char_confidence(texts: list[tuple[str, float]]) -> tuple[float, ...]:

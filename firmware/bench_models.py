@@ -23,7 +23,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -112,71 +112,84 @@ def cost(path: Path, runs: int) -> dict[str, Any]:
     return found
 
 
-def counted(folder: Path) -> tuple[Reader, dict[str, int]]:
-    """The reader of the models in `folder`, and how often each of them has run so far."""
+@dataclass(slots=True)
+class Networks:
+    """How often each model has run so far, and the CPU milliseconds that all of them took."""
+
+    runs: dict[str, int] = field(default_factory=lambda: dict.fromkeys(MODELS, 0))
+    cpu_ms: float = 0.0
+
+
+def counted(folder: Path) -> tuple[Reader, Networks]:
+    """The reader of the models in `folder`, and what its networks have done so far."""
     locator, corners, ocr = Locator(folder / LOCATOR), Corners(folder / CORNERS), Ocr(folder / OCR)
-    counts = dict.fromkeys(MODELS, 0)
+    networks = Networks()
 
     def counting(name: str, run: Callable[..., Any]) -> Callable[..., Any]:
         def call(image: Picture) -> Any:
-            counts[name] += 1
-            return run(image)
+            networks.runs[name] += 1
+            began = time.process_time()
+            try:
+                return run(image)
+            finally:
+                networks.cpu_ms += 1e3 * (time.process_time() - began)
 
         return call
 
     for name, model in zip(MODELS, (locator.model, corners.model, ocr.model), strict=True):
         model.run = counting(name, model.run)  # type: ignore[method-assign]
-    return Reader(locator, corners, ocr), counts
+    return Reader(locator, corners, ocr), networks
 
 
-def runs_a_frame(folder: Path, images: Sequence[Picture], once: bool) -> dict[str, float]:
-    """How often each model of `folder` runs on average to locate and read the best plate in an image; `once`
-    as of `detector.ocr.Ocr.read`."""
-    reader, counts = counted(folder)
+def a_frame(folder: Path, images: Sequence[Picture], once: bool) -> tuple[dict[str, float], float]:
+    """What locating and reading the best plate in an image takes; `once` as of `detector.ocr.Ocr.read`.
+
+    Returns:
+        How often each model of `folder` runs on average, and the CPU milliseconds of what is no network, on
+        average too.
+    """
+    reader, networks = counted(folder)
+    rest = []
     for image in images:
+        began, within = time.process_time(), networks.cpu_ms
         for best in reader.locate(image)[:1]:
             reader.read(image, best, once)
-    return {name: count / len(images) for name, count in counts.items()}
+        rest.append(1e3 * (time.process_time() - began) - (networks.cpu_ms - within))
+    return {name: count / len(images) for name, count in networks.runs.items()}, float(np.mean(rest))
 
 
-def pace(board: Board, folder: Path, counts: Mapping[str, int]) -> Callable[[], float]:
+def pace(board: Board, folder: Path, networks: Networks) -> Callable[[], float]:
     """Tells how many seconds `board` would have taken since it was last asked, networks on all of its cores.
 
-    An estimate, as `estimate`. `counts` is how often each model of `folder` has run (see `counted`).
+    An estimate, as `estimate`. `networks` are those of `folder` (see `counted`).
     """
     each = {name: macs(folder / file) for name, file in MODELS.items()}
     rate, told = max(board.macs_s.values()), 0.0
 
     def since() -> float:
         nonlocal told
-        before, told = told, sum(each[name] * count for name, count in counts.items())
+        before, told = told, sum(each[name] * count for name, count in networks.runs.items())
         return (told - before) / rate + board.rest_ms / 1e3
 
     return since
 
 
 def estimate(
-    board: Board,
-    costs: Mapping[str, Mapping[str, Any]],
-    runs: Mapping[str, float],
-    late: Mapping[str, float],
-    frame_ms: float,
+    board: Board, costs: Mapping[str, Mapping[str, Any]], late: Mapping[str, float], rest_ms: float
 ) -> dict[str, dict[str, float]]:
     """What one frame with a plate takes on `board`, the unit behind its camera: an estimate, see above.
 
     Args:
         board: the board.
         costs: of each model, as `cost` gives them.
-        runs: how often each model runs in a frame here.
-        late: how often while the unit is behind: such a frame is what counts for the rate.
-        frame_ms: CPU milliseconds of the frame on this machine on one thread, networks included.
+        late: how often each model runs while the unit is behind: such a frame is what counts for the rate.
+        rest_ms: CPU milliseconds of such a frame on this machine of what is no network.
 
     Returns:
         By threads of the networks: networks_ms and rest_ms, and frames_s, of a loop that does nothing else.
     """
     operations = sum(costs[name]["macs"] * count for name, count in late.items())
-    here = sum(costs[name]["cpu_ms"]["1"] * count for name, count in runs.items())
-    rest = max(frame_ms - here, 0.0) * board.slower
+    rest = rest_ms * board.slower
     found = {}
     for threads, rate in board.macs_s.items():
         networks = 1e3 * operations / rate

@@ -126,18 +126,15 @@ def _speed(settings: Settings, folder: Path) -> dict[str, Any]:
         "stages_wall_ms": {name: bench.spread(pipeline.watch.wall[name]) for name in bench.STAGES},
     }
     images = list(bench.plate_frames(settings, FEW_PLATES))
-    runs = bench_models.runs_a_frame(folder_of_models, images, once=False)
-    late = bench_models.runs_a_frame(folder_of_models, images, once=True)
-    stages, one = result["pipeline"]["stages_cpu_ms"], result["threads_1"]
-    frame_ms = sum(
-        part["median"]
-        for part in (stages["trigger"], one["locate_cpu_ms"], one["read_cpu_ms"], stages["passage"])
-    )
+    runs, _ = bench_models.a_frame(folder_of_models, images, once=False)
+    late, rest = bench_models.a_frame(folder_of_models, images, once=True)
+    stages = result["pipeline"]["stages_cpu_ms"]
+    rest += stages["trigger"]["median"] + stages["passage"]["median"]
     result["models"] = {
         name: {**costs[name], "runs_a_frame": runs[name], "runs_late": late[name]} for name in costs
     }
     result["estimate"] = {
-        board.name: {"wanted": board.wanted, **bench_models.estimate(board, costs, runs, late, frame_ms)}
+        board.name: {"wanted": board.wanted, **bench_models.estimate(board, costs, late, rest)}
         for board in bench_models.BOARDS
     }
     say("starting a unit")
@@ -174,10 +171,12 @@ def _street(settings: Settings, passages: int | None, board: str | None) -> dict
     count = min(passages or MEASURE_PASSAGES, MEASURE_PASSAGES)
     say("writing a hot list of a million random plates")
     measure.random_list(settings.hotlist.file, ENTRIES)
-    reader, counts = bench_models.counted(settings.detector.models)
+    reader, networks = bench_models.counted(settings.detector.models)
     boards = {one.name.lower().replace(" ", "-"): one for one in bench_models.BOARDS}
     pace = (
-        {} if board is None else {"busy": bench_models.pace(boards[board], settings.detector.models, counts)}
+        {}
+        if board is None
+        else {"busy": bench_models.pace(boards[board], settings.detector.models, networks)}
     )
     found = measure.measure_street(
         settings,
@@ -188,8 +187,8 @@ def _street(settings: Settings, passages: int | None, board: str | None) -> dict
         **pace,
     )
     say("")
-    models = {model.name: model.version for model in reader.models_info()}
-    return {"machine": asdict(bench.Machine.this()), "models": models, "board": board, **asdict(found)}
+    versions = {model.name: model.version for model in reader.models_info()}
+    return {"machine": asdict(bench.Machine.this()), "models": versions, "board": board, **asdict(found)}
 
 
 def _progress() -> Say:

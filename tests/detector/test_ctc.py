@@ -54,6 +54,36 @@ def test_texts_come_best_first_and_never_sum_above_one(columns: np.ndarray) -> N
     assert len({text for text, _ in found}) == len(found)
 
 
+def followed(columns: np.ndarray, beam: int) -> list[tuple[str, float]]:
+    """The search written plainly: every text by every character, then the likeliest `beam`."""
+    blank_at = len(ALPHABET)
+    beams = {"": (1.0, 0.0)}
+    for row in columns.astype(float):
+        after: dict[str, list[float]] = {}
+        for text, (ended, open_) in beams.items():
+            after.setdefault(text, [0.0, 0.0])[0] += (ended + open_) * row[blank_at]
+            for k, char in enumerate(ALPHABET):
+                again = text.endswith(char)
+                if again:
+                    after[text][1] += open_ * row[k]
+                new = after.setdefault(text + char, [0.0, 0.0])
+                new[1] += (ended if again else ended + open_) * row[k]
+        best = sorted(after.items(), key=lambda item: -sum(item[1]))[:beam]
+        beams = {text: (sums[0], sums[1]) for text, sums in best}
+    return sorted(((text, sum(sums)) for text, sums in beams.items()), key=lambda one: -one[1])
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 12))
+def test_what_is_never_written_down_would_not_have_been_followed(seed: int, beam: int) -> None:
+    raw = np.random.default_rng(seed).gamma(0.5, size=(12, 3)) + 0.01
+    columns = (raw / raw.sum(axis=1, keepdims=True)).astype(np.float32)
+    plainly = followed(columns, beam)
+    found = ctc.decode(columns, ALPHABET, beam)
+    assert [text for text, _ in found] == [text for text, _ in plainly]
+    assert [p for _, p in found] == pytest.approx([p for _, p in plainly])
+
+
 def test_double_letter_needs_a_blank_between() -> None:
     a, blank = [0.9, 0.02, 0.08], [0.02, 0.02, 0.96]
     assert ctc.decode(np.array([a, a, blank], np.float32), ALPHABET)[0][0] == "A"

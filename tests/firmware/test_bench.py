@@ -82,7 +82,8 @@ def test_a_model_takes_time_and_no_more_runs_than_a_frame_needs() -> None:
     found = bench_models.cost(MODELS / "corners.tflite", 3)
     assert found["bytes"] == (MODELS / "corners.tflite").stat().st_size
     assert min(found["cpu_ms"]["1"], found["wall_ms"]["2"]) > 0
-    runs = bench_models.runs_a_frame(MODELS, [np.zeros((384, 640, 3), np.uint8)] * 2, once=False)
+    runs, rest = bench_models.a_frame(MODELS, [np.zeros((384, 640, 3), np.uint8)] * 2, once=False)
+    assert 0 <= rest < 1000
     assert runs["locator"] == 1
     assert runs["ocr"] <= 3
 
@@ -93,7 +94,7 @@ def test_the_estimate_is_networks_by_their_operations_and_the_rest_by_the_core()
         "a": {"macs": 100_000_000, "cpu_ms": {"1": 1.0}},
         "b": {"macs": 50_000_000, "cpu_ms": {"1": 2.0}},
     }
-    found = bench_models.estimate(board, costs, {"a": 1.0, "b": 2.0}, {"a": 1.0, "b": 1.0}, frame_ms=9.0)
+    found = bench_models.estimate(board, costs, {"a": 1.0, "b": 1.0}, rest_ms=4.0)
     assert found["1"] == pytest.approx({"networks_ms": 150.0, "rest_ms": 20.0, "frames_s": 1e3 / 170})
     assert found["4"] == pytest.approx({"networks_ms": 75.0, "rest_ms": 20.0, "frames_s": 1e3 / 95})
     costs_told = {**costs["a"], "bytes": 1234, "cpu_ms": {"1": 1.0, "2": 1.5}, "wall_ms": {"2": 0.8}}
@@ -108,12 +109,13 @@ def test_the_estimate_is_networks_by_their_operations_and_the_rest_by_the_core()
 
 def test_a_boards_pace_is_what_its_networks_did_and_the_rest_of_a_frame() -> None:
     board = bench_models.Board("board", {1: 1e9, 4: 2e9}, slower=5.0, rest_ms=20.0, wanted=15.0)
-    reader, counts = bench_models.counted(MODELS)
-    busy = bench_models.pace(board, MODELS, counts)
+    reader, networks = bench_models.counted(MODELS)
+    busy = bench_models.pace(board, MODELS, networks)
     assert reader.locate(np.zeros((384, 640, 3), np.uint8)) == []
-    networks = sum(bench_models.macs(MODELS / bench_models.MODELS[name]) * n for name, n in counts.items())
-    assert counts["locator"] == 1
-    assert busy() == pytest.approx(networks / 2e9 + 0.02)
+    done = sum(bench_models.macs(MODELS / bench_models.MODELS[name]) * n for name, n in networks.runs.items())
+    assert networks.runs["locator"] == 1
+    assert networks.cpu_ms > 0
+    assert busy() == pytest.approx(done / 2e9 + 0.02)
     assert busy() == pytest.approx(0.02)
 
 
