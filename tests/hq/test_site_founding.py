@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError, call_command, get_commands, load_command_class
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 
@@ -20,6 +20,7 @@ from hq.people.models import Appointment, Person
 from hq.people.policy import may
 from hq.records.subscriber import Subscriber
 from hq.site import disks, doctor, founding
+from hq.site.commands import RecordsCommand
 from hq.site.models import Settings
 
 pytestmark = pytest.mark.django_db
@@ -177,16 +178,36 @@ def test_commands_are_known_and_each_says_what_it_does(capsys: pytest.CaptureFix
     assert "did you mean serve?" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["serve", "subscribe"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "serve",
+        "subscribe",
+        "admit",
+        "import-unit card --by Courier",
+        "publish-lists",
+        "purge",
+        "log seal",
+        "setup x",
+    ],
+)
 def test_database_of_an_older_version_is_neither_served_nor_written_to(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     monkeypatch.setattr(Subscriber, "run", lambda *_: pytest.fail("it takes reads in"))
     MigrationRecorder.Migration.objects.filter(app="records").latest("id").delete()
-    assert cli.main([command]) == 3
+    assert cli.main(command.split()) == 3
     refusal = [line for line in capsys.readouterr().err.splitlines() if line]
     assert len(refusal) == 1
     assert "migrations that wait: 1; platewarden-hq migrate" in refusal[0]
+
+
+def test_every_command_on_records_refuses_such_a_database() -> None:
+    """Those that do not make, mend or judge it, or refuse it in their own way."""
+    others = {"backup", "demo", "doctor", "migrate", "restore", "serve", "verify_package"}
+    apps = get_commands()
+    for name in set(cli.commands()) - others:
+        assert isinstance(load_command_class(apps[name], name), RecordsCommand), name
 
 
 @pytest.mark.slow

@@ -7,15 +7,16 @@ import threading
 from types import FrameType
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from hq.api import feeds
 from hq.api.models import Feed
 from hq.log.chain import LogUnavailable
 from hq.people.policy import Refused
+from hq.site.commands import RecordsCommand
 
 
-class Command(BaseCommand):
+class Command(RecordsCommand):
     help = "Send approved feeds to programs of the own agency; every message is recorded first."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -5,18 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
 
 from hq.lists import loading, masking, standing
 from hq.lists.models import HotListSource
 from hq.log import chain
 from hq.people.policy import may
+from hq.site.commands import RecordsCommand
 
 _CHUNK = 1 << 20
 
 
-class Command(BaseCommand):
+class Command(RecordsCommand):
     help = "Hand a daily hot list file to the loader, for a source with a standing approval."
 
     def add_arguments(self, parser: CommandParser) -> None:

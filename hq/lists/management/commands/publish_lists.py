@@ -8,12 +8,13 @@ import threading
 from types import FrameType
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import close_old_connections, connections
 
 from hq.lists import loading, publish
 from hq.lists.publisher import ListPublisher
 from hq.records import broker
+from hq.site.commands import RecordsCommand
 from mqtt.errors import HotListError, LinkError
 
 logger = logging.getLogger(__name__)
@@ -21,7 +22,7 @@ logger = logging.getLogger(__name__)
 LOOK_S = 1.0
 
 
-class Command(BaseCommand):
+class Command(RecordsCommand):
     help = "Load hot list files, publish the lists to the units and answer what they ask."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -9,16 +9,18 @@ from typing import Any
 
 import minisign
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from hq.log import chain, copies, heads, removal, seals
 from hq.log.models import Removal
 from hq.people.policy import Refused
 from hq.retention import purge
+from hq.site.commands import RecordsCommand
 from hq.site.keys import KeyExposed
 
 
-class Command(BaseCommand):
+class Command(RecordsCommand):
+    requires_migrations_checks = False  # A copy is verified alone where there is no database.
     help = (
         "The access log, the seals of reads and hits: verify, seal, sign the head, copy it, remove old rows."
     )
@@ -56,6 +58,8 @@ class Command(BaseCommand):
         what.add_parser("remove", help="remove the old rows that co-signed removals name")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if not (options["what"] == "verify-copy" and options["alone"]):
+            self.check_migrations()
         if options["what"] == "verify":
             self._verify(options["first"])
         elif options["what"] == "seal":

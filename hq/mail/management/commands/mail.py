@@ -6,12 +6,13 @@ import smtplib
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from hq.mail import outbox
+from hq.site.commands import RecordsCommand
 
 
-class Command(BaseCommand):
+class Command(RecordsCommand):
     help = "Mail new alarms to whoever must act, and what waits in the outbox; every ten minutes, by a timer."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

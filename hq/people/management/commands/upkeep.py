@@ -6,14 +6,15 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from hq.people import accounts
+from hq.site.commands import RecordsCommand
 
 _LOST: Final = "{} authenticators cannot be opened: PLATEWARDEN_HQ_SECRET_KEY_OLD lacks their key"
 
 
-class Command(BaseCommand):
+class Command(RecordsCommand):
     help = "Daily: accounts unused or past their last day are shut, secrets sealed anew, digests mailed."
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from hq.public import bundle
+from hq.site.commands import RecordsCommand
 from hq.site.models import Settings
 
 
-class Command(BaseCommand):
+class Command(RecordsCommand):
     help = "Compare the posted policy with the published one and record it; exit 1 if it is another."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
 
 from hq.log import chain
 from hq.people.policy import Refused
 from hq.public import bundle
+from hq.site.commands import RecordsCommand
 
 
-class Command(BaseCommand):
+class Command(RecordsCommand):
     help = "Write the usage and privacy policy and the figures as static files for the website."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from contextlib import closing
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import DatabaseError
 
 from hq.records import admission
 from hq.records.intake import Intake
 from hq.records.models import Admission
+from hq.site.commands import RecordsCommand
 
 
-class Command(BaseCommand):
+class Command(RecordsCommand):
     help = "Take in what two persons admitted out of quarantine; count what else lies there."
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -6,13 +6,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from hq.records.intake import Intake
 from hq.records.medium import MediumError, import_medium
+from hq.site.commands import RecordsCommand
 
 
-class Command(BaseCommand):
+class Command(RecordsCommand):
     help = "Take in the store of a unit from its card or a stick, as if the unit had sent it."
 
     def add_arguments(self, parser: CommandParser) -> None:

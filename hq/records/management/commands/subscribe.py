@@ -8,19 +8,19 @@ import threading
 from types import FrameType
 from typing import Any, Final
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DatabaseError, connection
+from django.core.management.base import CommandError, CommandParser
+from django.db import connection
 
 from hq.records import broker
 from hq.records.intake import Intake
 from hq.records.subscriber import BATCH, Subscriber
-from hq.site import doctor
+from hq.site.commands import RecordsCommand
 from mqtt.errors import LinkError
 
 LOCK_WAIT_S: Final = 3.0
 
 
-class Command(BaseCommand):
+class Command(RecordsCommand):
     help = "Take reads, hits and pictures off the broker, commit and receipt them."
     # A mistake in a page must not hold up the intake, so nothing of the pages is loaded.
     requires_system_checks = ()
@@ -38,7 +38,6 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if not 1 <= options["batch"] <= 10_000:
             raise CommandError("--batch: wants 1 to 10000")
-        _refuse_older_database()
         _shorten_lock_wait()
         with contextlib.closing(Intake()) as intake:
             try:
@@ -52,16 +51,6 @@ class Command(BaseCommand):
             except LinkError as error:
                 raise CommandError(str(error)) from error
             subscriber.run(_stop_on_signals(subscriber))
-
-
-def _refuse_older_database() -> None:
-    """Tables of before a migration take nothing, or take it wrongly. Raises CommandError.
-
-    A database that is locked or away is waited for, as it is later.
-    """
-    with contextlib.suppress(DatabaseError):
-        if waiting := doctor.waiting_migrations():
-            raise CommandError(waiting.refusal, returncode=3)
 
 
 def _shorten_lock_wait() -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
 from hq.records.pictures import sweep
 from hq.site import clock
+from hq.site.commands import RecordsCommand
 
 
-class Command(BaseCommand):
+class Command(RecordsCommand):
     help = "Remove files that a subscriber wrote and could not commit (older than two days)."
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -6,14 +6,15 @@ import getpass
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from hq.people.policy import Refused
 from hq.retention import purge
 from hq.retention.models import Proposal
+from hq.site.commands import RecordsCommand
 
 
-class Command(BaseCommand):
+class Command(RecordsCommand):
     help = "Destroy what co-signed destruction proposals hold, and certify it (430.4-d)."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
 from hq.retention.alarms import alarms, calendar
+from hq.site.commands import RecordsCommand
 
 
-class Command(BaseCommand):
+class Command(RecordsCommand):
     help = "Show schedules, what is due and every alarm about retention; exit 1 if there is any."
 
     def handle(self, *args: Any, **options: Any) -> None:

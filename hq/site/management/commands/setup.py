@@ -6,12 +6,14 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from hq.site import founding
+from hq.site.commands import RecordsCommand
 
 
-class Command(BaseCommand):
+class Command(RecordsCommand):
+    requires_migrations_checks = False  # The example is printed before there is a database.
     help = "Found the site, once: agency, policy, the first Commander, administrator and custodian."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -24,6 +26,7 @@ class Command(BaseCommand):
             return
         if options["file"] is None:
             raise CommandError("name the agency's file; --example prints one", returncode=2)
+        self.check_migrations()
         try:
             founders = founding.found(options["file"])
         except founding.FoundingError as error:
