@@ -211,8 +211,8 @@ def test_no_form_of_another_site_is_taken_anywhere(people: People, client_for: C
     assert AccessRecord.objects.count() == before
 
 
-def _reading(person: Person, client: Client, samples: dict[str, str]) -> Iterator[tuple[str, Any]]:
-    """Every page that the person may open, read with addresses of records that exist."""
+def _reading(client: Client, samples: dict[str, str]) -> Iterator[tuple[str, Any]]:
+    """Every page that the client's person may open, read with addresses of records that exist."""
     for address in addresses.PAGES:
         if address.name == "hits:stream":  # it waits for what happens; its guard is that of the others
             continue
@@ -235,13 +235,33 @@ def test_no_page_shows_a_plate_that_its_access_record_does_not_name(
     showing = set()
     for ident in (row.pk, hit.pk):
         samples = {"uuid": str(ident), "int": "1", "unit_id": row.unit_id, "kind": "scene"}
-        for name, answer in _reading(person, client, samples):
+        for name, answer in _reading(client, samples):
             if PLATE.encode() not in answer.content or name.startswith("log:"):
                 continue  # the log itself says which plates were asked for
             showing.add(name)
             record = AccessRecord.objects.latest("sequence")
             assert {str(row.pk), str(hit.pk)} & set(record.ids), name
     assert {"hits:board", "hits:hit", "search:read", "search:timeline"} <= showing
+
+
+@pytest.mark.clause("430.3(a)")
+@pytest.mark.clause("430.5(a)")
+def test_no_page_shows_a_plate_or_picture_without_a_purpose_on_record(
+    people: People, client_for: ClientFor, clock: Any
+) -> None:
+    """To a person of every right who stated none; who handles a live hit has one for it, on record."""
+    row = kept.read(PLATE, pictures=("plate", "scene"), hit=True)
+    client = client_for(people(list(COLUMNS), grants=GRANTS))
+    showing = set()
+    for ident in (row.pk, row.hits.get().pk):
+        samples = {"uuid": str(ident), "int": "1", "unit_id": row.unit_id, "kind": "scene"}
+        for name, answer in _reading(client, samples):
+            shown = PLATE.encode() in getattr(answer, "content", b"")
+            if (shown or answer["Content-Type"].startswith("image/")) and not name.startswith("log:"):
+                showing.add(name)
+                assert AccessRecord.objects.latest("sequence").purpose, name
+    assert {"hits:board", "hits:hit"} <= showing
+    assert not any(name.startswith("search:") for name in showing)
 
 
 @pytest.mark.clause("430.5(b)")
@@ -255,7 +275,7 @@ def test_no_page_shows_an_officer_a_read_beyond_the_own_shift(
     client = client_for(person, purpose="criminal_investigation", case="26-1")
     samples = {"uuid": str(row.pk), "int": "1", "unit_id": row.unit_id}
     for kind in ("plate", "scene"):
-        for name, answer in _reading(person, client, samples | {"kind": kind}):
+        for name, answer in _reading(client, samples | {"kind": kind}):
             assert PLATE.encode() not in getattr(answer, "content", b""), name
             assert not answer["Content-Type"].startswith("image/"), name
 
