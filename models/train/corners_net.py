@@ -33,7 +33,7 @@ class CornersNet(nn.Module):
         self.blocks = nn.ModuleList()
         for inner, outer in pairwise(CHANNELS):
             self.enter.append(Convolution(inner, outer, stride=2))
-            self.blocks.append(Residual(outer, outer))
+            self.blocks.append(Residual(outer))
         cells = (HEIGHT // 16) * (WIDTH // 16)
         self.hidden = nn.Linear(CHANNELS[-1] * cells, HIDDEN)
         self.out = nn.Linear(HIDDEN, OUTPUTS)

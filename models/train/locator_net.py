@@ -11,7 +11,6 @@ file needs no padding operators.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import torch.nn.functional as F
@@ -21,9 +20,9 @@ from train.keras_layers import add, conv, relu6
 
 STRIDE = 8
 STEM = 16
-STAGES: tuple[tuple[int, int, int], ...] = ((32, 0, 0), (64, 1, 32), (96, 1, 56), (128, 2, 96))
-"""(channels, residual blocks, channels inside of a block) at strides 4, 8, 16 and 32."""
-HEAD = 24
+STAGES: tuple[tuple[int, int], ...] = ((32, 0), (64, 1), (96, 1), (128, 2))
+"""(channels, residual blocks) at strides 4, 8, 16 and 32."""
+HEAD = 32
 PRIOR = 0.01
 """The score that an untrained network gives everywhere: most cells hold no plate."""
 TYPICAL = (48.0, 20.0)
@@ -52,10 +51,10 @@ class Convolution(nn.Module):
 class Residual(nn.Module):
     """Two convolutions, whose result is added to what they were given."""
 
-    def __init__(self, channels: int, inside: int) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.first = Convolution(channels, inside)
-        self.second = Convolution(inside, channels)
+        self.first = Convolution(channels, channels)
+        self.second = Convolution(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu6(x + self.second(F.relu6(self.first(x))))
@@ -64,10 +63,10 @@ class Residual(nn.Module):
 class Stage(nn.Module):
     """Half the size, then residual blocks."""
 
-    def __init__(self, inner: int, outer: int, blocks: int, inside: int) -> None:
+    def __init__(self, inner: int, outer: int, blocks: int) -> None:
         super().__init__()
         self.enter = Convolution(inner, outer, stride=2)
-        self.blocks = nn.ModuleList(Residual(outer, inside) for _ in range(blocks))
+        self.blocks = nn.ModuleList(Residual(outer) for _ in range(blocks))
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.relu6(self.enter(x))
@@ -83,24 +82,23 @@ class LocatorNet(nn.Module):
     (n, 1, h/8, w/8) and the boxes (n, 4, h/8, w/8).
     """
 
-    def __init__(self, stages: Sequence[tuple[int, int, int]] = STAGES, head: int = HEAD) -> None:
-        """`stages` and `head` as STAGES and HEAD; others are those of a network to narrow (`train.prune`)."""
+    def __init__(self) -> None:
         super().__init__()
         self.stem = Convolution(3, STEM, stride=2)
         self.stages = nn.ModuleList()
         inner = STEM
-        for channels, blocks, inside in stages:
-            self.stages.append(Stage(inner, channels, blocks, inside))
+        for channels, blocks in STAGES:
+            self.stages.append(Stage(inner, channels, blocks))
             inner = channels
-        c8, c16, c32 = (stages[i][0] for i in (1, 2, 3))
+        c8, c16, c32 = (STAGES[i][0] for i in (1, 2, 3))
         self.lateral32 = Convolution(c32, c16, 1)
         self.fuse16 = Convolution(c16, c16)
         self.lateral16 = Convolution(c16, c8, 1)
         self.fuse8 = Convolution(c8, c8)
-        self.heat_block = Convolution(c8, head)
-        self.heat = nn.Conv2d(head, 1, 1)
-        self.box_block = Convolution(c8, head)
-        self.box = nn.Conv2d(head, 4, 1)
+        self.heat_block = Convolution(c8, HEAD)
+        self.heat = nn.Conv2d(HEAD, 1, 1)
+        self.box_block = Convolution(c8, HEAD)
+        self.box = nn.Conv2d(HEAD, 4, 1)
         nn.init.constant_(self.heat.bias, math.log(PRIOR / (1 - PRIOR)))  # type: ignore[arg-type]
         # Boxes begin alike: the ends of an untrained spread would lie where the overlap has no slope.
         nn.init.normal_(self.box.weight, std=0.01)
