@@ -27,10 +27,14 @@ from firmware.track import Box, Look
 from hw.protocols import Camera, EndOfFrames, Frame
 from hw.sim import street, traffic
 from hw.sim.clock import SimClock
+from plates.lookalike import one_glyph
 from plates.words import AlarmClass, HotListEntry, MatchKind
 
 WIDTHS: Final = (25, 40, 60, 80, 110)
 """Lower ends of the width classes, pixels of plate width at the closest look."""
+
+WIDE: Final = 50.0
+"""A plate of so many pixels is one that a well-placed camera gives."""
 
 OVERLAP: Final = 0.2
 """The least intersection over union by which a box shows a plate."""
@@ -65,6 +69,11 @@ class Passed:
         return self.text in self.reads.values()
 
     @property
+    def alike(self) -> bool:
+        """Whether a read differs from the plate's text at most where one glyph stands for two characters."""
+        return one_glyph(self.text) in map(one_glyph, self.reads.values())
+
+    @property
     def first_look_exact(self) -> bool:
         """Whether the first look would have read it, had it been trusted."""
         return bool(self.looks) and self.looks[0][0] == self.text
@@ -83,6 +92,7 @@ class Counts:
         passages: vehicles that passed.
         read: with a read.
         exact: with a read of exactly the plate's text.
+        alike: with one that differs from it at most by O for 0 or I for 1, or the other way round.
         wrong: with reads, none of them exact.
         missed: without any.
         duplicates: reads beyond the first of a passage.
@@ -92,6 +102,7 @@ class Counts:
     passages: int
     read: int
     exact: int
+    alike: int
     wrong: int
     missed: int
     duplicates: int
@@ -137,6 +148,7 @@ class Tally:
             passages=len(chosen),
             read=sum(one.read for one in chosen),
             exact=sum(one.exact for one in chosen),
+            alike=sum(one.alike for one in chosen),
             wrong=sum(one.read and not one.exact for one in chosen),
             missed=sum(not one.read for one in chosen),
             duplicates=sum(max(len(one.reads) - 1, 0) for one in chosen),
@@ -151,11 +163,12 @@ class Tally:
             groups[max((low for low in WIDTHS if low <= one.width), default=0)].append(one)
         return {_width_name(low): self.counts(groups[low]) for low in sorted(groups)}
 
-    def by_light(self) -> dict[str, Counts]:
-        """The figures by light."""
+    def by_light(self, least: float = 0.0) -> dict[str, Counts]:
+        """The figures by light, of plates of `least` pixels and more at the closest look."""
         groups: dict[str, list[Passed]] = defaultdict(list)
         for one in self.passed.values():
-            groups[one.light].append(one)
+            if one.width >= least:
+                groups[one.light].append(one)
         return {light: self.counts(groups[light]) for light in sorted(groups)}
 
 
@@ -195,6 +208,7 @@ class StreetResult:
         frames: rendered and looked at.
         all: the figures of all passages.
         by_width, by_light: the same by plate width at the closest look and by light.
+        wide_by_light: the same by light, of plates of WIDE pixels and more.
         false_reads: reads that show no plate.
         list_entries: random plates in the hot list.
         false_hits: passages with a hit although their plate is not listed, by kind of match.
@@ -205,6 +219,7 @@ class StreetResult:
     all: Counts
     by_width: dict[str, Counts]
     by_light: dict[str, Counts]
+    wide_by_light: dict[str, Counts]
     false_reads: int
     list_entries: int
     false_hits: dict[str, int]
@@ -263,6 +278,7 @@ def measure_street(
         all=tally.counts(),
         by_width=tally.by_width(),
         by_light=tally.by_light(),
+        wide_by_light=tally.by_light(WIDE),
         false_reads=len(tally.false_reads),
         list_entries=hot_list.state().entries,
         false_hits={kind.value: len(hits[kind.value]) for kind in MatchKind},

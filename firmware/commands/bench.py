@@ -252,6 +252,8 @@ def _model_lines(result: Mapping[str, Any]) -> list[str]:
 
 
 def _street_lines(result: Mapping[str, Any]) -> list[str]:
+    from firmware import measure
+
     every = result["all"]
     versions = ", ".join(f"{name} {version}" for name, version in result["models"].items())
     lines = [*_machine_lines(result["machine"]), f"models           {versions}"]
@@ -261,11 +263,16 @@ def _street_lines(result: Mapping[str, Any]) -> list[str]:
             f"pace             ESTIMATE of a {result['board']}: what passes while it is busy is not seen"
         ]
     lines += [""]
-    lines.append(_row("", ["passages", "read", "exact", "wrong", "missed", "twice", "1st look", "best look"]))
+    lines.append(
+        _row(
+            "", ["passages", "read", "exact", "O=0, I=1", "wrong", "missed", "twice", "1st look", "best look"]
+        )
+    )
     for title, group in (
         ("all", {"all": every}),
         ("width", result["by_width"]),
         ("light", result["by_light"]),
+        (f"{measure.WIDE:.0f} px and more,", result["wide_by_light"]),
     ):
         for name, counts in group.items():
             label = name if title == "all" else f"{title} {name}"
@@ -284,6 +291,7 @@ def _cells(counts: Mapping[str, int]) -> list[str]:
         str(counts["passages"]),
         _share(counts["read"], counts["passages"]),
         _share(counts["exact"], counts["passages"]),
+        _share(counts["alike"], counts["passages"]),
         str(counts["wrong"]),
         str(counts["missed"]),
         str(counts["duplicates"]),
@@ -293,7 +301,7 @@ def _cells(counts: Mapping[str, int]) -> list[str]:
 
 
 def _row(label: str, cells: Sequence[str]) -> str:
-    return f"{label:<20}" + "".join(f"{cell:>12}" for cell in cells)
+    return f"{label:<22}" + "".join(f"{cell:>12}" for cell in cells)
 
 
 def _share(count: int, whole: int) -> str:

@@ -40,6 +40,7 @@ from detector.locate import Locator
 from detector.ocr import Ocr
 from detector.reader import Reader
 from detector.types import Detection, PlateText
+from plates.lookalike import one_glyph
 from train import report
 from train.counts import Share
 from train.drawn import Quad
@@ -215,7 +216,7 @@ class Scores:
         texts = [text.text for text in on_it]
         for row in [photo.set, "all"] if plate.two_lines else [photo.set, "all", ONE_LINE]:
             self.read[row][key] = label in texts
-            self.alike[row][key] = alike(label) in [alike(text) for text in texts]
+            self.alike[row][key] = one_glyph(label) in [one_glyph(text) for text in texts]
         for text in on_it:
             if text.text:
                 self.confidences.append((text.confidence, text.text == label))
@@ -244,7 +245,7 @@ class Scores:
             rows += [f"{crop.set}, {ONE_LINE}", f"all, {ONE_LINE}"]
         for row in rows:
             self.crops[row][crop.name, 0] = text == crop.text
-            self.crops_alike[row][crop.name, 0] = alike(text) == alike(crop.text)
+            self.crops_alike[row][crop.name, 0] = one_glyph(text) == one_glyph(crop.text)
         if text != crop.text:
             self.crop_misreads.append(Miss(crop.file, crop.box, crop.text, text))
 
@@ -273,11 +274,6 @@ def _away(place: Detection, corners: Quad) -> float:
 def _upright(box: Box) -> Detection:
     x, y, w, h = box
     return Detection(box, 1.0, ((x, y), (x + w, y), (x + w, y + h), (x, y + h)))
-
-
-def alike(text: str) -> str:
-    """`text` with O as 0 and I as 1: one glyph on many plates."""
-    return text.replace("O", "0").replace("I", "1")
 
 
 def _width_class(width: float) -> str:

@@ -26,8 +26,9 @@ import numpy as np
 from detector.errors import DetectorError
 from detector.reader import Reader
 from detector.types import Detection, PlateText
+from plates.lookalike import one_glyph
 from train.counts import mcnemar, share_of
-from train.evaluate import MATCHED, alike, iou
+from train.evaluate import MATCHED, iou
 from train.folds import VALIDATION
 from train.labelled import Box, Crop, load_crops
 from train.scenes import Floats, Picture, Scene, decode, decoded, load_scenes, paste
@@ -67,7 +68,7 @@ class Counts:
     def add(self, number: int, stage: Stage, readings: Readings, least: float) -> None:
         shown = [(place, text) for place, text in readings if text.confidence >= least]
         on_it = [text.text for place, text in shown if iou(place.box, stage.box) >= MATCHED]
-        self.right[number] = alike(stage.text) in map(alike, on_it)
+        self.right[number] = one_glyph(stage.text) in map(one_glyph, on_it)
         self.false += len(shown) - len(on_it)
 
 

@@ -191,7 +191,7 @@ def test_what_passes_while_the_board_is_busy_is_not_seen(tmp_path: Path) -> None
 
 def test_the_streets_table_is_complete() -> None:
     counts = dict.fromkeys(("read", "exact", "wrong", "missed", "duplicates", "first_look", "best_look"), 1)
-    counts["passages"] = 10
+    counts |= {"passages": 10, "alike": 2}
     result = {
         "machine": {"processor": "x", "cores": 1, "system": "y", "python": "3", "runtime": "z", "load": 0.0},
         "models": {"ocr": "1"},
@@ -201,6 +201,7 @@ def test_the_streets_table_is_complete() -> None:
         "all": counts,
         "by_width": {"25-40": counts},
         "by_light": {"day": counts},
+        "wide_by_light": {"night": counts},
         "false_reads": 2,
         "list_entries": 1_000_000,
         "false_hits": {"exact": 1, "lookalike": 0, "partial": 0},
@@ -211,3 +212,5 @@ def test_the_streets_table_is_complete() -> None:
     assert "ESTIMATE of a pi-4" in text
     assert "width 25-40" in text
     assert "light day" in text
+    assert "50 px and more, night" in text
+    assert "2 (20 %)" in text

@@ -43,7 +43,16 @@ def test_right_wrong_and_missed_passages_are_told_apart() -> None:
     counts = tally.counts()
     assert (counts.passages, counts.read, counts.exact, counts.wrong, counts.missed) == (3, 2, 1, 1, 1)
     assert (counts.duplicates, counts.first_look, counts.best_look) == (0, 0, 1)
-    assert tally.by_width()["80-110"] == tally.by_light()["day"] == counts
+    assert tally.by_width()["80-110"] == tally.by_light()["day"] == tally.by_light(80)["day"] == counts
+    assert tally.by_light(80.5) == {}
+
+
+def test_a_read_of_the_same_glyphs_is_told_apart_from_a_wrong_one() -> None:
+    tally, passages = Tally(), Passages(SETTINGS, MIN_CONFIDENCE)
+    drive(tally, passages, 0.0, 0, "DEMO401", "DEM0401", "DEM0401")
+    drive(tally, passages, 100.0, 1, "DEMO456", "DEMQ456", "DEMQ456")
+    counts = tally.counts()
+    assert (counts.read, counts.exact, counts.alike, counts.wrong) == (2, 0, 1, 2)
 
 
 def test_a_passage_with_two_reads_is_a_duplicate() -> None:
