@@ -173,11 +173,8 @@ def _street(settings: Settings, passages: int | None, board: str | None) -> dict
     measure.random_list(settings.hotlist.file, ENTRIES)
     reader, networks = bench_models.counted(settings.detector.models)
     boards = {one.name.lower().replace(" ", "-"): one for one in bench_models.BOARDS}
-    pace = (
-        {}
-        if board is None
-        else {"busy": bench_models.pace(boards[board], settings.detector.models, networks)}
-    )
+    models = settings.detector.models
+    pace = {} if board is None else {"busy": bench_models.pace(boards[board], models, networks)}
     found = measure.measure_street(
         settings,
         reader,
