@@ -59,7 +59,9 @@ bench: $(VENV)/.ready ## speed and memory, stage by stage, on this machine
 
 policy: $(VENV)/.ready ## which clause of policy 430 is met: clause, tests, result (in build/policy.md)
 	@./install.sh --packages test
-	$(BIN)/python -m pytest -p tests.policy --policy build/policy.md $(ARGS)
+	@rm -f build/policy.md
+	@$(BIN)/python -m pytest -p tests.policy --policy build/policy.md $(ARGS); code=$$?; \
+	tail -n 1 build/policy.md; exit $$code
 
 bench-hq: $(VENV)/.ready ## HQ's intake and searches: make bench-hq ARGS='--rows 100000 1000000 10000000'
 	@./install.sh --packages test
