@@ -22,7 +22,8 @@ HQ's tables hold folded texts and patterns: who changes a class brings a migrati
 searches and holds miss what was read before.
 """
 
-ONE_GLYPH: Final = frozenset({"0O", "O0", "1I", "I1"})
+_DIES: Final = ("0O", "1I")
+ONE_GLYPH: Final = frozenset(pair for die in _DIES for pair in (die, die[::-1]))
 """Pairs that one and the same die stamps in many states: no camera can tell them apart there."""
 
 _WEAK_PAIRS: Final = (
@@ -58,7 +59,7 @@ def _confusions() -> dict[str, dict[str, float]]:
 CONFUSIONS: Final[Mapping[str, Mapping[str, float]]] = MappingProxyType(_confusions())
 """For each character that has any: its look-alikes with their strength, 0..1. Symmetric."""
 
-_ONE_GLYPH: Final = str.maketrans("OI", "01")
+_STAMPED: Final = str.maketrans({die[1]: die[0] for die in _DIES})
 _FOLD: Final = str.maketrans({char: group[0] for group in CLASSES for char in group})
 
 
@@ -72,7 +73,7 @@ def fold(text: str) -> str:
 
 def one_glyph(text: str) -> str:
     """The text with O as 0 and I as 1: two texts that no camera can tell apart have one such form."""
-    return text.translate(_ONE_GLYPH)
+    return text.translate(_STAMPED)
 
 
 def strength(a: str, b: str) -> float:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plates.errors import PatternError, TextError
-from plates.lookalike import CLASSES, CONFUSIONS, fold, strength
+from plates.lookalike import CLASSES, CONFUSIONS, ONE_GLYPH, fold, one_glyph, strength
 from plates.pattern import compile_pattern
 from plates.text import ALPHABET, normalise
 
@@ -51,6 +51,12 @@ def test_any_text_gives_a_plate_or_an_error(raw: str) -> None:
 def test_swapping_characters_of_a_class_keeps_the_folded_form(text: str) -> None:
     other = "".join(next((group[-1] for group in CLASSES if char in group), char) for char in text)
     assert fold(other) == fold(text)
+
+
+def test_only_what_one_die_stamps_has_one_form() -> None:
+    same = {a + b for a in ALPHABET for b in ALPHABET if a != b and one_glyph(a) == one_glyph(b)}
+    assert same == ONE_GLYPH == {"0O", "O0", "1I", "I1"}
+    assert one_glyph("DEMO1I0") == "DEM0110"
 
 
 def test_confusions_are_mutual_and_never_of_a_character_with_itself() -> None:
