@@ -7,11 +7,16 @@ The model's first output is chars (1, T, len(alphabet) + 1): for each of T colum
 to right, a logit for each character and, last, for the CTC blank. Logits, for a byte's 256 steps would leave
 a softmax no difference between sure and very sure. A second output, where the sidecar has regions, is region
 (1, len(names) + 1): a logit for each region's design and, last, for none of them.
+
+A plate of two lines (motorcycles, square plates of cars) says nothing in one cut, for that is what the
+network is taught; its upper and its lower half are then cut out and read one after the other.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,14 +26,23 @@ from detector import ctc
 from detector.errors import ModelError
 from detector.image import Light, Picture, crop_quad
 from detector.runtime import Model
-from detector.types import CANDIDATES, Candidate, Detection, Flag, PlateText
+from detector.types import CANDIDATES, Candidate, Detection, Flag, PlateText, Point
 
 WEAK_CHAR = 0.7
 """Below this a character is called weak."""
 USUAL = range(4, 9)
 """Lengths of plate texts that are not called unusual."""
 TWO_LINE_ASPECT = 0.5
-"""A plate at least this high for its width, in which no line of text is read, is taken for two lines."""
+"""A plate at least this high for its width, in which nothing is read, is taken for one of two lines."""
+HALVED_ASPECT = 0.3
+"""One at least this high, in which no usual text is read, is cut into halves: wide ones of two lines have
+0.35."""
+HALF_MARGIN = 0.15
+"""What is taken around a half, as a share of its sides: its line reaches to where the other half begins."""
+LEAST_LINES = 0.3
+"""Two lines that are less likely are not read as a text."""
+LEAST_OF_LINES = 5
+"""Nor fewer characters on both: the beginnings of a plate that the picture cuts off."""
 SETTLED = 0.7
 """A first crop whose best text is less likely is followed by LOOKS, one without any text by FILTERED."""
 LOOKS = ((0.04, Light.LUMA), (-0.06, Light.RED), (-0.02, Light.LUMA))
@@ -77,21 +91,23 @@ class Ocr:
                 picture of the same plate coming.
 
         Returns:
-            The text with its candidates and flags; text "" where nothing, or a plate of two lines, is
-            there. `confidence` is calibrated for plates like those of the validation photographs.
+            The text with its candidates and flags, of two lines the upper one's first; text "" where
+            nothing is read. `confidence` is calibrated for plates like those of the validation photographs.
 
         Raises:
             ImageError: `image` is no picture, or the corners span no area.
         """
-        found, region, region_confidence = self._looks(image, detection, once)
+        seen = self._looks(image, detection, once)
+        found, text = seen.texts, seen.texts[0][0]
         flags = set()
         if _at_edge(detection, image):
             flags.add(Flag.EDGE)
         _, _, width, height = detection.box
-        if not found[0][0] and height >= TWO_LINE_ASPECT * width:
-            return PlateText("", 0.0, flags=frozenset(flags | {Flag.TWO_LINES}))
+        if seen.two_lines or (not text and height >= TWO_LINE_ASPECT * width):
+            flags.add(Flag.TWO_LINES)
+        if not text and Flag.TWO_LINES in flags:
+            return PlateText("", 0.0, flags=frozenset(flags))
         chars = ctc.char_confidence(found)
-        text = found[0][0]
         if len(text) not in USUAL:
             flags.add(Flag.LENGTH)
         if chars and min(chars) < WEAK_CHAR:
@@ -104,8 +120,8 @@ class Ocr:
             chars,
             candidates if text else (),
             frozenset(flags),
-            region if text else "",
-            region_confidence if text else 0.0,
+            seen.region if text else "",
+            seen.region_confidence if text else 0.0,
         )
 
     def spellings(self, image: Picture, detection: Detection) -> list[tuple[str, float]]:
@@ -114,7 +130,7 @@ class Ocr:
         A plate that the first crop does not settle is cut in other ways too, and the probabilities are the
         means over all crops. Errors as of `read`.
         """
-        return self._looks(image, detection, once=False)[0]
+        return self._looks(image, detection, once=False).texts
 
     def look(
         self, image: Picture, detection: Detection, wider: float = 0.0, light: Light = Light.LUMA
@@ -123,18 +139,22 @@ class Ocr:
 
         `wider` adds that share of the plate's sides to the margin; `light` is any but RGB.
         """
-        size = self.model.sidecar.input.size
-        crop = crop_quad(image, detection.corners, self.spec.margin + wider, size, light)
+        return self._cut(image, detection.corners, self.spec.margin + wider, light)
+
+    def _cut(
+        self, image: Picture, corners: Sequence[Point], margin: float, light: Light = Light.LUMA
+    ) -> tuple[list[tuple[str, float]], NDArray[np.float32]]:
+        crop = crop_quad(image, corners, margin, self.model.sidecar.input.size, light)
         chars, *regions = self.model.run(crop)
         texts = ctc.decode(_softmax(chars[0]), self.spec.alphabet)
         return texts, regions[0][0] if regions else np.zeros(0, np.float32)
 
-    def _looks(
-        self, image: Picture, detection: Detection, once: bool
-    ) -> tuple[list[tuple[str, float]], str, float]:
+    def _looks(self, image: Picture, detection: Detection, once: bool) -> _Seen:
         found, logits = self.look(image, detection)
+        if len(found[0][0]) < USUAL.start and (lines := self._lines(image, detection.corners)):
+            return _Seen(lines, two_lines=True)
         if found[0][0] and (once or found[0][1] >= SETTLED):
-            return found, *self._named(logits)
+            return _Seen(found, *self._named(logits))
         sums = dict(found)
         looks = LOOKS if found[0][0] else FILTERED
         for wider, light in looks:
@@ -144,7 +164,21 @@ class Ocr:
                 sums[text] = sums.get(text, 0.0) + probability
         cuts = 1 + len(looks)
         best = sorted(sums.items(), key=lambda item: -item[1])[: len(found)]
-        return [(text, total / cuts) for text, total in best], *self._named(logits / np.float32(cuts))
+        return _Seen([(text, total / cuts) for text, total in best], *self._named(logits / np.float32(cuts)))
+
+    def _lines(self, image: Picture, corners: Sequence[Point]) -> list[tuple[str, float]]:
+        """The texts of a plate of two lines, best first; none where it does not look or read like one."""
+        if _aspect(corners) < HALVED_ASPECT:
+            return []
+        lines = []
+        for half in _halves(corners):
+            lines.append(self._cut(image, half, HALF_MARGIN)[0])
+            if not lines[-1][0][0]:
+                return []
+        both = [(a + b, p * q) for a, p in lines[0] for b, q in lines[1] if a and b]
+        found = sorted(both, key=lambda item: -item[1])[: max(map(len, lines))]
+        text, probability = found[0]
+        return found if len(text) >= LEAST_OF_LINES and probability >= LEAST_LINES else []
 
     def _named(self, logits: NDArray[np.float32]) -> tuple[str, float]:
         if self._region is None:
@@ -154,6 +188,16 @@ class Ocr:
         if best == len(self._region.names) or shares[best] < self._region.min_confidence:
             return "", 0.0
         return self._region.names[best], float(shares[best])
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What all looks at a plate give: texts as of `Ocr.spellings`, its region, whether it has two lines."""
+
+    texts: list[tuple[str, float]]
+    region: str = ""
+    region_confidence: float = 0.0
+    two_lines: bool = False
 
 
 def features(found: list[tuple[str, float]], detection: Detection) -> tuple[float, ...]:
@@ -181,6 +225,20 @@ def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 def _logit(probability: float) -> float:
     bounded = min(max(probability, 1e-4), 1.0 - 1e-4)
     return math.log(bounded / (1.0 - bounded))
+
+
+def _aspect(corners: Sequence[Point]) -> float:
+    """A plate's height for its width, both by its own sides."""
+    a, b, c, d = corners
+    wide = math.dist(a, b) + math.dist(d, c)
+    return (math.dist(a, d) + math.dist(b, c)) / wide if wide else 0.0
+
+
+def _halves(corners: Sequence[Point]) -> tuple[tuple[Point, ...], tuple[Point, ...]]:
+    """The corners of a plate's upper and lower half, in the order of its own."""
+    a, b, c, d = corners
+    left, right = (((p[0] + q[0]) / 2, (p[1] + q[1]) / 2) for p, q in ((a, d), (b, c)))
+    return (a, b, right, left), (left, right, c, d)
 
 
 def _at_edge(detection: Detection, image: Picture) -> bool:

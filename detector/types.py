@@ -29,7 +29,8 @@ class Flag(StrEnum):
     LENGTH = "unusual_length"
     """Fewer than 4 or more than 8 characters."""
     TWO_LINES = "two_lines"
-    """The plate has the shape of a two-line (motorcycle) plate, which is flagged and not read."""
+    """Its text stands on two lines, the upper one's first; or, without a text, the plate has the shape of one
+    that has two."""
     LOW = "low_confidence"
     """The whole reading is below the reader's minimum confidence."""
 

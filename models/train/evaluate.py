@@ -52,8 +52,7 @@ FITS = 0.55
 """Corners whose box overlaps a crop's label by less (IoU) are not taken for the plate's, as in training."""
 FLOOR = 0.02
 """The least score of a box that is counted: below every threshold that keeps to a rate of false boxes."""
-ONE_LINE = "plates of one line"
-"""Those of two lines are to be flagged, not read; they count in every other row."""
+ONE_LINE, TWO_LINES = "plates of one line", "plates of two lines"
 BESIDE = 0.1
 """A box that overlaps an unclear label or a plate without one by so much (IoU) is not called false."""
 LEAST_WIDTH = 40
@@ -214,7 +213,7 @@ class Scores:
         label, key = plate.text or "", (str(photo.file), number)
         on_it = [text for box, text in found if iou(box, plate.box) >= MATCHED]
         texts = [text.text for text in on_it]
-        for row in [photo.set, "all"] if plate.two_lines else [photo.set, "all", ONE_LINE]:
+        for row in (photo.set, "all", TWO_LINES if plate.two_lines else ONE_LINE):
             self.read[row][key] = label in texts
             self.alike[row][key] = one_glyph(label) in [one_glyph(text) for text in texts]
         for text in on_it:
@@ -240,10 +239,8 @@ class Scores:
                 place = refined[0]
         text = subject.reader.read(image, place).text
         kind = "serials" if crop.serial else "vanity"
-        rows = [crop.set, f"{crop.set}, {kind}", "all", f"all, {kind}"]
-        if not crop.two_lines:
-            rows += [f"{crop.set}, {ONE_LINE}", f"all, {ONE_LINE}"]
-        for row in rows:
+        lines = TWO_LINES if crop.two_lines else ONE_LINE
+        for row in (f"{part}{of}" for part in (crop.set, "all") for of in ("", f", {kind}", f", {lines}")):
             self.crops[row][crop.name, 0] = text == crop.text
             self.crops_alike[row][crop.name, 0] = one_glyph(text) == one_glyph(crop.text)
         if text != crop.text:

@@ -18,11 +18,16 @@ GROUPS = ((0,), (1, 2), (3, 4))
 models that never saw it. The second and third pair learn from three fifths of the photographs."""
 
 
-def two_lines() -> set[tuple[str, int]]:
-    """(image, place in the record's plates) of the labelled plates of two lines, from two_lines.txt."""
+def two_lines() -> dict[tuple[str, int], int | None]:
+    """The labelled plates of two lines, from two_lines.txt.
+
+    Returns:
+        By (image, place in the record's plates): how many characters of the text stand on the upper line;
+        None where the text is not all that stands there.
+    """
     lines = Path(__file__).with_name("two_lines.txt").read_text().splitlines()
-    pairs = (line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))
-    return {(image, int(place)) for image, place in pairs}
+    cells = (line.rsplit(" ", 2) for line in lines if line and not line.startswith("#"))
+    return {(image, int(place)): None if upper == "-" else int(upper) for image, place, upper in cells}
 
 
 def fold_of(record: Mapping[str, Any]) -> int:

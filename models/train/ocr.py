@@ -16,7 +16,7 @@ import math
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -58,7 +58,11 @@ SET_WEIGHTS = {"us_states": 1.3, "eye_openimages_lp": 1.3, "eye_us_vanity_web": 
 """How often a crop of each set is drawn against one of another: Brazil has many, and many of one plate. A
 plate with n pictures is drawn as often as sqrt(n) plates with one."""
 UNREADABLE_WEIGHT = 0.35
-"""The same for plates that say nothing to be read: blotted out, of two lines, in other letters."""
+"""The same for plates that say nothing to be read: blotted out, in other letters."""
+TWO_LINES_WEIGHT = 2.0
+"""The same for plates of two lines, of which there are few."""
+BY_LINES = 0.7
+"""Share of the plates of two lines of which one line is cut out; the rest say nothing in one cut."""
 FITS = 0.55
 """Corners whose upright box overlaps the label by less (IoU) are not taken for the plate's."""
 NO_PLATE = 0.03
@@ -80,13 +84,18 @@ MIN_CONFIDENCE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """A labelled plate: a grey picture around it, its box there, its text, its set, the picture in colour."""
+    """A labelled plate: a grey picture around it, its box there, its text, its set, the picture in colour.
+
+    Of two lines, upper first, `lines` are what they say where that is known; `text` is then "", for that is
+    what the whole plate says in one cut.
+    """
 
     picture: Grey
     box: Box
     text: str
     set: str
     colour: Picture | None = None
+    lines: tuple[str, ...] = ()
 
 
 def straightened(crop: Crop, corners: Corners) -> Crop:
@@ -112,13 +121,13 @@ def straightened(crop: Crop, corners: Corners) -> Crop:
     size = (int(wide + 2 * left) + 1, int(tall + 2 * top) + 1)
     warp = cv2.getPerspectiveTransform(quad, target.astype(np.float32))
     picture = cv2.warpPerspective(seen, warp, size, borderMode=cv2.BORDER_REPLICATE).astype(np.uint8)
-    return _coloured(picture, (left, top, wide, tall), crop.text, crop.set)
+    return _coloured(picture, (left, top, wide, tall), crop.text, crop.set, crop.lines)
 
 
 def load_crops(data: Path, texts: Path | None = None) -> list[tuple[Crop, int]]:
     """Every labelled crop of `data` with its fold; loose where the photograph it was cut from is there.
 
-    A plate of two lines has the text "": it is to be flagged, not read.
+    A plate of two lines has the text "", and its lines where they are known.
     `texts` names further plates of the photographs of `data`, one JSON object a line: image, box, text (""
     for a plate on which nothing can be read in one line of Latin letters).
     """
@@ -132,12 +141,14 @@ def load_crops(data: Path, texts: Path | None = None) -> list[tuple[Crop, int]]:
         places = [place for place, plate in enumerate(plates) if plate["text"] == text]
         if len(places) == 1:
             picture, box = _around(decode(data / record["scene"]), plates[places[0]]["box"])
+            lines: tuple[str, ...] = ()
             if (record["scene"], places[0]) in double:
-                text = ""
+                upper = double[record["scene"], places[0]]
+                lines, text = () if upper is None else (text[:upper], text[upper:]), ""
         else:
-            picture = decode(data / record["image"])
+            picture, lines = decode(data / record["image"]), ()
             box = (0.0, 0.0, float(picture.shape[1]), float(picture.shape[0]))
-        found.append((_coloured(picture, box, text, record["set"]), fold_of(record)))
+        found.append((_coloured(picture, box, text, record["set"], lines), fold_of(record)))
     for record in map(json.loads, texts.read_text().splitlines()) if texts else ():
         picture, box = _around(decode(data / record["image"]), record["box"])
         scene = scenes[record["image"]]
@@ -145,9 +156,9 @@ def load_crops(data: Path, texts: Path | None = None) -> list[tuple[Crop, int]]:
     return found
 
 
-def _coloured(picture: Picture, box: Box, text: str, origin: str) -> Crop:
+def _coloured(picture: Picture, box: Box, text: str, origin: str, lines: tuple[str, ...] = ()) -> Crop:
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.uint8)
-    return Crop(grey, box, text, origin, picture)
+    return Crop(grey, box, text, origin, picture, lines)
 
 
 def _around(picture: Picture, box: Box) -> tuple[Picture, Box]:
@@ -207,6 +218,8 @@ class Samples:
         picture, text = crop.picture, crop.text
         if crop.colour is not None and self._rng.random() < FILTERED:
             picture = filtered(crop.colour, self._rng)
+        if crop.lines and self._rng.random() < BY_LINES:
+            return picture, *one_line(crop.box, crop.lines, self._rng)
         if crop.box[0] > 0 and self._rng.random() < NO_PLATE / 0.6:
             return picture, _beside(picture, crop.box, self._rng), ""
         if number in self._cuts and self._rng.random() < REGROUPED:
@@ -218,13 +231,27 @@ class Samples:
 
     def _synthetic(self, hardness: float) -> tuple[Grey, Box, str]:
         plate = render(self._rng)
-        while plate.two_lines and hardness < 1.0:  # "" as a text would teach blanks before letters
-            plate = render(self._rng)
-        return *surround(plate.image, self._rng), plate.text
+        picture, box = surround(plate.image, self._rng)
+        # "" as a text would teach blanks before letters, so that easy ones are always cut by lines.
+        if plate.two_lines and (hardness < 1.0 or self._rng.random() < BY_LINES):
+            return picture, *one_line(box, plate.lines, self._rng)
+        return picture, box, plate.text
 
 
 def _weight(crop: Crop) -> float:
+    if crop.lines:
+        return TWO_LINES_WEIGHT
     return SET_WEIGHTS.get(crop.set, 1.0) if crop.text else UNREADABLE_WEIGHT
+
+
+def one_line(box: Box, lines: Sequence[str], rng: np.random.Generator) -> tuple[Box, str]:
+    """The upper or the lower half of the plate of two lines at `box`, with some of what lies around it as
+    `detector.ocr` takes it, and what stands there."""
+    x, y, w, h = box
+    row = int(rng.integers(2))
+    wider, taller = rng.uniform(0.0, 0.08) * w, rng.uniform(0.0, 0.1) * h / 2
+    top = y + row * h / 2 + rng.normal(0, 0.02) * h
+    return (x - wider, top - taller, w + 2 * wider, h / 2 + 2 * taller), lines[row]
 
 
 def _beside(picture: Grey, box: Box, rng: np.random.Generator) -> Box:

@@ -7,6 +7,7 @@ stickers, bolts, frames, relief. Camera and light are `train.ocr_augment`'s busi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from train.synth_glyphs import Face, Mask, die_faces, printed, serial_mask
-from train.synth_serials import Kind, Token, serial, text_of
+from train.synth_serials import Kind, Token, serial, text_of, two_lines
 
 Grey = NDArray[np.uint8]
 
@@ -46,20 +47,28 @@ _CITIES = ("SP-CAMPINAS", "PR-CURITIBA", "RJ-NITEROI", "MG-UBERABA", "SC-LAGES",
 
 @dataclass(frozen=True, slots=True)
 class Plate:
-    """One rendered plate: uint8 (height, width) of the plate alone, its text, whether it has two rows.
+    """One rendered plate: uint8 (height, width) of the plate alone, and its lines of text, upper first.
 
-    `text` is "" where `two_lines` is true: such plates are flagged, not read.
+    `text` is what the whole plate says in one cut: "" where there are two lines, each of which is read in a
+    cut of its own.
     """
 
     image: Grey
-    text: str
-    two_lines: bool
+    lines: tuple[str, ...]
+
+    @property
+    def two_lines(self) -> bool:
+        return len(self.lines) > 1
+
+    @property
+    def text(self) -> str:
+        return "" if self.two_lines else self.lines[0]
 
 
 def render(rng: np.random.Generator) -> Plate:
-    """A random plate: six of ten are American, the rest from elsewhere; one in 25 has two rows."""
+    """A random plate: six of ten are American, the rest from elsewhere; one in 14 has two rows."""
     pick = rng.random()
-    if pick < 0.04:
+    if pick < 0.07:
         return _two_lines(rng)
     if pick < 0.62:
         return _american(rng)
@@ -118,7 +127,7 @@ def _american(rng: np.random.Generator) -> Plate:
         _rim(plate, rng)
     if rng.random() < 0.35:
         plate = _frame(plate, rng)
-    return _finish(plate, text_of(tokens), False, rng)
+    return _finish(plate, [tokens], rng)
 
 
 def _wide(rng: np.random.Generator, style: str, aspect: float) -> Plate:
@@ -146,7 +155,7 @@ def _wide(rng: np.random.Generator, style: str, aspect: float) -> Plate:
         _rim(plate, rng)
     if rng.random() < 0.3:
         plate = _frame(plate, rng)
-    return _finish(plate, text_of(tokens), False, rng)
+    return _finish(plate, [tokens], rng)
 
 
 def _brazilian(rng: np.random.Generator) -> Plate:
@@ -165,29 +174,30 @@ def _brazilian(rng: np.random.Generator) -> Plate:
     _bolts(plate, rng)
     if rng.random() < 0.6:
         _rim(plate, rng)
-    return _finish(plate, text_of(tokens), False, rng)
+    return _finish(plate, [tokens], rng)
 
 
 def _two_lines(rng: np.random.Generator) -> Plate:
     height = HEIGHT
-    width = round(height * float(rng.choice([1.15, 1.35, 1.5, 2.0, 3.6])))
+    width = round(height * float(rng.choice([1.15, 1.35, 1.5, 2.0, 2.4, 2.6, 3.4])))
     base = _base(rng, light=rng.random() < 0.85)
     plate = base + _ground(height, width, rng) * float(rng.uniform(2, 14))
     ink = _ink(base, rng)
-    cap = round(height * float(rng.uniform(0.34, 0.42)))
+    cap = height * float(rng.uniform(0.29, 0.42))
     left = 0.05 * width
     if rng.random() < 0.4:
         left = 0.16 * width
         _country_band(plate, 0, int(0.13 * width), rng)
     face = _face(rng)
-    for row, centre in enumerate((0.27, 0.75)):
-        letters = "".join(rng.choice(list("ABCDEFGHJKLMNPRSTUVXYZ0123456789"), int(rng.integers(2, 6 - row))))
-        tokens = [Token(Kind.TEXT, letters)]
-        _write(plate, tokens, cap, (left, 0.95 * width), height * centre, ink, base, rng, face)
+    lines = two_lines(rng)
+    smaller = float(rng.uniform(0.65, 1.0)) if rng.random() < 0.25 else 1.0
+    for tokens, centre, size in zip(lines, (0.27, 0.75), (smaller, 1.0), strict=True):
+        middle = height * (centre + float(rng.uniform(-0.02, 0.02)))
+        _write(plate, tokens, round(cap * size), (left, 0.95 * width), middle, ink, base, rng, face)
     _bolts(plate, rng)
     if rng.random() < 0.6:
         _rim(plate, rng)
-    return _finish(plate, "", True, rng)
+    return _finish(plate, lines, rng)
 
 
 # ---- parts: each draws into `plate`, float32 (height, width) of grey levels 0..255
@@ -471,7 +481,7 @@ def _choice(options: tuple[str, ...], rng: np.random.Generator) -> str:
     return options[int(rng.integers(len(options)))]
 
 
-def _finish(plate: NDArray[np.float32], text: str, two_lines: bool, rng: np.random.Generator) -> Plate:
+def _finish(plate: NDArray[np.float32], lines: Sequence[list[Token]], rng: np.random.Generator) -> Plate:
     """Shadow across the plate, then bytes."""
     if rng.random() < 0.25:
         height, width = plate.shape
@@ -483,4 +493,4 @@ def _finish(plate: NDArray[np.float32], text: str, two_lines: bool, rng: np.rand
             points = np.array([[0, 0], [width, 0], [width, y[0]], [0, y[1]]])
         cv2.fillPoly(shade, [points.astype(np.int32)], float(rng.uniform(0.35, 0.8)), cv2.LINE_AA)
         plate = plate * shade
-    return Plate(np.clip(plate, 0, 255).astype(np.uint8), text, two_lines)
+    return Plate(np.clip(plate, 0, 255).astype(np.uint8), tuple(text_of(tokens) for tokens in lines))

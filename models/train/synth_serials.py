@@ -68,6 +68,32 @@ _WIDE = (
     *("AA99AA9999", "AA-99-AA-9999", "AA-99-A-9999", "99-999-99", "999-99-999", "A999AA99", "A999AA999"),
     *("AA999A", "AAA99A", "AAA-99A", "AA-99-AA", "AAA-999A", "99AAA9", "AA-999-A", "AAA-99-99", "9999-AA"),
 )
+# Two lines of one plate: motorcycles', square plates of cars.
+_TWO_LINES = (
+    *("AA99A/A9999", "AA99A/A9999", "AA-99/A9999", "AA-99/AA9999", "AA99/AA-9999", "AA99AA/9999"),
+    *(
+        "AA99/AAA",
+        "AA99/AAA",
+        "A999/AAA",
+        "AAA/999A",
+        "AAA/99A",
+        "AAA/9999",
+        "AAA/999",
+        "AAA/9999A",
+        "AA/9999",
+    ),
+    *(
+        "AA-/A99A",
+        "AA-/A9999",
+        "A-/AA999",
+        "AAA-/AA99",
+        "AA-99/A-999",
+        "99-A/99999",
+        "9999/AAA",
+        "9999/AA-99",
+    ),
+    *("A-9999/AA", "AA-999/AA", "99-AA/9999", "A-999/AA", "AAA/9A99", "AA999/99", "9999-A/99", "AAA/AAA"),
+)
 _SYLLABLE_ON = ("B", "BR", "C", "CH", "D", "DR", "F", "FL", "G", "GR", "H", "J", "K", "L", "M", "N", "P", "R")
 _SYLLABLE_ON2 = ("S", "SH", "SK", "ST", "T", "TR", "V", "W", "Y", "Z", "")
 _VOWELS = ("A", "E", "I", "O", "U", "EE", "OO", "AI", "Y", "")
@@ -139,6 +165,12 @@ def serial(style: str, rng: np.random.Generator) -> list[Token]:
         return _vanity(rng)
     patterns = _PATTERNS[style]
     return _fill(patterns[int(rng.integers(len(patterns)))], rng)
+
+
+def two_lines(rng: np.random.Generator) -> tuple[list[Token], list[Token]]:
+    """A random serial that stands on two lines: the upper and the lower one's."""
+    upper, lower = _TWO_LINES[int(rng.integers(len(_TWO_LINES)))].split("/")
+    return _fill(upper, rng), _fill(lower, rng)
 
 
 def text_of(tokens: list[Token]) -> str:

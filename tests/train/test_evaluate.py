@@ -154,7 +154,7 @@ def test_a_crop_is_taken_from_its_photograph_where_that_holds_one_plate_of_its_t
     }
 
 
-def test_a_crop_of_two_lines_counts_in_every_row_but_that_of_one_line(tmp_path: Path) -> None:
+def test_crops_of_one_and_of_two_lines_have_rows_of_their_own(tmp_path: Path) -> None:
     Image.new("RGB", (640, 384)).save(tmp_path / "a.png")
     crops = [
         Crop(name, tmp_path / "a.png", "invented", 0, FIRST, "ABC123", True, two_lines=double)
@@ -162,7 +162,8 @@ def test_a_crop_of_two_lines_counts_in_every_row_but_that_of_one_line(tmp_path: 
     ]
     only = subject({FIRST: "ABC123"})
     rows = {row: len(found) for row, found in score([], crops, lambda fold: only).crops.items()}
-    assert rows.pop("all, plates of one line") == rows.pop("invented, plates of one line") == 1
+    for which in ("one line", "two lines"):
+        assert rows.pop(f"all, plates of {which}") == rows.pop(f"invented, plates of {which}") == 1
     assert set(rows.values()) == {2}
 
 

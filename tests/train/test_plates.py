@@ -38,6 +38,8 @@ def test_plates_of_every_style_appear_with_texts_of_the_alphabet(monkeypatch: py
     assert {p.two_lines for p in plates} == {True, False}
     for plate in plates:
         assert (plate.text == "") == plate.two_lines
+        assert len(plate.lines) == 1 + plate.two_lines
+        assert all(plate.lines)
         assert not set(plate.text) - set(ALPHABET)
         assert plate.image.dtype == np.uint8
         assert plate.image.ndim == 2

@@ -46,7 +46,7 @@ def test_the_tiniest_plate_has_a_cell_even_at_the_corner() -> None:
 
 def test_invented_boxes_lie_on_the_plates(monkeypatch: pytest.MonkeyPatch) -> None:
     """A white plate of no texture must be white all over its box."""
-    white = Plate(np.full((60, 120), 255, np.uint8), "ABC123", False)
+    white = Plate(np.full((60, 120), 255, np.uint8), ("ABC123",))
     monkeypatch.setattr(scenes, "render", lambda rng: white)
     rng = np.random.default_rng(0)
     for _ in range(20):

@@ -213,6 +213,36 @@ def test_texts_read_by_eye_add_crops(tmp_path: Path) -> None:
     assert crop.picture.shape[1] >= x + w
 
 
+def test_a_plate_of_two_lines_is_taught_line_by_line_and_says_nothing_as_a_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The upper half is white and the lower one black, so that each cut shows which line it is of."""
+    picture = np.full((120, 160, 3), 255, np.uint8)
+    picture[60:] = 0
+    cv2.imwrite(str(tmp_path / "a.png"), picture)
+    plate = {"box": [40, 40, 60, 40], "text": "AB1234"}
+    scene = {"image": "a.png", "plates": [plate], "set": "s", "country": ""}
+    crop = {"image": "b.png", "scene": "a.png", "text": "AB1234", "set": "s", "country": ""}
+    (tmp_path / "scenes.jsonl").write_text(json.dumps(scene) + "\n")
+    (tmp_path / "crops.jsonl").write_text(json.dumps(crop) + "\n")
+    monkeypatch.setattr(ocr, "two_lines", lambda: {("a.png", 0): 2})
+    ((known, _),) = ocr.load_crops(tmp_path)
+    assert (known.text, known.lines) == ("", ("AB", "1234"))
+    seen = set()
+    samples = ocr.Samples([known], 0)
+    for _ in range(60):
+        grey, (x, y, w, h), text = samples._real()
+        shown = grey[int(y + 0.25 * h) : int(y + 0.75 * h), int(x) : int(x + w)]
+        seen.add(text)
+        if text:
+            assert shown.std() < 1
+            assert (shown.mean() > 128) == (text == "AB")
+    assert seen == {"", "AB", "1234"}
+    monkeypatch.setattr(ocr, "two_lines", lambda: {("a.png", 0): None})
+    ((unknown, _),) = ocr.load_crops(tmp_path)
+    assert (unknown.text, unknown.lines) == ("", ())
+
+
 def test_the_ocr_goes_on_from_its_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ocr, "BATCH", 2)
     checkpoint = tmp_path / "pretrain.pt"

@@ -30,7 +30,7 @@ def street(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
     picture = np.full((240, 320, 3), 40, np.uint8)
     picture[90:140, 120:220] = 90
     cv2.imwrite(str(tmp_path / "street.png"), picture)
-    white = Plate(np.full((60, 120), 255, np.uint8), "ABC123", False)
+    white = Plate(np.full((60, 120), 255, np.uint8), ("ABC123",))
     monkeypatch.setattr(windows, "render", lambda rng: white)
     monkeypatch.setattr(windows, "light", lambda picture, rng: picture)
     scene = Scene(tmp_path / "street.png", 1, BOX, "s")
