@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -34,12 +35,13 @@ USUAL = range(4, 9)
 """Lengths of plate texts that are not called unusual."""
 TWO_LINE_ASPECT = 0.5
 """A plate at least this high for its width, in which nothing is read, is taken for one of two lines."""
-HALVED_ASPECT = 0.3
-"""One at least this high, in which no usual text is read, is cut into halves: wide ones of two lines have
-0.35."""
-HALF_MARGIN = 0.15
-"""What is taken around a half, as a share of its sides: its line reaches to where the other half begins."""
-LEAST_LINES = 0.3
+HALVED_ASPECT = 0.2
+"""One at least this high, in which no usual text is read, is cut into halves: wide plates of two lines have
+0.35, and corners may miss some of that."""
+HALVES = ((0.5, 0.2), (0.55, 0.15))
+"""How, one after the other until the text is settled: each half's share of the plate's height, and what is
+taken around it, as a share of its own sides. Lines reach to where the other half begins."""
+LEAST_LINES = 0.2
 """Two lines that are less likely are not read as a text."""
 LEAST_OF_LINES = 5
 """Nor fewer characters on both: the beginnings of a plate that the picture cuts off."""
@@ -151,7 +153,7 @@ class Ocr:
 
     def _looks(self, image: Picture, detection: Detection, once: bool) -> _Seen:
         found, logits = self.look(image, detection)
-        if len(found[0][0]) < USUAL.start and (lines := self._lines(image, detection.corners)):
+        if len(found[0][0]) < USUAL.start and (lines := self._lines(image, detection.corners, once)):
             return _Seen(lines, two_lines=True)
         if found[0][0] and (once or found[0][1] >= SETTLED):
             return _Seen(found, *self._named(logits))
@@ -166,17 +168,25 @@ class Ocr:
         best = sorted(sums.items(), key=lambda item: -item[1])[: len(found)]
         return _Seen([(text, total / cuts) for text, total in best], *self._named(logits / np.float32(cuts)))
 
-    def _lines(self, image: Picture, corners: Sequence[Point]) -> list[tuple[str, float]]:
+    def _lines(self, image: Picture, corners: Sequence[Point], once: bool) -> list[tuple[str, float]]:
         """The texts of a plate of two lines, best first; none where it does not look or read like one."""
         if _aspect(corners) < HALVED_ASPECT:
             return []
-        lines = []
-        for half in _halves(corners):
-            lines.append(self._cut(image, half, HALF_MARGIN)[0])
-            if not lines[-1][0][0]:
-                return []
-        both = [(a + b, p * q) for a, p in lines[0] for b, q in lines[1] if a and b]
-        found = sorted(both, key=lambda item: -item[1])[: max(map(len, lines))]
+        sums: dict[str, float] = {}
+        found: list[tuple[str, float]] = []
+        for cuts, (share, margin) in enumerate(HALVES, 1):
+            lines = []
+            for half in _halves(corners, share):
+                lines.append(self._cut(image, half, margin)[0])
+                if not sums and not lines[-1][0][0]:
+                    return []
+            for (upper, p), (lower, q) in product(*lines):
+                if upper and lower:
+                    sums[upper + lower] = sums.get(upper + lower, 0.0) + p * q
+            ranked = sorted(sums.items(), key=lambda item: -item[1])[: len(lines[0])]
+            found = [(text, total / cuts) for text, total in ranked]
+            if once or found[0][1] >= SETTLED:
+                break
         text, probability = found[0]
         return found if len(text) >= LEAST_OF_LINES and probability >= LEAST_LINES else []
 
@@ -234,11 +244,16 @@ def _aspect(corners: Sequence[Point]) -> float:
     return (math.dist(a, d) + math.dist(b, c)) / wide if wide else 0.0
 
 
-def _halves(corners: Sequence[Point]) -> tuple[tuple[Point, ...], tuple[Point, ...]]:
-    """The corners of a plate's upper and lower half, in the order of its own."""
+def _halves(corners: Sequence[Point], share: float) -> tuple[tuple[Point, ...], tuple[Point, ...]]:
+    """The corners of the uppermost and of the lowest `share` of a plate's height, in the order of its own."""
     a, b, c, d = corners
-    left, right = (((p[0] + q[0]) / 2, (p[1] + q[1]) / 2) for p, q in ((a, d), (b, c)))
-    return (a, b, right, left), (left, right, c, d)
+
+    def between(top: Point, bottom: Point, at: float) -> Point:
+        return top[0] + (bottom[0] - top[0]) * at, top[1] + (bottom[1] - top[1]) * at
+
+    upper = (a, b, between(b, c, share), between(a, d, share))
+    lower = (between(a, d, 1 - share), between(b, c, 1 - share), c, d)
+    return upper, lower
 
 
 def _at_edge(detection: Detection, image: Picture) -> bool:

@@ -71,11 +71,13 @@ class Subject:
 
     Attributes:
         reader: its `locate` gives every box from FLOOR on.
+        command: the same models as they are in use; its `survey` is what `platewarden read` shows.
         corners: its second look, for crops.
         threshold: the score from which the models themselves keep a box.
     """
 
     reader: Reader
+    command: Reader
     corners: Corners
     threshold: float
 
@@ -130,10 +132,13 @@ class Scores:
             without a label, is neither right nor false.
         corner_errors: of each plate that the models locate with drawn corners, how far its corners are from
             those, as a share of the plate's width, the mean of the four.
-        read, alike: by row, of each labelled plate whether it is read exactly; with O as 0 and I as 1.
+        read, alike: by row, of each labelled plate whether it is read exactly in one look at the whole
+            picture, as a unit looks; with O as 0 and I as 1.
+        shown, shown_alike: the same of what `platewarden read` shows, which looks at parts too.
         crops, crops_alike: the same of crops, read at their labelled place.
         shown_right: of the texts above the least confidence that stand on a labelled plate, those right.
-        false_shown: texts above the default confidence that lie on no plate.
+        false_shown, command_false: texts above the default confidence that lie on no plate; those that
+            `platewarden read` shows.
         photos: photographs.
         misreads, crop_misreads: plates found and read wrong, and crops.
         confidences: (confidence, right) of every reading on a labelled plate.
@@ -145,10 +150,13 @@ class Scores:
     corner_errors: list[float] = field(default_factory=list)
     read: defaultdict[str, dict[Key, bool]] = field(default_factory=lambda: defaultdict(dict))
     alike: defaultdict[str, dict[Key, bool]] = field(default_factory=lambda: defaultdict(dict))
+    shown: defaultdict[str, dict[Key, bool]] = field(default_factory=lambda: defaultdict(dict))
+    shown_alike: defaultdict[str, dict[Key, bool]] = field(default_factory=lambda: defaultdict(dict))
     crops: defaultdict[str, dict[Key, bool]] = field(default_factory=lambda: defaultdict(dict))
     crops_alike: defaultdict[str, dict[Key, bool]] = field(default_factory=lambda: defaultdict(dict))
     shown_right: Share = field(default_factory=Share)
     false_shown: int = 0
+    command_false: int = 0
     photos: int = 0
     misreads: list[Miss] = field(default_factory=list)
     crop_misreads: list[Miss] = field(default_factory=list)
@@ -165,14 +173,14 @@ class Scores:
         self.ms.append((time.perf_counter() - began) * 1e3)
         self.photos += 1
         self._locate(photo, places, subject.threshold, image)
-        self.false_shown += sum(
-            text.confidence >= reader.min_confidence
-            and all(iou(box, plate.box) < MATCHED for plate in photo.plates)
-            for box, text in found
-        )
+        least = reader.min_confidence
+        shown = [(p.box, t) for p, t in subject.command.survey(image) if t.confidence >= least]
+        self.false_shown += _beside(photo, [(box, text) for box, text in found if text.confidence >= least])
+        self.command_false += _beside(photo, shown)
         if photo.plates and all(plate.text for plate in photo.plates):
             for number, plate in enumerate(photo.plates):
-                self._read(photo, number, plate, found, reader.min_confidence)
+                self._read(photo, number, plate, found, least)
+                self._shown(photo, number, plate, shown)
 
     def _locate(self, photo: Photo, places: Sequence[Detection], threshold: float, image: Picture) -> None:
         scale = min(_INPUT[0] / image.shape[1], _INPUT[1] / image.shape[0])
@@ -213,9 +221,9 @@ class Scores:
         label, key = plate.text or "", (str(photo.file), number)
         on_it = [text for box, text in found if iou(box, plate.box) >= MATCHED]
         texts = [text.text for text in on_it]
-        for row in (photo.set, "all", TWO_LINES if plate.two_lines else ONE_LINE):
+        for row in _rows(photo, plate):
             self.read[row][key] = label in texts
-            self.alike[row][key] = one_glyph(label) in [one_glyph(text) for text in texts]
+            self.alike[row][key] = one_glyph(label) in map(one_glyph, texts)
         for text in on_it:
             if text.text:
                 self.confidences.append((text.confidence, text.text == label))
@@ -223,6 +231,13 @@ class Scores:
                     self.shown_right.count(text.text == label)
         if label not in texts:
             self.misreads.append(Miss(photo.file, plate.box, label, texts[0] if texts else ""))
+
+    def _shown(self, photo: Photo, number: int, plate: Plate, shown: Sequence[tuple[Box, PlateText]]) -> None:
+        label = plate.text or ""
+        texts = [text.text for box, text in shown if iou(box, plate.box) >= MATCHED]
+        for row in _rows(photo, plate):
+            self.shown[row][str(photo.file), number] = label in texts
+            self.shown_alike[row][str(photo.file), number] = one_glyph(label) in map(one_glyph, texts)
 
     def add_crop(self, crop: Crop, subject: Subject) -> None:
         """Read one crop at its labelled place and count it."""
@@ -245,6 +260,15 @@ class Scores:
             self.crops_alike[row][crop.name, 0] = one_glyph(text) == one_glyph(crop.text)
         if text != crop.text:
             self.crop_misreads.append(Miss(crop.file, crop.box, crop.text, text))
+
+
+def _rows(photo: Photo, plate: Plate) -> tuple[str, ...]:
+    return photo.set, "all", TWO_LINES if plate.two_lines else ONE_LINE
+
+
+def _beside(photo: Photo, shown: Sequence[tuple[Box, PlateText]]) -> int:
+    """How many of these texts lie on no labelled plate."""
+    return sum(all(iou(box, plate.box) < MATCHED for plate in photo.plates) for box, _ in shown)
 
 
 def _owners(
@@ -337,9 +361,10 @@ def open_subject(folder: Path, held: str = "", as_float: bool = False) -> Subjec
 
         for part in (locator, corners, ocr):
             part.model = FloatModel(part.model)
-    threshold = corners.spec.threshold
+    threshold, command = corners.spec.threshold, Corners(folder / f"corners{end}")
+    command.model = corners.model
     corners.spec = replace(corners.spec, threshold=min(FLOOR, threshold))
-    return Subject(Reader(locator, corners, ocr), corners, threshold)
+    return Subject(Reader(locator, corners, ocr), Reader(locator, command, ocr), corners, threshold)
 
 
 def by_fold(models: Path, folds: Path | None, as_float: bool = False) -> Callable[[int | None], Subject]:

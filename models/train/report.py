@@ -50,7 +50,9 @@ def tables(scores: Scores) -> Iterator[str]:
             )
         yield f"\ntexts shown an image that lie on no plate: {scores.false_shown / photos:.3f}\n"
         yield from _read("from the picture", scores.read, scores.alike)
-        yield f"\nof the texts shown at the default confidence: {scores.shown_right} right"
+        yield f"\nof the texts shown at the default confidence: {scores.shown_right} right\n"
+        yield from _read("as `platewarden read` shows it", scores.shown, scores.shown_alike)
+        yield f"\ntexts that it shows an image that lie on no plate: {scores.command_false / photos:.3f}"
     if scores.crops:
         yield (
             "\nCrops at their labelled place. A serial holds a digit and fits a serial format of its country;"
@@ -109,6 +111,7 @@ def measures(scores: Scores) -> dict[str, dict[Key, bool]]:
         found |= {f"{what}, {row}": at_limit(boxes, limit) for row, boxes in sorted(side.plates.items())}
     for how, strict, alike in (
         ("read", scores.read, scores.alike),
+        ("shown", scores.shown, scores.shown_alike),
         ("crop read", scores.crops, scores.crops_alike),
     ):
         found |= {f"{how}, {row}": dict(plates) for row, plates in sorted(strict.items())}

@@ -156,6 +156,47 @@ def test_plate_of_two_lines_is_read_upper_line_first(
     assert read.region == ""
 
 
+Said = list[tuple[str, float]]
+NOTHING: Said = [("", 0.9)]
+
+
+@pytest.mark.parametrize(
+    ("said", "once", "text", "probability", "cuts"),
+    [
+        ([[("AB12", 0.9)], [("CDE", 0.9)]], False, "AB12CDE", 0.81, 3),
+        ([[("AB12", 0.6)], [("CDE", 0.9)]], True, "AB12CDE", 0.54, 3),
+        (
+            [[("AB12", 0.6)], [("CDE", 0.9)], [("A812", 0.5), ("AB12", 0.4)], [("CDE", 1.0)]],
+            False,
+            "AB12CDE",
+            0.47,
+            5,
+        ),
+        ([[("AB12", 0.6)], [("CDE", 0.9)], NOTHING, [("CDE", 1.0)]], False, "AB12CDE", 0.27, 5),
+        ([[("AB12", 0.6)], [("CDE", 0.6)], NOTHING, NOTHING], False, "", 0.0, 7),
+        ([[("AB", 0.9)], [("CD", 0.9)]], True, "", 0.0, 5),
+        ([NOTHING], False, "", 0.0, 4),
+        ([[("AB12", 0.9)], NOTHING], False, "", 0.0, 5),
+    ],
+)
+def test_two_lines_that_one_pair_of_cuts_does_not_settle_are_cut_again(
+    models: Path, said: list[Said], once: bool, text: str, probability: float, cuts: int
+) -> None:
+    """The whole says nothing; what is no plate of two lines is then looked at through two filters."""
+    ocr, asked = Ocr(models / "ocr.tflite"), iter([NOTHING, *said, NOTHING, NOTHING])
+    count = []
+
+    def cut(*_: object) -> tuple[Said, np.ndarray]:
+        count.append(1)
+        return next(asked), np.zeros(52, np.float32)
+
+    ocr._cut = cut  # type: ignore[method-assign, assignment]
+    read = ocr.read(street("8ABC234"), detection(520, 460, 160, 80), once)
+    assert read.text == text
+    assert len(count) == cuts
+    assert [one.probability for one in read.candidates[:1]] == ([pytest.approx(probability)] if text else [])
+
+
 @pytest.mark.parametrize(("above", "below"), [("", "M8213"), ("KL47", ""), ("", "")])
 def test_one_line_of_a_plate_of_two_is_not_shown_as_its_text(reader: Reader, above: str, below: str) -> None:
     read = reader.read(*of_lines(above, below))

@@ -191,13 +191,16 @@ class ScriptedModels:
     def read(self, image: Any, detection: Detection, once: bool = False) -> PlateText:
         return PlateText(self._found.get(detection.box, ""), 0.99)
 
+    def survey(self, image: Any) -> list[tuple[Detection, PlateText]]:
+        return [(found, self.read(image, found)) for found in self.locate(image)]
+
     def refine(self, image: Any, places: list[Detection]) -> list[Detection]:
         return places
 
 
 def subject(found: Texts, scores: dict[str, float] | None = None) -> Subject:
     models: Any = ScriptedModels(found, scores)
-    return Subject(models, models, 0.5)
+    return Subject(models, models, models, 0.5)
 
 
 FIRST, SECOND = (10.0, 10.0, 100.0, 40.0), (300.0, 200.0, 60.0, 20.0)
@@ -217,7 +220,8 @@ def test_a_perfect_reader_scores_a_hundred_percent(tmp_path: Path) -> None:
     located = [
         [box is not None and box.kept for box in row.values()] for row in scores.labels.plates.values()
     ]
-    rows = [*located, *(row.values() for row in [*scores.read.values(), *scores.crops.values()])]
+    read = [*scores.read.values(), *scores.shown.values(), *scores.crops.values()]
+    rows = [*located, *(row.values() for row in read)]
     for share in [*map(share_of, rows), scores.shown_right]:
         assert share.of > 0
         assert share.right == share.of
@@ -241,7 +245,9 @@ def test_a_wrong_text_a_lookalike_and_a_false_box_are_counted_each(tmp_path: Pat
     scores = _scored(tmp_path, found, crop=True)
     assert share_of(scores.read["all"].values()).right == 0
     assert share_of(scores.alike["all"].values()).right == 1
-    assert (len(scores.labels.false), scores.false_shown) == (1, 1)
+    assert (len(scores.labels.false), scores.false_shown, scores.command_false) == (1, 1, 1)
+    assert share_of(scores.shown["all"].values()).right == 0
+    assert share_of(scores.shown_alike["all"].values()).right == 1
     assert [(miss.label, miss.read) for miss in scores.misreads] == [("ABC123", "ABC128"), ("XYZ0", "XYZO")]
     assert [(miss.label, miss.read) for miss in scores.crop_misreads] == [("ABC123", "ABC128")]
     report.sheet(scores.misreads, tmp_path / "sheet.png")
