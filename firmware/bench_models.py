@@ -60,7 +60,7 @@ class Board:
 
 _PI_4: Final = {1: 0.36 * 569e6 / 0.024, 4: 569e6 / 0.024}
 BOARDS: Final = (
-    Board("Pi 4", _PI_4, 5.0, 18.0, 15.0),
+    Board("Pi 4", _PI_4, 5.0, 19.0, 15.0),
     Board("Pi 5", {threads: 3 * rate for threads, rate in _PI_4.items()}, 2.2, 8.0, 30.0),
 )
 

@@ -267,8 +267,9 @@ def _rows(photo: Photo, plate: Plate) -> tuple[str, ...]:
 
 
 def _beside(photo: Photo, shown: Sequence[tuple[Box, PlateText]]) -> int:
-    """How many of these texts lie on no labelled plate."""
-    return sum(all(iou(box, plate.box) < MATCHED for plate in photo.plates) for box, _ in shown)
+    """How many of these texts lie on no plate, labelled or not."""
+    known = [(plate.box, MATCHED) for plate in photo.plates] + [(box, BESIDE) for box in photo.unlabelled]
+    return sum(all(iou(box, one) < least for one, least in known) for box, _ in shown)
 
 
 def _owners(

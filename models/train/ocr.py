@@ -59,8 +59,6 @@ SET_WEIGHTS = {"us_states": 1.3, "eye_openimages_lp": 1.3, "eye_us_vanity_web": 
 plate with n pictures is drawn as often as sqrt(n) plates with one."""
 UNREADABLE_WEIGHT = 0.35
 """The same for plates that say nothing to be read: blotted out, in other letters."""
-J_WEIGHT = 2.0
-"""How many times as often a crop with a J is drawn: the letter is rare on plates, and often lost."""
 TWO_LINES_WEIGHT = 2.0
 """The same for plates of two lines, of which there are few."""
 BY_LINES = 0.7
@@ -243,9 +241,7 @@ class Samples:
 def _weight(crop: Crop) -> float:
     if crop.lines:
         return TWO_LINES_WEIGHT
-    if not crop.text:
-        return UNREADABLE_WEIGHT
-    return SET_WEIGHTS.get(crop.set, 1.0) * (J_WEIGHT if "J" in crop.text else 1.0)
+    return SET_WEIGHTS.get(crop.set, 1.0) if crop.text else UNREADABLE_WEIGHT
 
 
 def one_line(box: Box, lines: Sequence[str], rng: np.random.Generator) -> tuple[Box, str]:

@@ -16,8 +16,6 @@ from plates.formats import shape_of
 
 DIGITS = "0123456789"
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-DRAWN = LETTERS + "JJ"
-"""What a serial's letters are drawn from: J, narrow and without a bar on many dies, is most often lost."""
 AGAIN = 0.12
 """How often a character is that before it once more: chance alone shows too few runs as 000 to learn them."""
 
@@ -127,7 +125,7 @@ def _fill(pattern: str, rng: np.random.Generator) -> list[Token]:
             flush()
             kind = Kind.TEXT
         else:
-            kin = DIGITS if mark == "9" else DRAWN
+            kin = DIGITS if mark == "9" else LETTERS
             again = run and run[-1] in kin and rng.random() < AGAIN
             run += run[-1] if again else str(rng.choice(list(kin)))
     flush()
