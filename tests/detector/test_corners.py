@@ -99,6 +99,33 @@ def test_road_is_scored_below_the_plate(corners: Corners) -> None:
     assert corners.refine(image, []) == []
 
 
+@pytest.mark.parametrize(
+    ("first", "again", "score"),
+    [(0.99, None, 0.99), (0.1, None, 0.1), (0.8, 0.8, 0.8), (0.8, 0.5, 2 / 3), (0.5, 0.8, 2 / 3)],
+)
+def test_a_doubtful_place_is_looked_at_again_mirrored_from_its_own_corners(
+    corners: Corners, monkeypatch: pytest.MonkeyPatch, first: float, again: float | None, score: float
+) -> None:
+    """With a locator that says neither yes nor no (0.5), the score is this look's, or the mean of two."""
+    offsets = np.array([0.0, 0.1, 0.05, 0.1, 0.05, -0.05, 0.0, -0.05], np.float32)
+    scores, seen = iter([first, again]), []
+
+    def run(crop: np.ndarray) -> list[np.ndarray]:
+        seen.append(crop)
+        said = {"score": np.array([[next(scores)]], np.float32), "corners": offsets[None]}
+        return [said[output.name] for output in corners.model.sidecar.outputs]
+
+    monkeypatch.setattr(corners.model, "run", run)
+    image = street("8ABC234")
+    (found,) = corners.refine(image, [place(520, 460, 160, 80)], 0.0)
+    assert found.score == pytest.approx(score, abs=1e-3)
+    assert np.abs(np.array(found.corners) - (PLATE + offsets.reshape(4, 2) * [160, 80])).max() < 1e-3
+    assert len(seen) == (1 if again is None else 2)
+    if again is not None:
+        own = crop_box(image, found.box, corners.spec.context, corners.model.sidecar.input.size)
+        assert np.array_equal(seen[1], own[:, ::-1])
+
+
 def test_box_stays_within_the_picture(corners: Corners) -> None:
     image = np.ascontiguousarray(street("8ABC234")[:, 560:])
     for found in corners.refine(image, [place(0, 460, 120, 80)], 0.0):
