@@ -31,8 +31,8 @@ CONTEXT = 0.5
 AGAIN = 0.5
 """A plate that overlaps its place by less (intersection over union) is looked at again, from its own box."""
 DOUBTFUL = (0.2, 0.9)
-"""A place whose score lies between these is looked at once more, from its own corners and as in a mirror: a$
-that looks like a plate once seldom does so twice."""
+"""A place whose score lies between these is looked at once more, from its own corners and as in a mirror: a
+lamp that looks like a plate once seldom does so twice."""
 MOST = 24
 """The most places that are looked at in one picture, the locator's best."""
 

@@ -26,6 +26,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import product
@@ -362,8 +363,7 @@ def open_subject(folder: Path, held: str = "", as_float: bool = False) -> Subjec
 
         for part in (locator, corners, ocr):
             part.model = FloatModel(part.model)
-    threshold, command = corners.spec.threshold, Corners(folder / f"corners{end}")
-    command.model = corners.model
+    threshold, command = corners.spec.threshold, copy(corners)
     corners.spec = replace(corners.spec, threshold=min(FLOOR, threshold))
     return Subject(Reader(locator, corners, ocr), Reader(locator, command, ocr), corners, threshold)
 

@@ -185,3 +185,9 @@ def client_for() -> Callable[..., Client]:
         return client
 
     return make
+
+
+@pytest.fixture
+def investigator(people: Callable[..., Person], client_for: Callable[..., Client], clock: Any) -> Client:
+    """Somebody who may search, at the browser."""
+    return client_for(people("Investigator"))

@@ -4,27 +4,14 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 from django.test import Client
 
-from hq.log.models import AccessRecord
-from hq.people.models import Person
 from tests.hq import kept
+from tests.hq.searching import WHY, last
 
 pytestmark = pytest.mark.django_db
-WHY = {"purpose": "criminal_investigation", "case": "26-100", "behalf_person": "", "behalf_agency": ""}
-
-
-@pytest.fixture
-def investigator(people: Callable[..., Person], client_for: Callable[..., Client], clock: Any) -> Client:
-    return client_for(people("Investigator"))
-
-
-def last(action: str = "reads.search") -> AccessRecord:
-    return AccessRecord.objects.filter(action=action).latest("sequence")
 
 
 def _links(page: str, *parts: str) -> list[str]:
