@@ -24,6 +24,9 @@ OCR = "ocr.tflite"
 CLEAR = 0.45
 """A picture that the locator is shown at a smaller scale has plates worth reading that it cannot see: at 0.33
 (1920 x 1080) one in twelve of those of 60 to 140 px is read from parts alone (`train.staged`)."""
+FILLS = 0.5
+"""A plate that takes more than this of the picture's width or height fills it: the locator learnt from
+vehicles, and takes the beginning or the end of such a plate for the whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +81,12 @@ class Reader:
         """The plates in `image`, uint8 (height, width, 3) RGB, best first, with their corners.
 
         The locator's places, unlikely ones too, are looked at again; see `Locator.locate`, `Corners.refine`.
+        Where a plate fills the picture (FILLS), the locator is shown it a second time, half as large.
         """
-        places = self._locator.locate(image, self._corners.spec.candidate)
-        return self._corners.refine(image, places)
+        found = self._corners.refine(image, self._located(image))
+        sure = self._locator.spec.threshold
+        filled = any(plate.score >= sure and _fills(plate, image) for plate in found)
+        return self._farther(image, found) if filled else found
 
     def survey(self, image: Picture) -> list[tuple[Detection, PlateText]]:
         """What all the plates in `image` say, small ones in a large picture too: for pictures that can wait.
@@ -106,6 +112,18 @@ class Reader:
             readings = [(plate, self.read(image, plate)) for plate in found]
         return readings
 
+    def _located(self, image: Picture) -> list[Detection]:
+        return self._locator.locate(image, self._corners.spec.candidate)
+
+    def _farther(self, image: Picture, found: list[Detection]) -> list[Detection]:
+        """`found` and the plates that fill the picture when it is seen half as large, black around it, the
+        best of those that overlap."""
+        down, right = (length // 2 for length in image.shape[:2])
+        view = np.pad(image, ((down, down), (right, right), (0, 0)))
+        places = [place.moved(-right, -down) for place in self._located(view)]
+        large = [plate for plate in self._corners.refine(image, places) if _fills(plate, image)]
+        return best_apart(found + large, self._corners.spec.nms_iou)
+
     def _closer(self, image: Picture, found: list[Detection], times: int) -> list[Detection]:
         """`found` and what parts of `image` show, each `times` as large, the best of those that overlap."""
         size, within = (image.shape[1], image.shape[0]), self._locator.model.sidecar.input.size
@@ -113,9 +131,7 @@ class Reader:
             left, top, wide, tall = part
             view = np.ascontiguousarray(image[top : top + tall, left : left + wide])
             places = [
-                place.moved(left, top)
-                for place in self._locator.locate(view, self._corners.spec.candidate)
-                if stands_whole(place, part, size)
+                place.moved(left, top) for place in self._located(view) if stands_whole(place, part, size)
             ]
             found = found + self._corners.refine(image, places)
         return best_apart(found, self._corners.spec.nms_iou)
@@ -126,3 +142,9 @@ class Reader:
         if text.confidence < self.min_confidence:
             return replace(text, flags=text.flags | {Flag.LOW})
         return text
+
+
+def _fills(plate: Detection, image: Picture) -> bool:
+    _, _, wide, tall = plate.box
+    height, width = image.shape[:2]
+    return bool(wide > FILLS * width or tall > FILLS * height)

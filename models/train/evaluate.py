@@ -137,6 +137,8 @@ class Scores:
             picture, as a unit looks; with O as 0 and I as 1.
         shown, shown_alike: the same of what `platewarden read` shows, which looks at parts too.
         crops, crops_alike: the same of crops, read at their labelled place.
+        filled, filled_alike: by set, of crops that are files of their own, whether `platewarden read` shows
+            it where the file is the whole picture, so that the plate fills it.
         shown_right: of the texts above the least confidence that stand on a labelled plate, those right.
         false_shown, command_false: texts above the default confidence that lie on no plate; those that
             `platewarden read` shows.
@@ -155,6 +157,8 @@ class Scores:
     shown_alike: defaultdict[str, dict[Key, bool]] = field(default_factory=lambda: defaultdict(dict))
     crops: defaultdict[str, dict[Key, bool]] = field(default_factory=lambda: defaultdict(dict))
     crops_alike: defaultdict[str, dict[Key, bool]] = field(default_factory=lambda: defaultdict(dict))
+    filled: defaultdict[str, dict[Key, bool]] = field(default_factory=lambda: defaultdict(dict))
+    filled_alike: defaultdict[str, dict[Key, bool]] = field(default_factory=lambda: defaultdict(dict))
     shown_right: Share = field(default_factory=Share)
     false_shown: int = 0
     command_false: int = 0
@@ -244,6 +248,7 @@ class Scores:
         """Read one crop at its labelled place and count it."""
         image = open_image(crop.file)
         if crop.box is None:
+            self._fill(crop, image, subject.command)
             # What training sees around a picture that is the plate itself: its edge, repeated.
             height, width = image.shape[:2]
             image = np.pad(image, ((height // 4,) * 2, (width // 4,) * 2, (0, 0)), "edge")
@@ -261,6 +266,12 @@ class Scores:
             self.crops_alike[row][crop.name, 0] = one_glyph(text) == one_glyph(crop.text)
         if text != crop.text:
             self.crop_misreads.append(Miss(crop.file, crop.box, crop.text, text))
+
+    def _fill(self, crop: Crop, image: Picture, command: Reader) -> None:
+        shown = [t.text for _, t in command.survey(image) if t.confidence >= command.min_confidence]
+        for row in (crop.set, "all"):
+            self.filled[row][crop.name, 0] = crop.text in shown
+            self.filled_alike[row][crop.name, 0] = one_glyph(crop.text) in map(one_glyph, shown)
 
 
 def _rows(photo: Photo, plate: Plate) -> tuple[str, ...]:

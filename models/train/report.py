@@ -59,6 +59,9 @@ def tables(scores: Scores) -> Iterator[str]:
             " the rest is vanity.\n"
         )
         yield from _read("from crops", scores.crops, scores.crops_alike)
+    if scores.filled:
+        yield "\nCrops that are files of their own, given to `platewarden read` as they are.\n"
+        yield from _read("where the plate fills the picture", scores.filled, scores.filled_alike)
     if scores.confidences:
         yield "\n| confidence | readings | mean confidence | right |\n|---|---|---|---|"
         pairs = np.array(scores.confidences, np.float64)
@@ -113,6 +116,7 @@ def measures(scores: Scores) -> dict[str, dict[Key, bool]]:
         ("read", scores.read, scores.alike),
         ("shown", scores.shown, scores.shown_alike),
         ("crop read", scores.crops, scores.crops_alike),
+        ("plate that fills the picture read", scores.filled, scores.filled_alike),
     ):
         found |= {f"{how}, {row}": dict(plates) for row, plates in sorted(strict.items())}
         if strict:

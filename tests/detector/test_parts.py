@@ -1,4 +1,5 @@
-"""Parts of a picture: they cover it, overlap, and bring small plates of large pictures to light."""
+"""Looks at a picture from nearer and from further away: parts cover it, overlap, and bring small plates of
+large pictures to light; a plate that fills it is read whole."""
 
 from __future__ import annotations
 
@@ -8,10 +9,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
+from detector.image import Picture
 from detector.parts import OVERLAP, parts, shown_at, stands_whole
 from detector.reader import Reader
 from hw.sim import drawing
+from plates.draw import PlateDesign, draw_plate
+from plates.text import normalise
 from tests.detector.conftest import street
 from tests.detector.test_reader import detection
 
@@ -64,3 +69,32 @@ def test_plate_that_the_whole_picture_shows_is_told_once(reader: Reader) -> None
     image = np.asarray(street("7XYZ906", 300, size=(1920, 1080)))
     texts = [read.text for _, read in reader.survey(image)]
     assert texts.count("7XYZ906") == 1
+
+
+@pytest.mark.parametrize("font", ["BarlowCondensed-SemiBold.ttf", "SofiaSansCondensed-Bold.ttf"])
+@pytest.mark.parametrize("text", ["8ABC234", "7XY 906", "KLM4721"])
+def test_plate_that_fills_the_picture_is_read_whole(reader: Reader, font: str, text: str) -> None:
+    """A cut-out of an earlier picture, a vehicle at the barrier: no part of a number is told as one."""
+    design = PlateDesign(drawing.FONTS / font)
+    plate = Image.fromarray(draw_plate(text, design, 1280)).resize((320, 96), Image.Resampling.BOX)
+    found = reader.survey(np.asarray(plate))
+    shown = [read.text for _, read in found if read.confidence >= reader.min_confidence]
+    assert shown == [normalise(text)]
+
+
+@pytest.mark.parametrize(("width", "looks"), [(160, 1), (500, 2)])
+def test_only_a_plate_that_fills_the_picture_costs_the_locator_a_second_look(
+    reader: Reader, width: int, looks: int
+) -> None:
+    seen, run = [], reader._locator.model.run
+
+    def counted(picture: Picture) -> list[np.ndarray]:
+        seen.append(1)
+        return run(picture)
+
+    reader._locator.model.run = counted  # type: ignore[method-assign]
+    try:
+        found = reader.locate(street("8ABC234", width, (960, 720)))
+    finally:
+        reader._locator.model.run = run  # type: ignore[method-assign]
+    assert (len(found), len(seen)) == (1, looks)
