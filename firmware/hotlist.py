@@ -36,6 +36,8 @@ logger = logging.getLogger(__name__)
 
 FORMAT: Final = "platewarden-hotlist-1"
 _SOURCE: Final = "issued_at of "  # a key of the table meta ends with the source's name
+_LAST_DAY: Final = "last day of "  # likewise
+_NAMED: Final = 3  # sources in one line of the status
 _FIELDS: Final = "plate, state, class, reason, source, case_number, expiry, priority, partial"
 _MOST: Final = 10
 """The most entries that one read matches; a plate on more lists than that is told by the best of them."""
@@ -62,6 +64,9 @@ class HotList:
         self.entries = int(meta["entries"])
         self._issued: dict[str, str] = {
             key.removeprefix(_SOURCE): at for key, at in meta.items() if key.startswith(_SOURCE)
+        }
+        self._last_days = {
+            key.removeprefix(_LAST_DAY): day for key, day in meta.items() if key.startswith(_LAST_DAY)
         }
         counted = db.execute("SELECT count(*) FROM entry").fetchone()[0]
         if counted != self.entries:
@@ -113,6 +118,13 @@ class HotList:
             return max(0.0, (now - datetime.fromisoformat(issued)).total_seconds())
         except (ValueError, TypeError):
             return None
+
+    def expired(self, today: date) -> str:
+        """Names of the sources of which every entry expired before `today`, short enough for a status; ""
+        where there are none, and of a file that an older version made, which does not say."""
+        over = sorted(source for source, day in self._last_days.items() if day < today.isoformat())
+        more = f" and {len(over) - _NAMED} more" if len(over) > _NAMED else ""
+        return ", ".join(source[:40] for source in over[:_NAMED]) + more
 
     def match(
         self,
@@ -368,6 +380,8 @@ def _fill(
     oldest = min(filter(None, issued.values()), default=issued_at)
     meta = {"format": FORMAT, "version": version, "issued_at": oldest, "entries": str(count)}
     meta |= {f"{_SOURCE}{source}": at for source, at in issued.items()}
+    last_days = db.execute("SELECT source, max(expiry) FROM entry GROUP BY source")
+    meta |= {f"{_LAST_DAY}{source}": day for source, day in last_days}
     db.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
     db.execute("COMMIT")
 

@@ -32,7 +32,8 @@ class ListState:
         version: "" without a list.
         entries: how many.
         age_s: seconds since it was issued, None where unknown.
-        fault: why a file could not be opened; "" where all is well, or where there is none.
+        fault: why a file could not be opened, or whose entries have all expired; "" where all is well, or
+            where there is no list.
     """
 
     version: str = ""
@@ -91,8 +92,12 @@ class ListWatch:
         if self._list is None:
             return ListState(fault=self._fault)
         wall = self._clock.now().wall
-        age = None if wall is None else self._list.age_s(wall)
-        return ListState(self._list.version, self._list.entries, age, self._fault)
+        if wall is None:
+            return ListState(self._list.version, self._list.entries, None, self._fault)
+        expired = self._list.expired(wall.astimezone().date())
+        stale = f"all entries of {expired} have expired and alarm no more" if expired else ""
+        age = self._list.age_s(wall)
+        return ListState(self._list.version, self._list.entries, age, self._fault or stale)
 
     def _refresh(self) -> None:
         """Open the file if it is another than the one that was looked at last."""

@@ -134,12 +134,16 @@ def _hot_list(settings: Settings) -> Iterator[Finding]:
 
     try:
         with HotList.open(file) as hot_list:
-            version, entries, age = hot_list.version, hot_list.entries, hot_list.age_s(datetime.now(UTC))
+            now = datetime.now(UTC)
+            version, entries, age = hot_list.version, hot_list.entries, hot_list.age_s(now)
+            expired = hot_list.expired(now.astimezone().date())
     except FirmwareError as error:
         yield Finding(Outcome.PROBLEM, subject, str(error))
         return
     told = f"version {version}, {entries} entries"
-    if age is not None and age > settings.hotlist.max_age_h * 3600:
+    if expired:
+        yield Finding(Outcome.NOTE, subject, f"{told}; all of {expired} have expired")
+    elif age is not None and age > settings.hotlist.max_age_h * 3600:
         yield Finding(Outcome.NOTE, subject, f"{told}, {age / 3600:.0f} hours old")
     else:
         yield Finding(Outcome.OK, subject, told)

@@ -18,6 +18,7 @@ from firmware.config import Settings
 from firmware.errors import IoError
 from firmware.hotlist import build
 from mqtt.fields import time_text
+from plates.words import AlarmClass, HotListEntry
 from tests.broker import Certificates
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -110,6 +111,21 @@ def test_an_old_hot_list_is_a_note(tmp_path: Path) -> None:
     build(found.hotlist.file, [], version="8", issued_at=time_text(datetime.now(UTC) - timedelta(days=5)))
     finding = about("hotlist.file", found)
     assert (finding.outcome, finding.text) == (Outcome.NOTE, "version 8, 0 entries, 120 hours old")
+    past = HotListEntry(
+        plate="TEST123",
+        state="CA",
+        alarm_class=AlarmClass.STOLEN_VEHICLE,
+        reason="",
+        source="CLEW",
+        case_number="",
+        expiry="2026-01-31",
+    )
+    build(found.hotlist.file, [past], version="9", issued_at=time_text(datetime.now(UTC)))
+    finding = about("hotlist.file", found)
+    assert (finding.outcome, finding.text) == (
+        Outcome.NOTE,
+        "version 9, 1 entries; all of CLEW have expired",
+    )
 
 
 def test_every_mistake_of_the_people_file_is_told(tmp_path: Path) -> None:

@@ -79,6 +79,31 @@ def test_a_hit_tells_the_age_of_its_own_source(tmp_path: Path) -> None:
     assert desk.watch.state() == ListState("8", 2, 7200.0, "")
 
 
+def test_a_source_whose_entries_have_all_expired_is_told(tmp_path: Path) -> None:
+    """Nobody is to stand beside a unit that is ready and alarms for nothing: where an import does not come a
+    day's list is over at midnight, before it counts as old."""
+    desk = Desk(tmp_path)
+    yesterday = (samples.NOON - timedelta(days=1)).date().isoformat()
+    desk.publish("7", "TEST123", expiry=yesterday)
+    assert desk.hits("TEST123") == []
+    assert desk.watch.state().fault == "all entries of manual have expired and alarm no more"
+    desk.clock.quality = ClockQuality.NONE
+    assert desk.watch.state().fault == ""
+    desk.clock.quality = ClockQuality.NTP
+    clew = entry("DEMO456", source="CLEW", expiry=samples.NOON.date().isoformat())
+    build(desk.file, [clew], version="8", issued_at=ISSUED, keep=bool)
+    desk.later()
+    assert desk.watch.state().fault == "all entries of manual have expired and alarm no more"
+    many = [entry("TEST123", source=f"{n:03}" + "x" * 500, expiry=yesterday) for n in range(9)]
+    build(desk.file, many, version="9", issued_at=ISSUED)
+    desk.later()
+    fault = desk.watch.state().fault
+    assert len(fault) < 200  # HQ takes no longer line
+    assert fault.endswith(" and 6 more have expired and alarm no more")
+    desk.publish("10", "TEST123", "DEMO456")
+    assert desk.watch.state().fault == ""
+
+
 @pytest.mark.clause("430.3(f)")
 def test_an_exact_hit_of_another_state_is_told_as_such(tmp_path: Path) -> None:
     """The officer compares plate and state: a state that differs is said and never hides the hit."""
