@@ -374,8 +374,16 @@ def tls_context(settings: MqttSettings) -> ssl.SSLContext:
         raise LinkError(f"mqtt.ca_file: {settings.ca_file}: {_one_line(error)}") from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if settings.cert_file:
+
+        def phrase() -> str:
+            # Without this OpenSSL asks whoever is at the terminal: `check` is content and the service ends.
+            raise LinkError(
+                f"mqtt.key_file: {settings.key_file}: has a pass phrase, and nobody is there to type it;"
+                " openssl pkey -in OLD -out NEW takes it off"
+            )
+
         try:
-            context.load_cert_chain(settings.cert_file, settings.key_file)
+            context.load_cert_chain(settings.cert_file, settings.key_file, phrase)
         except (OSError, ssl.SSLError) as error:
             raise LinkError(f"mqtt.cert_file: {settings.cert_file}: {_one_line(error)}") from error
     return context

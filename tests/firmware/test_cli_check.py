@@ -187,6 +187,22 @@ def test_the_client_certificates_dates_and_name_are_told(
     assert told in findings[-1].text
 
 
+def test_a_key_with_a_pass_phrase_is_a_problem_and_nobody_is_asked_for_it(tmp_path: Path) -> None:
+    """A technician at a terminal would type it, and the service would end at each start."""
+    Certificates(tmp_path / "tls").make("unit-7", timedelta(days=400))
+    key, locked = tmp_path / "tls" / "unit-7.key", tmp_path / "tls" / "locked.key"
+    subprocess.run(
+        ["openssl", "pkey", "-in", key, "-aes128", "-passout", "pass:secret", "-out", locked], check=True
+    )
+    key.chmod(0o600)
+    locked.chmod(0o600)
+    tls = {**_tls_files("unit-7"), "key": "locked.key"}
+    options = [f"mqtt.{name}_file={tmp_path}/tls/{file}" for name, file in tls.items()]
+    finding = about("mqtt", settings(tmp_path, "mqtt.tls=true", *options))
+    assert finding.outcome is Outcome.PROBLEM
+    assert finding.text.startswith(f"mqtt.key_file: {locked}: has a pass phrase")
+
+
 @pytest.mark.parametrize("section", ["mqtt", "homeassistant"])
 def test_a_password_that_cannot_be_sent_is_a_problem(tmp_path: Path, section: str) -> None:
     """The unit would end with it at each start."""
