@@ -7,6 +7,7 @@
 #
 # Exit codes: 0 done, 1 cannot go on (the reason is printed), 2 usage.
 set -euo pipefail
+umask 022 # the unit's user must be able to read what root installs, whatever root's own umask is
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 prefix=/opt/platewarden
@@ -147,12 +148,15 @@ install_unit() {
   [ -n "$changed" ] || say "nothing to do: the unit is up to date"
 }
 
-# The environment is rebuilt only when the source that it was made from has changed.
+# The environment is rebuilt only when the source that it was made from has changed, and from nothing when the unit's
+# user cannot run it: an upgrade of Debian brought another Python, or it was made by a root with a stricter umask.
 install_program() {
   local mark="$prefix/source.sha256" now
   now=$(cd "$here" && find pyproject.toml firmware detector hw mqtt plates models -type f \
     ! -path '*/__pycache__/*' ! -path 'models/train/*' -print0 | sort -z | xargs -0 sha256sum | sha256sum | cut -d' ' -f1)
-  if [ -x "$prefix/venv/bin/platewarden" ] && [ "$(cat "$mark" 2>/dev/null)" = "$now" ]; then
+  if ! (cd / && runuser -u "$user" -- "$prefix/venv/bin/platewarden" --version >/dev/null 2>&1); then
+    rm -rf "$prefix/venv"
+  elif [ "$(cat "$mark" 2>/dev/null)" = "$now" ]; then
     return 0
   fi
   say "installing the program into $prefix"

@@ -1,0 +1,85 @@
+"""What install.sh does to the program's folder, here one of the test's in the place of /opt/platewarden."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parents[1] / "install.sh"
+
+# In the place of Debian's, which would need a network: makes the files that `venv` and `pip` would.
+PYTHON = """#!/bin/sh
+echo "python3 $*" >> "$CALLS"
+for last; do :; done
+mkdir -p "$last/bin" "$last/lib"
+printf '#!/bin/sh\\nmkdir -p "$(dirname "$0")/../lib/firmware"\\n' > "$last/bin/python"
+printf '#!/bin/sh\\n[ ! -e "$0.broken" ]\\n' > "$last/bin/platewarden"
+chmod +x "$last/bin/python" "$last/bin/platewarden"
+"""
+
+# Sourced, the script's functions are there and nothing is installed. runuser is root's: this user runs it.
+INSTALL = """
+set -- --help
+source "$0" > /dev/null
+prefix=$PREFIX user=$(id -un) changed=
+runuser() { shift 3; "$@"; }
+install_program
+"""
+
+
+class Program:
+    """The program's folder, and the installer that makes it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.prefix = folder / "opt"
+        self.prefix.mkdir()
+        self._calls = folder / "calls"
+        self._bin = folder / "bin"
+        self._bin.mkdir()
+        python = self._bin / "python3"
+        python.write_text(PYTHON)
+        python.chmod(0o755)
+
+    def install(self, umask: int = 0o022) -> list[str]:
+        """Run the installer; the calls that made an environment."""
+        self._calls.write_text("")
+        subprocess.run(
+            ["bash", "-c", INSTALL, str(SCRIPT)],
+            check=True,
+            umask=umask,
+            env=os.environ
+            | {
+                "PATH": f"{self._bin}:{os.environ['PATH']}",
+                "PREFIX": str(self.prefix),
+                "CALLS": str(self._calls),
+            },
+        )
+        return self._calls.read_text().splitlines()
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Program:
+    return Program(tmp_path)
+
+
+def test_the_units_user_can_read_what_a_root_with_a_strict_umask_installed(program: Program) -> None:
+    program.install(umask=0o077)
+    places = [program.prefix, *program.prefix.rglob("*")]
+    assert len(places) > 10
+    for place in places:
+        needed = stat.S_IROTH | (stat.S_IXOTH if place.is_dir() else 0)
+        assert place.stat().st_mode & needed == needed, place
+
+
+def test_a_program_that_does_not_run_is_made_anew_though_its_source_is_the_same(program: Program) -> None:
+    """Such as after an upgrade of Debian, whose Python looks for its packages in another folder."""
+    assert program.install()
+    assert program.install() == []
+    (program.prefix / "venv/bin/platewarden.broken").touch()
+    assert program.install()
+    assert not (program.prefix / "venv/bin/platewarden.broken").exists()
+    assert program.install() == []
