@@ -1,6 +1,7 @@
 """A video file as a camera, by PyAV (extra [video]), and the demonstration clip, by Pillow alone.
 
-Owns the frames' times: those of the file, from the moment it was opened.
+Owns the frames' times: from the moment the file was opened, apart as in the file, or by the file's rate
+where it holds none, such as bare H.264.
 """
 
 from __future__ import annotations
@@ -19,6 +20,12 @@ from hw.sim.source import Source
 
 CLIP: Final = Path(__file__).with_name("data") / "clip.webp"
 """The clip that `python -m hw.sim.clip` renders."""
+
+DEFAULT_RATE: Final = 25.0
+"""Images a second of a video that tells neither times nor a rate."""
+
+LONGEST_GAP_S: Final = 3600.0
+"""Longer a recording does not pause: there another begins, or the time is damaged."""
 
 
 class _Player(Source):
@@ -60,9 +67,20 @@ class VideoCamera(_Player):
         super().__init__(settings, clock, file, self._decoded(file, av.FFmpegError))
 
     def _decoded(self, file: Path, failure: type[Exception]) -> Iterator[tuple[float, Pixels]]:
+        rate = float(self._container.streams.video[0].guessed_rate or DEFAULT_RATE)
+        began: float | None = None
+        seconds = due = 0.0
         try:
             for picture in self._container.decode(video=0):
-                yield float(picture.time or 0.0), picture.to_ndarray(format="rgb24")
+                if picture.time is None:
+                    seconds = due
+                else:
+                    # A broadcast's times begin anywhere, and begin anew where two recordings were joined.
+                    if began is None or not 0 <= picture.time - began - seconds <= LONGEST_GAP_S:
+                        began = picture.time - due
+                    seconds = picture.time - began
+                due = seconds + 1 / rate
+                yield seconds, picture.to_ndarray(format="rgb24")
         except failure as error:
             raise CameraError(f"camera {self.name}: {file}: is damaged: {error}") from error
 

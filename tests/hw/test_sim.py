@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterator
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
@@ -78,24 +79,66 @@ def test_an_empty_folder_is_told(tmp_path: Path) -> None:
         source(f"folder:{tmp_path}")
 
 
-def test_a_video_gives_its_frames_and_their_times(tmp_path: Path) -> None:
+def video(file: Path, codec: str = "mpeg4", kind: str | None = None, first: int = 0) -> Path:
+    """A film of 12 grey pictures of 320 x 240, ten a second, each lighter than the last, whose times begin
+    with that of picture `first`."""
     av = pytest.importorskip("av")
-    file = tmp_path / "lane.mp4"
-    with av.open(str(file), "w") as container:
-        stream = container.add_stream("mpeg4", rate=10)
+    with av.open(str(file), "w", format=kind) as container:
+        stream = container.add_stream(codec, rate=10)
         stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
         for number in range(12):
-            picture = np.full((240, 320, 3), 20 * number, np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            grey = np.full((240, 320, 3), 20 * number, np.uint8)
+            picture = av.VideoFrame.from_ndarray(grey, format="rgb24")
+            picture.pts, picture.time_base = first + number, Fraction(1, 10)
+            container.mux(stream.encode(picture))
         container.mux(stream.encode())
+    return file
+
+
+def times_of(frames: list[Frame]) -> list[float]:
+    """Of each frame, in seconds after the first."""
+    return [frame.time.boottime - frames[0].time.boottime for frame in frames]
+
+
+def test_a_video_gives_its_frames_and_their_times(tmp_path: Path) -> None:
+    file = video(tmp_path / "lane.mp4")
     frames = list(frames_of(source(f"video:{file}")))
     assert [frame.sequence for frame in frames] == list(range(12))
     assert frames[0].image.shape == (240, 320, 3)
-    assert frames[10].time.boottime - frames[0].time.boottime == pytest.approx(1.0, abs=0.01)
+    assert times_of(frames)[10] == pytest.approx(1.0, abs=0.01)
     assert frames[10].image.mean() == pytest.approx(200, abs=8)
     file.write_bytes(b"no video")
     with pytest.raises(HwError, match=r"lane\.mp4"):
         source(f"video:{file}")
+
+
+def test_a_recording_whose_times_begin_hours_late_begins_when_it_is_opened(tmp_path: Path) -> None:
+    """A broadcast stream's clock runs on for a day; the reads would be stored as of tomorrow."""
+    file = video(tmp_path / "lane.ts", "mpeg2video", first=10 * 3600 * 22)
+    clock = SimClock()
+    opened = clock.now().boottime
+    frames = list(frames_of(open_camera(CameraSettings(source=f"video:{file}"), clock)))
+    assert frames[0].time.boottime == pytest.approx(opened, abs=5)
+    assert times_of(frames) == pytest.approx([number / 10 for number in range(12)], abs=0.001)
+
+
+@pytest.mark.parametrize("begins", [(0, 0), (36_000, 0), (0, 36_100)])
+def test_of_two_recordings_that_were_joined_the_second_follows_the_first(
+    tmp_path: Path, begins: tuple[int, int]
+) -> None:
+    """The times of the second begin anew; seen from those of the first they may lie before or long after."""
+    parts = [video(tmp_path / f"{n}.ts", "mpeg2video", first=first) for n, first in enumerate(begins)]
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(b"".join(part.read_bytes() for part in parts))
+    times = times_of(list(frames_of(source(f"video:{joined}"))))
+    assert times == pytest.approx([number / 10 for number in range(24)], abs=0.001)
+
+
+def test_a_bare_stream_without_times_has_those_of_its_rate(tmp_path: Path) -> None:
+    """As rpicam-vid writes it by default. At one and the same moment no vehicle would ever be gone."""
+    file = video(tmp_path / "lane.h264", "libx264", kind="h264")
+    times = times_of(list(frames_of(source(f"video:{file}"))))
+    assert times == pytest.approx([number / 10 for number in range(12)])
 
 
 def test_the_clip_plays_without_a_video_library() -> None:
