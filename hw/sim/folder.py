@@ -1,18 +1,19 @@
 """A folder of pictures as a camera: each picture once, each a passage of its own.
 
-Owns the order (by name) and what happens to a file that is no picture: it is told by name, skipped, and
-counted by the gap in the frames' numbers.
+Owns the order (by name), that a picture is turned as its orientation tag says, and what happens to a file
+that is no picture: it is told by name, skipped, and counted by the gap in the frames' numbers.
 """
 
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from hw.protocols import EndOfFrames, Frame, HwError
 from hw.settings import CameraSettings
@@ -41,8 +42,9 @@ class FolderCamera(Source):
     def _next(self) -> Frame:
         for number, file in self._files:
             try:
-                with Image.open(file) as opened:
-                    image = np.array(opened.convert("RGB"))
+                # What is odd about a tag is no news to whoever looks for a plate.
+                with warnings.catch_warnings(action="ignore"), Image.open(file) as opened:
+                    image = np.array(ImageOps.exif_transpose(opened).convert("RGB"))
             except (
                 OSError,
                 ValueError,

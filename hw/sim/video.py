@@ -1,7 +1,7 @@
 """A video file as a camera, by PyAV (extra [video]), and the demonstration clip, by Pillow alone.
 
-Owns the frames' times: from the moment the file was opened, apart as in the file, or by the file's rate
-where it holds none, such as bare H.264.
+Owns that a video is turned as its file says, and the frames' times: from the moment the file was opened,
+apart as in the file, or by the file's rate where it holds none, such as bare H.264.
 """
 
 from __future__ import annotations
@@ -80,7 +80,9 @@ class VideoCamera(_Player):
                         began = picture.time - due
                     seconds = picture.time - began
                 due = seconds + 1 / rate
-                yield seconds, picture.to_ndarray(format="rgb24")
+                pixels = picture.to_ndarray(format="rgb24")
+                # A phone stores each picture as its sensor lies and beside it how it is to be turned.
+                yield seconds, np.ascontiguousarray(np.rot90(pixels, round(picture.rotation / 90)))
         except failure as error:
             raise CameraError(f"camera {self.name}: {file}: is damaged: {error}") from error
 

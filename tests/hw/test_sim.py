@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import struct
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import islice
@@ -68,6 +69,19 @@ def test_each_picture_of_a_folder_once_in_its_own_size(
     assert "notes.txt" not in caplog.text
 
 
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
+def test_a_telephones_picture_is_turned_as_its_tag_says(tmp_path: Path, suffix: str) -> None:
+    picture = np.zeros((40, 80, 3), np.uint8)
+    picture[:, :40] = 200
+    exif = Image.Exif()
+    exif[0x0112] = 6  # The stored picture's left is the top (EXIF 2.3, Orientation).
+    Image.fromarray(picture).save(tmp_path / f"a.{suffix}", exif=exif)
+    (frame,) = frames_of(source(f"folder:{tmp_path}"))
+    assert frame.image.shape == (80, 40, 3)
+    assert frame.image[:35].mean() > 190
+    assert frame.image[45:].mean() < 10
+
+
 @pytest.mark.parametrize("name", ["folder:/nowhere/at/all", "street:noon", "webcam", "video:/nowhere.mp4"])
 def test_a_source_that_does_not_exist_is_told(name: str) -> None:
     with pytest.raises(HwError, match=name.partition(":")[2] or name):
@@ -80,14 +94,15 @@ def test_an_empty_folder_is_told(tmp_path: Path) -> None:
 
 
 def video(file: Path, codec: str = "mpeg4", kind: str | None = None, first: int = 0) -> Path:
-    """A film of 12 grey pictures of 320 x 240, ten a second, each lighter than the last, whose times begin
-    with that of picture `first`."""
+    """A film of 12 grey pictures of 320 x 240, ten a second, each lighter than the last and at its right than
+    at its left; their times begin with that of picture `first`."""
     av = pytest.importorskip("av")
     with av.open(str(file), "w", format=kind) as container:
         stream = container.add_stream(codec, rate=10)
         stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
         for number in range(12):
             grey = np.full((240, 320, 3), 20 * number, np.uint8)
+            grey[:, 160:] += 20
             picture = av.VideoFrame.from_ndarray(grey, format="rgb24")
             picture.pts, picture.time_base = first + number, Fraction(1, 10)
             container.mux(stream.encode(picture))
@@ -106,10 +121,41 @@ def test_a_video_gives_its_frames_and_their_times(tmp_path: Path) -> None:
     assert [frame.sequence for frame in frames] == list(range(12))
     assert frames[0].image.shape == (240, 320, 3)
     assert times_of(frames)[10] == pytest.approx(1.0, abs=0.01)
-    assert frames[10].image.mean() == pytest.approx(200, abs=8)
+    assert frames[10].image.mean() == pytest.approx(210, abs=8)
     file.write_bytes(b"no video")
     with pytest.raises(HwError, match=r"lane\.mp4"):
         source(f"video:{file}")
+
+
+@pytest.mark.parametrize(
+    ("matrix", "size", "lighter"),
+    [
+        ((0, 1, 0, -1, 0, 0, 240, 0), (320, 240), "below"),
+        ((-1, 0, 0, 0, -1, 0, 320, 240), (240, 320), "left"),
+        ((0, -1, 0, 1, 0, 0, 0, 320), (320, 240), "above"),
+    ],
+)
+def test_a_telephones_video_is_turned_as_its_file_says(
+    tmp_path: Path, matrix: tuple[int, ...], size: tuple[int, int], lighter: str
+) -> None:
+    """The matrix is that of an MP4's track header (ISO/IEC 14496-12, 8.3.2): 16.16 fixed point, w 2.30."""
+    file = video(tmp_path / "lane.mp4")
+    data = file.read_bytes()
+    place = data.index(b"tkhd") + 44
+    file.write_bytes(
+        data[:place] + struct.pack(">9i", *(65_536 * n for n in matrix), 1 << 30) + data[place + 36 :]
+    )
+    frames = list(frames_of(source(f"video:{file}")))
+    assert {frame.image.shape[:2] for frame in frames} == {size}
+    image = frames[5].image.astype(float)
+    middle = size[0] // 2, size[1] // 2
+    sides = {
+        "above": image[: middle[0]],
+        "below": image[middle[0] :],
+        "left": image[:, : middle[1]],
+        "right": image[:, middle[1] :],
+    }
+    assert max(sides, key=lambda side: float(sides[side].mean())) == lighter
 
 
 def test_a_recording_whose_times_begin_hours_late_begins_when_it_is_opened(tmp_path: Path) -> None:
