@@ -1,35 +1,63 @@
 """Pictures as arrays: opening, fitting into a model's input, cutting a plate out.
 
-Owns every use of Pillow in `detector`. A picture is uint8 (height, width, 3), RGB, as stored in its
-file: an orientation tag is not applied, so that boxes mean pixels of the file.
+Owns every use of Pillow in `detector`. A picture is uint8 (height, width, 3), RGB. `open_image` gives it as
+stored in its file, so that boxes mean pixels of the file, `open_upright` as its orientation tag turns it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from detector.errors import ImageError
 from detector.types import Point
 
 Picture = NDArray[np.uint8]
+_ORIENTATION_TAG = 0x0112
 
 
 def open_image(path: Path | str) -> Picture:
-    """The picture in the file `path`: uint8 (height, width, 3), RGB, as stored.
+    """The picture in the file `path`: uint8 (height, width, 3), RGB, as stored; a TIFF as its tag turns it.
 
     Raises:
         ImageError: the file is missing, no picture, damaged or too large; the line names it.
     """
+    with _opened(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def open_upright(path: Path | str) -> tuple[Picture, int]:
+    """The picture in the file `path` as it is to be looked at, and how it was turned for that.
+
+    Returns:
+        uint8 (height, width, 3), RGB, and the orientation tag (EXIF 2.3): 1, which is as stored, to 8;
+        1 where there is none to be believed.
+
+    Raises:
+        ImageError: as of `open_image`.
+    """
+    with _opened(path) as image:
+        # Asked before the pixels are: with them Pillow turns a TIFF by itself, and takes its tag away.
+        tag = image.getexif().get(_ORIENTATION_TAG, 1)
+        upright = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    return upright, tag if isinstance(tag, int) and 1 <= tag <= 8 else 1
+
+
+@contextmanager
+def _opened(path: Path | str) -> Iterator[Image.Image]:
+    """The file as Pillow opens it; what is wrong with it, while it is read too, is an ImageError."""
     try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
+        # What is odd about a tag is no news to whoever looks for a plate.
+        with warnings.catch_warnings(action="ignore"), Image.open(path) as image:
+            yield image
     except UnidentifiedImageError as error:
         raise ImageError(f"{path}: not a picture") from error
     except OSError as error:

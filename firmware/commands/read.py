@@ -11,18 +11,13 @@ import json
 import os
 import sys
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
 from detector.errors import ImageError
-from detector.image import open_image
+from detector.image import Picture, open_upright
 from detector.types import Detection, Flag, PlateText, Point
 from firmware.errors import Exit
 
@@ -30,9 +25,6 @@ HELP = "read the plates in picture files"
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 """What counts as a picture in a folder; a file that is named is tried whatever its name."""
-
-Picture = NDArray[np.uint8]
-_ORIENTATION_TAG = 0x0112
 
 
 class PlateReader(Protocol):
@@ -126,9 +118,7 @@ def read_one(reader: PlateReader, path: Path, min_confidence: float, keep_all: b
     "ms" is the wall time in milliseconds of finding and reading, without decoding the file. Raises
     ImageError where the file cannot be read.
     """
-    stored = open_image(path)
-    orientation = _orientation(path)
-    upright = turn(stored, orientation)
+    upright, orientation = open_upright(path)
     start = time.perf_counter()
     found = reader.survey(upright)
     ms = (time.perf_counter() - start) * 1000
@@ -139,14 +129,14 @@ def read_one(reader: PlateReader, path: Path, min_confidence: float, keep_all: b
         if low and not keep_all:
             continue
         flags = sorted((text.flags - {Flag.LOW}) | ({Flag.LOW} if low else set()))
-        plates.append(_plate(detection, text, flags, stored, orientation))
+        plates.append(_plate(detection, text, flags, upright, orientation))
     return {"image": str(path), "plates": plates, "ms": round(ms, 2)}
 
 
 def _plate(
-    detection: Detection, text: PlateText, flags: list[Flag], stored: Picture, orientation: int
+    detection: Detection, text: PlateText, flags: list[Flag], upright: Picture, orientation: int
 ) -> dict[str, Any]:
-    size = (stored.shape[1], stored.shape[0])
+    size = (upright.shape[1], upright.shape[0])
     x, y, w, h = detection.box
     ends = turn_back([(x, y), (x + w, y + h)], size, orientation)
     left, right = sorted(point[0] for point in ends)
@@ -223,36 +213,14 @@ def _pictures(folder: Path, fail: Callable[[OSError], None]) -> list[Path]:
     ]
 
 
-def _orientation(path: Path) -> int:
-    """The orientation tag of an EXIF block: 1 (as stored) to 8; 1 where there is none to be believed."""
-    try:
-        # What is odd about a tag is no news to whoever looks for a plate.
-        with warnings.catch_warnings(action="ignore"), Image.open(path) as image:
-            value = image.getexif().get(_ORIENTATION_TAG, 1)
-    except (OSError, ValueError, SyntaxError) as error:
-        raise ImageError(f"{path}: damaged picture: {error}") from error
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
-
-
-def turn(image: Picture, orientation: int) -> Picture:
-    """The stored `image` (h, w, 3) as it is to be looked at: EXIF 2.3, tag Orientation, values 1 to 8."""
-    if orientation in (5, 6, 7, 8):
-        image = image.transpose(1, 0, 2)
-    if orientation in (2, 3, 6, 7):
-        image = image[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        image = image[::-1]
-    return np.ascontiguousarray(image)
-
-
 def turn_back(points: Sequence[Point], size: tuple[int, int], orientation: int) -> list[Point]:
-    """Points (x, y) of the turned picture in pixels of the stored one, which has `size` (width, height)."""
+    """Points (x, y) of the upright picture, which has `size` (width, height), in pixels of the stored one:
+    EXIF 2.3, tag Orientation, values 1 to 8."""
     width, height = size
-    turned = (height, width) if orientation in (5, 6, 7, 8) else (width, height)
     back = []
     for x, y in points:
-        px = turned[0] - x if orientation in (2, 3, 6, 7) else x
-        py = turned[1] - y if orientation in (3, 4, 7, 8) else y
+        px = width - x if orientation in (2, 3, 6, 7) else x
+        py = height - y if orientation in (3, 4, 7, 8) else y
         back.append((py, px) if orientation in (5, 6, 7, 8) else (px, py))
     return back
 
