@@ -9,11 +9,11 @@ from django import forms
 
 from hq.lists import classes, manual, partials
 from hq.lists.models import CLASSES, HotList, HotListSource, ListGroup, Rules
+from hq.lists.sift import MAPPED
 from hq.lists.versions import classes_on
 from hq.people import cases
 from hq.people.policy import Standing
 from hq.site import clock
-from plates.parsers import FIELDS
 
 
 class GroupForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -51,11 +51,16 @@ class SourceForm(forms.ModelForm):  # type: ignore[type-arg]
         model = HotListSource
         fields = ("name", "format", "data", "alarm_class", "reason")
         help_texts: ClassVar = {
-            "name": "Who keeps it, such as CLEW; shown with every hit.",
+            "name": "Who keeps it, such as CLEW; shown with every hit, and so fixed once a file was loaded.",
             "data": "Its detail is shown to people with this grant only (430.3(e)).",
             "alarm_class": "For files that do not say the class of each line.",
             "reason": "For lines without one.",
         }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # By its name a hit tells whose data it is; under another its hits would be nobody's (430.3(e)).
+        self.fields["name"].disabled = self.instance.pk is not None and self.instance.loaded()
 
 
 class UploadForm(forms.Form):
@@ -79,14 +84,14 @@ class MappingForm(forms.Form):
     def __init__(self, columns: list[str], *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         choices = [("", "none"), *((name, name) for name in dict.fromkeys(columns) if name)]
-        for name in FIELDS:
+        for name in MAPPED:
             self.fields[f"column_{name}"] = forms.ChoiceField(
                 label=classes.words(name).capitalize(), choices=choices, required=False
             )
 
     def mapping(self) -> dict[str, str]:
         """Field to column."""
-        given = {name: self.cleaned_data[f"column_{name}"] for name in FIELDS}
+        given = {name: self.cleaned_data[f"column_{name}"] for name in MAPPED}
         return {name: column for name, column in given.items() if column}
 
 

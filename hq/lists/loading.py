@@ -22,12 +22,12 @@ from django.conf import settings
 from hq.lists import standing
 from hq.lists.errors import ListRefused
 from hq.lists.models import HotList, HotListSource, HotListVersion, Upload
-from hq.lists.sift import Layout, Tally, sift
+from hq.lists.sift import MAPPED, Layout, Tally, sift
 from hq.lists.versions import SourceFile, classes_on, import_files
 from hq.people.models import Person
 from hq.site import clock
 from plates.errors import HotListFormatError
-from plates.parsers import FIELDS, decode_lines
+from plates.parsers import decode_lines
 from plates.words import HotListEntry
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,6 @@ _GUESSES: Final = {
     "state": ("state/province", "st", "lis", "region"),
     "class": ("alarm class", "category", "type", "list_type"),
     "reason": ("description", "information", "alert", "note", "stolen"),
-    "source": ("list", "origin"),
     "case_number": ("case", "case number", "casenumber", "incident", "report number"),
     "expiry": ("expires", "expiry date", "end", "until"),
     "priority": ("prio",),
@@ -111,7 +110,7 @@ def guess(columns: Sequence[str]) -> dict[str, str]:
     """Which column may hold which field, by what other systems call theirs."""
     names = {name.strip().casefold(): name for name in columns}
     found = {}
-    for one in FIELDS:
+    for one in MAPPED:
         for candidate in (one, *_GUESSES[one]):
             if candidate in names:
                 found[one] = names[candidate]

@@ -18,7 +18,7 @@ from django.db.models import F, Q
 from hq.lists.classes import ALL, words
 from hq.lists.sift import FORMATS, Layout
 from hq.log.triggers import protect
-from hq.records.models import Read, Unit
+from hq.records.models import Hit, Read, Unit
 from mqtt.fields import UNIT_REGEX
 from plates.diff import Key
 from plates.words import AlarmClass
@@ -161,6 +161,12 @@ class HotListSource(models.Model):
 
     def __str__(self) -> str:
         return f"{self.hot_list.name}: {self.name}"
+
+    def loaded(self) -> bool:
+        """Whether entries or hits tell it by its name."""
+        return (
+            HotListEntry.objects.filter(source=self).exists() or Hit.objects.filter(source=self.name).exists()
+        )
 
     def layout(self) -> Layout:
         """How its files are read."""

@@ -15,10 +15,13 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
 
-from plates.parsers import PARSERS, BadLine, Defaults, Parsed, clew_class, decode_lines, parse_csv
+from plates.parsers import FIELDS, PARSERS, BadLine, Defaults, Parsed, clew_class, decode_lines, parse_csv
 from plates.words import AlarmClass, HotListEntry
 
 FORMATS: Final = ("csv", "clew", "ncic")
+MAPPED: Final = tuple(name for name in FIELDS if name != "source")
+"""The fields that a CSV file's columns give; the source is the one that the file was loaded for."""
+
 MOST_TOLD: Final = 100
 """Bad lines that are kept with their reasons; the rest is counted."""
 
@@ -28,9 +31,9 @@ class Layout:
     """How to read one source's file.
 
     Attributes:
-        source: the source's name, as it stands in each entry.
+        source: the source's name, as it stands in each entry, whatever its line says.
         format: one of FORMATS.
-        mapping: of a CSV file: field to column (`plates.parsers.FIELDS`).
+        mapping: of a CSV file: field to column (`MAPPED`).
         delimiter: of a CSV file: one character.
         alarm_class: for entries whose file does not say theirs; "" where it does, or where the name of a
             CLEW file does.
@@ -118,7 +121,9 @@ def sift(
         else:
             tally.taken += 1
             expiry = min(parsed.expiry, last_day.isoformat())
-            yield dataclasses.replace(parsed, expiry=expiry)
+            # Whose data a hit is, and so who may see it, is told by the source's name: a column of the file's
+            # own with another would open it to everybody (430.3(e)).
+            yield dataclasses.replace(parsed, expiry=expiry, source=layout.source)
 
 
 def _parse(file: str, lines: Iterable[bytes], layout: Layout, last_day: date) -> Parsed:

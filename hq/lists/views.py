@@ -72,14 +72,11 @@ def edit(request: PageRequest, pk: int | None = None) -> HttpResponseBase:
     hot_list = get_object_or_404(HotList, pk=pk) if pk is not None else None
     form = ListForm(request.POST or None, instance=hot_list)
     if request.method == "POST" and form.is_valid():
-        before = form.initial
+        if form.initial.get("restricted") and "restricted" in form.changed_data:
+            granted = Grant.Code.RESTRICTED in masking.grants_of(request.person)
+            check_unmasked("" if granted else Grant.Code.RESTRICTED)
         saved = form.save()
-        request.access.elements = {
-            "list": saved.name,
-            "changed": {
-                name: [str(before.get(name)), str(form.cleaned_data[name])] for name in form.changed_data
-            },
-        }
+        request.access.elements = {"list": saved.name, "changed": _changed(form)}
         return redirect("lists:list", saved.pk)
     title = f"Change {hot_list.name}" if hot_list else "New hot list"
     return render(request, "lists/form.html", {"form": form, "title": title})
@@ -109,10 +106,16 @@ def source(request: PageRequest, pk: int, source_pk: int | None = None) -> HttpR
     """A new source of a list, or a change of one."""
     hot_list = get_object_or_404(HotList, pk=pk)
     held = get_object_or_404(hot_list.sources, pk=source_pk) if source_pk is not None else None
+    lacking = masking.lacking_for_data(masking.grants_of(request.person), held) if held is not None else None
     form = SourceForm(request.POST or None, instance=held or HotListSource(hot_list=hot_list))
     if request.method == "POST" and form.is_valid():
+        if "data" in form.changed_data:
+            # Said to be the department's, its entries and hits would be shown to everybody.
+            check_unmasked(lacking or "")
         saved = form.save()
         request.access.elements = {"list": hot_list.name, "source": saved.name, "data": saved.data}
+        if held is not None:
+            request.access.elements["changed"] = _changed(form)
         return redirect("lists:list", pk)
     return render(request, "lists/form.html", {"form": form, "title": f"Source of {hot_list.name}"})
 
@@ -325,6 +328,11 @@ def check_unmasked(lacking: str) -> None:
             f"you hold no grant for {Grant.Code(lacking).label}",
             "the Commander, on the ALPR administrator's proposal",
         )
+
+
+def _changed(form: ListForm | SourceForm) -> dict[str, list[str]]:
+    """Each field that differs: before and after (430.2-d)."""
+    return {name: [str(form.initial.get(name)), str(form.cleaned_data[name])] for name in form.changed_data}
 
 
 def _upload(request: PageRequest, pk: uuid.UUID) -> Upload:

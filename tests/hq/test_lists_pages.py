@@ -12,7 +12,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
-from hq.lists import loading, versions
+from hq.lists import loading, masking, versions
 from hq.lists.models import (
     HotList,
     HotListSource,
@@ -31,6 +31,7 @@ from hq.people.models import Person
 from hq.people.policy import Standing
 from hq.records.models import Read, Unit
 from plates.lookalike import fold
+from tests.hq import kept
 from tests.hq.conftest import Clock
 
 People = Callable[..., Person]
@@ -172,6 +173,73 @@ def test_a_list_file_of_others_data_is_not_seen_without_the_grant(
     assert without.get(f"/lists/files/{Upload.objects.get().pk}/").status_code == 403
     HotList.objects.update(restricted=True)
     assert client_for(administrator).get(f"/lists/files/{Upload.objects.get().pk}/").status_code == 403
+
+
+@pytest.mark.clause("430.3(e)")
+def test_whose_data_a_hit_is_does_not_depend_on_what_its_line_says(
+    source: HotListSource, people: People
+) -> None:
+    source.data = "clets"
+    source.save()
+    lines = [b"plate,class,source\n", b"TST001,stolen_vehicle,SVS\n"]
+    version = versions.import_files(
+        source.hot_list, [versions.SourceFile(source, "a.csv", lines)], by=people("ALPR administrator")
+    )
+    (line,) = versions.lines_of(version)
+    assert masking.lacking_for_hit(frozenset(), line.alarm_class.value, line.source) == "clets"
+    assert masking.lacking_for_hit({"clets"}, line.alarm_class.value, line.source) == ""
+
+
+@pytest.mark.clause("430.3(e)")
+def test_nobody_opens_others_data_by_calling_it_the_departments(
+    source: HotListSource, people: People, client_for: ClientFor
+) -> None:
+    source.data = "clets"
+    source.save()
+    administrator = people("ALPR administrator")
+    client, target = client_for(administrator), f"/lists/{source.hot_list.pk}/sources/{source.pk}/"
+    fields = {"name": "county", "format": "csv", "data": "department"}
+    assert client.post(target, fields).status_code == 403
+    assert client.post(target, fields | {"data": "clets", "reason": "Stolen"}).status_code == 302
+    granted = client_for(people("ALPR administrator", grants=["clets"]))
+    assert granted.post(target, fields).status_code == 302
+    told = AccessRecord.objects.latest("sequence").elements
+    assert told["changed"]["data"] == ["clets", "department"]
+    assert client.post(target, fields | {"data": "clets"}).status_code == 302, (
+        "more closely kept: anybody may"
+    )
+
+    HotList.objects.update(restricted=True)
+    held, page = source.hot_list, f"/lists/{source.hot_list.pk}/edit/"
+    rest = {"name": "county", "group": held.group_id, "classes": held.classes, "ttl_days": 1, "active": "on"}
+    assert client.post(page, rest | {"reload_hours": 12}).status_code == 403
+    assert client.post(page, rest | {"reload_hours": 12, "restricted": "on"}).status_code == 302
+
+
+@pytest.mark.clause("430.3(e)")
+@pytest.mark.parametrize("told_by", ["an entry", "a hit"])
+def test_a_source_that_hits_are_told_by_keeps_its_name(
+    source: HotListSource, people: People, client_for: ClientFor, clock: Clock, told_by: str
+) -> None:
+    target = f"/lists/{source.hot_list.pk}/sources/{source.pk}/"
+    fields = {"name": "District", "format": "csv", "data": "department"}
+    administrator = people("ALPR administrator")
+    client = client_for(administrator)
+    client.post(target, fields)
+    source.refresh_from_db()
+    assert source.name == "District", "nothing was loaded"
+    if told_by == "a hit":
+        kept.a_hit(read(clock, "TST001"))
+        client.post(target, fields | {"name": "svs"})
+    else:
+        lines = [b"plate,class\n", b"TST001,stolen_vehicle\n"]
+        versions.import_files(
+            source.hot_list, [versions.SourceFile(source, "a.csv", lines)], by=administrator
+        )
+    name = "svs" if told_by == "a hit" else "District"
+    client.post(target, fields | {"name": "Elsewhere"})
+    source.refresh_from_db()
+    assert source.name == name
 
 
 @pytest.mark.clause("430.3(e)")
