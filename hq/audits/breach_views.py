@@ -109,7 +109,7 @@ def freeze(request: PageRequest, pk: int) -> HttpResponseBase:
 
 
 @require_POST
-@page("breaches.record", kind="export")
+@page("log.export", kind="export")
 def export(request: PageRequest, pk: int) -> HttpResponseBase:
     """Hand out the frozen rows as a file."""
     held = get_object_or_404(Freeze, pk=pk)
@@ -152,7 +152,7 @@ def _shown(request: PageRequest, breach: Breach, **filled: object) -> HttpRespon
         "notices": breach.notices.all(),
         "freezes": breach.freezes.select_related("by").prefetch_related("exports"),
         "may_record": breach.closed_at is None and may(request.person, "breaches.record"),
-        "may_export": may(request.person, "breaches.record"),
+        "may_export": may(request.person, "log.export"),
         "step_form": StepForm(auto_id="step_%s"),
         "scope_form": ScopeForm(auto_id="scope_%s"),
         "notice_form": NoticeForm(auto_id="notice_%s"),

@@ -110,9 +110,10 @@ def frozen_from() -> int | None:
 def export(person: Person, held: Freeze) -> bytes:
     """A ZIP of the frozen rows, one JSON object a line, with a manifest.
 
-    Without its "hash" a line, as canonical JSON, is what the hash is the SHA-256 of. Raises Refused.
+    Without its "hash" a line, as canonical JSON, is what the hash is the SHA-256 of. Raises Refused: it takes
+    the right to read the log, which not all have who keep the register.
     """
-    check(person, "breaches.record")
+    check(person, "log.export")
     rows = "".join(f"{line}\n" for line in _lines(held)).encode()
     heads = SignedHead.objects.filter(sequence__gte=held.first).order_by("pk")
     manifest = {

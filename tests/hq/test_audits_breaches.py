@@ -28,6 +28,7 @@ from tests.hq.conftest import Clock
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clock"), pytest.mark.clause("430.5-z")]
 ClientFor = Callable[..., Client]
+READ_THE_LOG = ("commander", "auditor")
 
 
 @pytest.fixture(autouse=True)
@@ -185,6 +186,25 @@ def test_exported_log_can_be_verified_without_this_program(office: kept.Office, 
         breaches.freeze(office.auditor, breach, since - timedelta(days=9), since - timedelta(days=8))
 
 
+@pytest.mark.clause("430.5(a)")
+@pytest.mark.clause("CJIS AU-9")
+@pytest.mark.parametrize("who", ["administrator", "custodian", "commander", "auditor"])
+def test_breach_opens_the_log_to_nobody_who_may_not_read_it(
+    office: kept.Office, client_for: ClientFor, clock: Clock, who: str
+) -> None:
+    person: Person = getattr(office, who)
+    chain.append(kind="search", person=office.officer, action="reads.search", elements={"plate": "7XYZ001"})
+    clock.advance(minutes=1)
+    held = breaches.freeze(person, entered(office), clock.at - timedelta(hours=1), clock.at)
+    client = client_for(person)
+    answer = client.post(f"/audits/breaches/freezes/{held.pk}/export/")
+    assert answer.status_code == client.get("/log/").status_code == (200 if who in READ_THE_LOG else 403)
+    assert Export.objects.count() == (who in READ_THE_LOG)
+    assert ("Export these rows" in client.get(f"/audits/breaches/{held.breach_id}/").content.decode()) == (
+        who in READ_THE_LOG
+    )
+
+
 def test_breach_is_kept_in_the_pages(office: kept.Office, client_for: ClientFor, clock: Clock) -> None:
     kept.read("7XYZ000")
     client = client_for(office.administrator)
@@ -206,7 +226,8 @@ def test_breach_is_kept_in_the_pages(office: kept.Office, client_for: ClientFor,
     assert client.post(f"/audits/breaches/notices/{sent.pk}/sent/", {"words": "letter 1"}).status_code == 302
     period = {"since": "2026-06-03T00:00", "until": "2026-06-04T00:00"}
     assert client.post(f"{base}/freeze/", period).status_code == 302
-    answer = client.post(f"/audits/breaches/freezes/{Freeze.objects.get().pk}/export/")
+    assert "Export these rows" not in client.get(f"{base}/").content.decode()
+    answer = client_for(office.auditor).post(f"/audits/breaches/freezes/{Freeze.objects.get().pk}/export/")
     assert answer["Content-Type"] == "application/zip"
     assert "attachment" in answer["Content-Disposition"]
     shown = client.get(f"{base}/").content.decode()
