@@ -136,12 +136,22 @@ _READ: Final = _object(
 _HIT: Final = _object(
     {
         "id": _text("Id of the hit.", format="uuid"),
-        "read": _text("Id of its read.", format="uuid"),
-        "plate": {"type": ["string", "null"], "description": "As it was read; null until its read has come."},
+        "read": {
+            "type": ["string", "null"],
+            "format": "uuid",
+            "description": "Id of its read; null where the hit is masked.",
+        },
+        "plate": {
+            "type": ["string", "null"],
+            "description": "As it was read; null until its read has come, and where the hit is masked.",
+        },
         "status": _text("A hit is a lead: verify through CLETS first (430.3(f)).", const="UNVERIFIED"),
         "withdrawn": {"type": "boolean"},
-        "match": _text("exact, lookalike or partial."),
-        "score": {"type": "number"},
+        "match": {
+            "type": ["string", "null"],
+            "description": "exact, lookalike or partial; null where the hit is masked.",
+        },
+        "score": {"type": ["number", "null"]},
         "hit_at": _TIME_OR_NULL,
         "received_at": _TIME,
         "list_age_s": {"type": ["number", "null"]},

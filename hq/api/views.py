@@ -152,14 +152,15 @@ def _hit(row: Hit, plate: str | None, held: frozenset[str]) -> dict[str, Any]:
             "source": row.source,
             "list_version": row.list_version,
         }
+    # Of a masked one no more than on the board: which plate it was is what its list holds.
     return {
         "id": str(row.pk),
-        "read": str(row.read_id),
-        "plate": plate,
+        "read": None if masked else str(row.read_id),
+        "plate": None if masked else plate,
         "status": "UNVERIFIED",
         "withdrawn": row.withdrawn,
-        "match": row.kind,
-        "score": row.score,
+        "match": None if masked else row.kind,
+        "score": None if masked else row.score,
         "hit_at": _time(row.hit_at),
         "received_at": _time(row.received_at),
         "list_age_s": row.list_age_s,
