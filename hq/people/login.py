@@ -25,7 +25,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from django_otp import login as otp_login
 
 from hq.log import chain
-from hq.people import accounts, sealing, sessions
+from hq.people import accounts, sealing, sessions, unsent
 from hq.people.decorators import PageRequest, log_unavailable, page, public_page, refusal
 from hq.people.models import Authenticator, Person
 from hq.people.policy import Refused, check_entry
@@ -35,7 +35,7 @@ from hq.site import clock
 # A password once shown is worth ten minutes: then the second factor is too late.
 _PENDING_S = 600
 # What `hq.people.sessions` says of a session that it ended.
-_ENDED = ("the account was used to log in elsewhere", "an hour without use", "logged out")
+_ENDED = (sessions.ELSEWHERE, sessions.IDLE, "logged out")
 
 
 class LoginForm(forms.Form):
@@ -247,7 +247,7 @@ def _code(request: HttpRequest, form: CodeForm, person: Person, device: Authenti
         sessions.begin(request.session, person)
     if person.password_once:
         return redirect("people:password")
-    return redirect(wanted_or_home(request))
+    return redirect(_onward(request))
 
 
 def _unlock(request: HttpRequest, form: PasswordForm, person: Person) -> HttpResponseBase:
@@ -256,12 +256,19 @@ def _unlock(request: HttpRequest, form: PasswordForm, person: Person) -> HttpRes
     if good:
         request.session.pop("locked", None)
         request.session["seen"] = clock.now().timestamp()
-        return redirect(wanted_or_home(request))
+        return redirect(_onward(request))
     if AxesProxyHandler.is_locked(request, {"username": person.username}):
         logout(request)
         return locked_out(request)
     form.add_error("password", "The password is wrong.")
     return render(request, "people/unlock.html", {"form": form, "locked": person}, status=401)
+
+
+def _onward(request: HttpRequest) -> str:
+    """Where a session that is open again leads: first to what was sent in vain, else where it was wanted."""
+    if unsent.held(request) is None:
+        return wanted_or_home(request)
+    return f"{reverse('people:unsent')}?{request.META.get('QUERY_STRING', '')}"
 
 
 def _attempt(request: HttpRequest, name: str, outcome: str, note: str, person: Person | None = None) -> None:

@@ -14,6 +14,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("unlock/", login.unlock, name="unlock"),
     path("password/", login.own_password, name="password"),
     path("purpose/", own.purpose, name="purpose"),
+    path("unsent/", own.unsent_form, name="unsent"),
     path("me/", own.profile, name="profile"),
     path("", accounts.listing, name="accounts"),
     path("propose/", accounts.propose, name="propose"),

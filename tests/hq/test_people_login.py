@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from html import escape, unescape
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,11 +21,13 @@ from django_otp import DEVICE_ID_SESSION_KEY
 from django_otp.oath import totp
 
 from hq import settings as hq_settings
+from hq.hits.models import Correction
 from hq.log import chain
 from hq.log.models import AccessRecord
-from hq.people import accounts, login, passwords, sessions
+from hq.people import accounts, login, passwords, sessions, unsent
 from hq.people.models import Authenticator, Person
 from hq.site import doctor
+from tests.hq import kept
 from tests.hq.conftest import PASSWORD
 
 pytestmark = pytest.mark.django_db
@@ -433,3 +437,87 @@ def test_what_a_logged_out_browser_still_holds_opens_nothing(
     client.post("/people/logout/")
     client.cookies = cookies
     assert not _open(client)
+
+
+@pytest.mark.clause("CJIS AC-11")
+@pytest.mark.clause("CJIS SC-10")
+@pytest.mark.parametrize("minutes", [31, 61], ids=["locked", "ended"])
+def test_form_that_was_sent_too_late_is_not_lost(
+    people: People, client_for: Callable[..., Client], clock: Any, minutes: int
+) -> None:
+    """Typed beside a stop that took longer than the session: after the password it is sent with one press."""
+    person = people("investigator")
+    read = kept.read("7B8C123", days=0)
+    client = client_for(person, purpose="criminal_investigation", case="26-1")
+    address, why = f"/hits/reads/{read.pk}/correct/", "O'Neil saw a B, “no 8” \U0001f697\r\nin the picture"
+    clock.advance(minutes=minutes)
+    typed = {"corrected": "7BBC123", "why": why}
+    where = client.post(address, typed).url
+    if minutes > 60:
+        client.post(where, {"acknowledge": "yes"})
+        client.post(where, {"username": person.username, "password": PASSWORD, "lawful": "on"})
+        answer = client.post(f"/people/login/code/?{where.partition('?')[2]}", {"code": _code(person)})
+    else:
+        answer = client.post(where, {"password": PASSWORD})
+    assert answer.url.startswith("/people/unsent/"), "first what was typed, not the address of a form"
+    assert not Correction.objects.exists(), "nothing is entered by itself"
+    page = client.get(answer.url).content.decode()
+    assert escape(why) in page
+    assert f'action="{address}"' in page
+    if minutes > 60:
+        client.post("/people/purpose/", {"purpose": "criminal_investigation", "case": "26-1"})
+    sent = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page))
+    client.post(address, {name: unescape(text) for name, text in sent.items()})
+    assert [(row.corrected, row.why) for row in Correction.objects.all()] == [("7BBC123", why)]
+    assert b"Nothing waits" in client.get("/people/unsent/").content
+
+
+@pytest.mark.clause("CJIS AC-11")
+def test_form_that_was_sent_too_late_is_offered_to_nobody_else(
+    people: People, client_for: Callable[..., Client], clock: Any
+) -> None:
+    person, other = people("officer"), people("officer")
+    client = client_for(person, purpose="patrol_hit", case="7")
+    clock.advance(minutes=31)
+    client.post("/search/results/", {"purpose": "patrol_hit", "case": "7", "plate": "7BBC123"})
+    assert b"7BBC123" not in client.get("/people/unlock/").content
+    clock.advance(minutes=31)
+    client.post("/search/results/", {"purpose": "patrol_hit", "case": "7", "plate": "7BBC123"})
+    assert _log_in(client, other).url == "/"
+    assert b"Nothing waits" in client.get("/people/unsent/").content
+
+
+@pytest.mark.clause("CJIS IA-5")
+def test_locked_session_keeps_no_password_and_nothing_of_another_site(
+    people: People, client_for: Callable[..., Client], clock: Any
+) -> None:
+    client = client_for(people("officer"))
+    clock.advance(minutes=31)
+    client.post(
+        "/people/password/", {"current": PASSWORD, "new_password1": "a b c", "new_password2": "a b c"}
+    )
+    client.post("/people/login/", {"username": "x", "password": PASSWORD})
+    strict = Client(enforce_csrf_checks=True)
+    strict.cookies = client.cookies
+    strict.post("/people/purpose/", {"purpose": "patrol_hit", "case": "7"})
+    assert unsent.KEY not in client.session
+
+
+@pytest.mark.parametrize(
+    ("stood_on", "leads_to"),
+    [
+        ("/hits/", "/hits/"),
+        ("/hits/unverified/?a=1", "/hits/unverified/?a=1"),
+        ("/people/7/approve/", "/"),
+        ("", "/"),
+    ],
+)
+def test_unlocking_leads_to_the_page_of_a_form_and_not_to_its_address(
+    people: People, client_for: Callable[..., Client], clock: Any, stood_on: str, leads_to: str
+) -> None:
+    """The address of most forms shows no page: a browser said 405 there, and nothing else."""
+    client = client_for(people("officer"))
+    clock.advance(minutes=31)
+    sent_from = {"Referer": f"http://testserver{stood_on}"} if stood_on else {}
+    where = client.post("/people/7/approve/", headers=sent_from).url
+    assert client.post(where, {"password": PASSWORD}).url == leads_to

@@ -8,7 +8,7 @@ from django import forms
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 
-from hq.people import stated
+from hq.people import stated, unsent
 from hq.people.decorators import PageRequest, page
 from hq.people.inforce import policy_words
 from hq.people.models import Completion
@@ -52,6 +52,18 @@ def purpose(request: PageRequest) -> HttpResponseBase:
         mark = stated.keep(request.session, given["purpose"], given["case"], given["on_behalf_of"])
         return redirect(stated.marked(request.session, wanted_or_home(request), mark))
     return render(request, "people/purpose.html", {"form": form})
+
+
+@page("self.profile")
+def unsent_form(request: PageRequest) -> HttpResponseBase:
+    """A form that came after the session had locked or ended: to be sent after all, or left."""
+    kept = unsent.held(request)
+    if request.method == "POST":
+        request.session.pop(unsent.KEY, None)
+        return redirect(wanted_or_home(request))
+    wanted = wanted_or_home(request) if "next" in request.GET else ""
+    context = {"kept": kept, "typed": unsent.typed(kept) if kept else [], "wanted": wanted}
+    return render(request, "people/unsent.html", context)
 
 
 @page("self.profile")
