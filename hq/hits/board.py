@@ -14,6 +14,7 @@ from typing import Final
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import Case, Exists, OuterRef, Q, Value, When
 
 from hq.hits import corrections, review, wording
 from hq.hits.models import Acknowledgement, Clets, Correction, Outcome, Visual
@@ -26,9 +27,7 @@ WINDOW: Final = timedelta(hours=12)
 """Hits of a shift; older ones that nobody verified are in the report."""
 
 MOST: Final = 40
-
-_NEWEST: Final = MOST * 3
-"""Hits of the window among which those are chosen."""
+"""Rows of the board: the newest of those that nobody has acknowledged come first, then open ones."""
 
 _ACTS: Final = " UNION ALL ".join(
     f"SELECT '{model._meta.model_name} ' || CAST(id AS text) FROM {model._meta.db_table}"
@@ -45,16 +44,24 @@ _LAST: Final = " UNION ALL ".join(
     f" FROM {model._meta.db_table}"
     for model in (Clets, Outcome)
 )
-# One statement, which SQLite and PostgreSQL both know: it is asked for every page of every board.
+# One statement, which SQLite and PostgreSQL both know: it is asked for every page of every board. Its places
+# are those of `_rank`.
 _FACTS: Final = f"""
-WITH newest AS (
-  SELECT * FROM records_hit WHERE received_at >= %s ORDER BY received_at DESC, id DESC LIMIT {_NEWEST}
+WITH placed AS (
+  SELECT hit.*, CASE
+    WHEN hit.withdrawn OR EXISTS (SELECT 1 FROM {Outcome._meta.db_table} WHERE hit_id = hit.id) THEN 2
+    WHEN EXISTS (SELECT 1 FROM {Acknowledgement._meta.db_table} WHERE hit_id = hit.id) THEN 1
+    ELSE 0 END AS place
+  FROM records_hit hit WHERE received_at >= %s
+), newest AS (
+  SELECT * FROM placed ORDER BY place, received_at DESC, id DESC LIMIT {MOST}
 )
 SELECT 'hit ' || CAST(h.id AS text) || ' ' || h.digest || ' ' || CAST(h.read_revision AS text) || ' '
   || CAST(h.withdrawn AS text) || ' ' || COALESCE(r.digest || ' ' || CAST(r.revision AS text), '') || ' '
   || (SELECT CAST(COUNT(*) AS text) || ' ' || CAST(COALESCE(SUM(p.id), 0) AS text) FROM records_picture p
       WHERE p.read_id = h.read_id AND p."current" AND NOT p.missing)
   FROM newest h LEFT JOIN records_read r ON r.id = h.read_id
+UNION ALL SELECT 'open ' || CAST(COUNT(*) AS text) FROM placed WHERE place < 2
 UNION ALL SELECT 'unit ' || unit_id || ' ' || name FROM records_unit
   WHERE unit_id IN (SELECT unit_id FROM newest)
 UNION ALL SELECT 'person ' || CAST(id AS text) || ' ' || full_name FROM people_person
@@ -99,9 +106,16 @@ class Line:
 
 
 def reviews() -> list[Review]:
-    """The board's hits: first those that nobody has acknowledged, then open ones, then the rest."""
-    hits = Hit.objects.filter(received_at__gte=clock.now() - WINDOW).order_by("-received_at", "-pk")
-    return sorted(review.of(hits.select_related("unit")[:_NEWEST]), key=_rank)[:MOST]
+    """The board's hits: first those that nobody has acknowledged, then open ones, then the rest.
+
+    However many came and were closed since, one that waits for somebody is among them.
+    """
+    own = {"hit": OuterRef("pk")}
+    closed = Q(withdrawn=True) | Exists(Outcome.objects.filter(**own))
+    seen = Exists(Acknowledgement.objects.filter(**own))
+    place = Case(When(closed, then=Value(2)), When(seen, then=Value(1)), default=Value(0))
+    hits = Hit.objects.filter(received_at__gte=clock.now() - WINDOW).order_by(place, "-received_at", "-pk")
+    return sorted(review.of(hits.select_related("unit")[:MOST]), key=_rank)
 
 
 def line(one: Review, masked: str) -> Line:

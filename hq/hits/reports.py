@@ -6,6 +6,7 @@ Owns the two reports about verification; no plate is in them. That of misreads i
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median
@@ -42,6 +43,12 @@ def unverified() -> list[Review]:
 def older() -> int:
     """How many of them have left the live board."""
     return waiting().filter(received_at__lt=clock.now() - WINDOW).count()
+
+
+def beyond(shown: Iterable[UUID]) -> int:
+    """How many of them came within the board's hours and are not among those that it shows."""
+    recent = waiting().filter(received_at__gte=clock.now() - WINDOW)
+    return recent.exclude(pk__in=list(shown)).count()
 
 
 def waited(one: Review) -> str:

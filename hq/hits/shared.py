@@ -54,6 +54,7 @@ class Board:
         self.mark = board.mark_of(facts)
         self._reviews = board.reviews()
         self._by_id = {one.hit.id: one for one in self._reviews}
+        self.beyond = reports.beyond(self._by_id)
         self._first = next((one for one in self._reviews if board.alarms(one)), None)
         self._lock = threading.Lock()
         self._rows: dict[tuple[UUID, bool, bool], list[str]] = {}

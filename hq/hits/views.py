@@ -219,6 +219,7 @@ def _rows(request: PageRequest) -> dict[str, Any]:
         "whose": request.person.full_name,
         "rows": told.html,
         "older": shown.older(),
+        "beyond": shown.beyond,
         "hours": round(board.WINDOW / timedelta(hours=1)),
         **sight.stated(),
     }

@@ -15,7 +15,7 @@ from django.core.files.storage import default_storage
 from django.test import Client
 from django.urls import reverse
 
-from hq.hits import review, wording
+from hq.hits import board, review, wording
 from hq.hits.models import Clets, Correction, Outcome
 from hq.lists.models import HotList, HotListSource, ListGroup
 from hq.log import chain
@@ -411,6 +411,39 @@ def test_board_says_when_a_hit_came_late_and_how_many_older_ones_wait(at_board: 
     page = shown(at_board, BOARD)
     assert "came 3 h 00 min late" in page
     assert "<strong>1</strong> unverified hit older" in page
+
+
+@pytest.mark.clause("430.3(f)")
+def test_hit_that_waits_stays_on_the_board_however_many_came_and_were_closed_since(
+    at_board: Client, officer: Person
+) -> None:
+    waiting = a_hit("7TST111", age_s=3600.0, pictures=False)
+    came = [a_hit(f"8TST{n:03}", pictures=False) for n in range(board.MOST * 3)]
+    Outcome.objects.bulk_create(
+        Outcome(hit=hit, read_id=hit.read_id, by=officer, at=hit.received_at, kind="no_action")
+        for hit in came
+    )
+    page = shown(at_board, ROWS)
+    assert re.findall(r'id="hit-([^"]+)"', page)[0] == str(waiting.pk)
+    assert page.count("data-alarm") == 1
+
+
+@pytest.mark.clause("430.3(f)")
+def test_board_says_how_many_hits_it_has_no_room_for(at_board: Client, officer: Person) -> None:
+    hits = [a_hit(f"8TST{n:03}", age_s=100.0 - n, pictures=False) for n in range(board.MOST + 2)]
+    page = shown(at_board, BOARD)
+    assert page.count("data-alarm") == board.MOST
+    assert "<strong>2</strong> more unverified hits of the last 12 hours do not fit" in page
+    mark = board.mark()
+    review.acknowledge(hits[0], officer)
+    assert board.mark() == mark, "nothing that is shown has changed"
+    review.close(reviewed(hits[0]), officer, kind="no_action")
+    assert board.mark() != mark, "one that is not shown is closed: its number has changed"
+    assert "<strong>1</strong> more unverified hit of the last 12 hours does not fit" in shown(at_board, ROWS)
+    review.acknowledge(hits[-1], officer)
+    page = shown(at_board, ROWS)
+    assert f"hit-{hits[1].pk}" in page, "the next one has moved up"
+    assert f"hit-{hits[-1].pk}" not in page
 
 
 def test_plate_text_is_escaped_on_every_page(at_board: Client) -> None:

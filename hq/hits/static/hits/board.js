@@ -76,11 +76,15 @@
     tell();
   }
 
+  function entitle(count) {
+    const more = "beyond" in document.getElementById("hits").dataset ? "+" : "";
+    document.title = count ? `(${count}${more}) HIT · ${title}` : title;
+  }
   function tell() {
     const now = alarms();
     const fresh = now.filter((row) => !known.has(row.dataset.id));
     known = new Set(now.map((row) => row.dataset.id));
-    document.title = now.length ? `(${now.length}) HIT · ${title}` : title;
+    entitle(now.length);
     if (!fresh.length) return;
     const first = fresh[0];
     said.textContent = `${fresh.length > 1 ? fresh.length + " new hits. " : "New hit. "}${first.querySelector(".status").textContent}. ${first.querySelector(".claim").textContent}`;
@@ -165,6 +169,5 @@
 
   board.focus({ preventScroll: true });
   tell();
-  if (alarms().length) document.title = `(${alarms().length}) HIT · ${title}`;
   listen();
 })();
