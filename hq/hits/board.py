@@ -139,7 +139,7 @@ def line(one: Review, masked: str) -> Line:
         place=_place(read),
         at=at,
         late=wording.span(behind) if behind > 60 else "",
-        list_age=wording.span(hit.list_age_s),
+        list_age=wording.list_age(one),
         masked=masked,
         exact=hit.kind == MatchKind.EXACT,
         alarm=alarms(one),

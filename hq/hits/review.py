@@ -16,6 +16,7 @@ from uuid import UUID
 from django.db.models import Exists, OuterRef, Q
 
 from hq.hits.models import Acknowledgement, Clets, Correction, Outcome, Visual
+from hq.lists import publish
 from hq.people.models import Person
 from hq.people.policy import Refused
 from hq.records.models import Hit, Picture, Read
@@ -33,7 +34,8 @@ _NOBODY: Final = "nobody: it is the policy's rule"
 class Review:
     """A hit with its read and everything that was done about it, oldest first.
 
-    `read` is None and `pictures` lacks a kind while they have not come yet.
+    `read` is None and `pictures` lacks a kind while they have not come yet. `loaded_at` is when HQ loaded the
+    data that the hit's entry came from, None where it did not come from a load.
     """
 
     hit: Hit
@@ -44,6 +46,7 @@ class Review:
     answers: list[Clets] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
     corrections: list[Correction] = field(default_factory=list)
+    loaded_at: datetime | None = None
 
     @property
     def visual(self) -> Visual | None:
@@ -96,6 +99,7 @@ def of(hits: Iterable[Hit]) -> list[Review]:
     """The hits with what was done about them, in their order; a few queries however many they are."""
     reviews = {hit.id: Review(hit) for hit in hits}
     reads = {review.hit.read_id for review in reviews.values()}
+    loads = publish.origins((review.hit.list_version, review.hit.source) for review in reviews.values())
     pictures: dict[UUID, dict[str, Picture]] = {}
     came = Read.objects.select_related("unit").in_bulk(list(reads))
     for picture in Picture.objects.filter(read__in=reads, current=True, missing=False).order_by("pk"):
@@ -112,6 +116,8 @@ def of(hits: Iterable[Hit]) -> list[Review]:
         read = review.hit.read_id
         review.read, review.pictures = came.get(read), pictures.get(read, {})
         review.corrections = by_read.get(read, [])
+        load = loads.get((review.hit.list_version, review.hit.source))
+        review.loaded_at = load.prepared_at if load is not None else None
     return list(reviews.values())
 
 

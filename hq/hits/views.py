@@ -282,7 +282,7 @@ def _hit(
     context: dict[str, Any] = {"line": line, "review": one, "hit": one.hit, **sight.stated()}
     if not line.masked:
         scene = one.pictures.get("scene")
-        listed_at = wording.listed_at(one.hit)
+        listed_at = wording.listed_at(one)
         operator = {"operator": person.full_name, "answered_at": timezone.localtime(clock.now())}
         context |= {
             "state_read": wording.state_read(one.hit, one.read),

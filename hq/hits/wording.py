@@ -59,19 +59,31 @@ def state_read(hit: Hit, read: Read | None) -> str:
     return f"{said}, {compared}" if compared else said
 
 
-def listed_at(hit: Hit) -> datetime | None:
-    """When the list was issued that the hit came from, None where the unit could not tell."""
-    if hit.list_age_s is None:
-        return None
-    return (hit.hit_at or hit.received_at) - timedelta(seconds=hit.list_age_s)
+def listed_at(review: Review) -> datetime | None:
+    """Of when the list's data was: as HQ loaded it, else as the unit says, None where it could not tell."""
+    if review.loaded_at is not None:
+        # The unit knows when the whole was published, which every hot plate makes younger than its data.
+        return review.loaded_at
+    hit = review.hit
+    return None if hit.list_age_s is None else _at(hit) - timedelta(seconds=hit.list_age_s)
 
 
-def list_of(hit: Hit) -> str:
+def list_age(review: Review) -> str:
+    """How old the list's data was when the hit was made."""
+    at = listed_at(review)
+    return span(None if at is None else (_at(review.hit) - at).total_seconds())
+
+
+def list_of(review: Review) -> str:
     """Such as "list of 2026-06-03 11:58 -07:00"."""
-    at = listed_at(hit)
+    at = listed_at(review)
     if at is None:
         return "list of unknown time"
     return f"list of {local_minute(at)}"
+
+
+def _at(hit: Hit) -> datetime:
+    return hit.hit_at or hit.received_at
 
 
 def span(seconds: float | None) -> str:
@@ -97,8 +109,8 @@ def claim(review: Review) -> str:
         said += f", “{hit.reason}”"
     answer = review.answer
     if review.confirmed and answer is not None:
-        return f"{said}: confirmed by CLETS, {list_of(hit)}"
-    return f"{said}: unverified - {list_of(hit)}"
+        return f"{said}: confirmed by CLETS, {list_of(review)}"
+    return f"{said}: unverified - {list_of(review)}"
 
 
 def status(review: Review) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -22,6 +22,7 @@ from nacl.signing import SigningKey
 
 from hq.lists.models import (
     HotListEntry,
+    HotListSource,
     HotListVersion,
     ListGroup,
     ManualEntry,
@@ -118,16 +119,42 @@ def piece(publication: Publication, number: int) -> bytes | None:
     return None if row is None else bytes(row.data)
 
 
-def origin(list_version: str, source: str) -> HotListVersion | None:
-    """The load from which an entry of a published list came, by the version in a hit and the entry's source.
+Told = tuple[str, str]
+"""What a hit tells of its entry's list: the published version, and the entry's source."""
 
-    Its `prepared_at` says how old the list's own data was, which a hit must show (430.3(f)).
+
+def origins(told: Iterable[Told]) -> dict[Told, HotListVersion]:
+    """The load that brought the entries of a source, for those that came from one.
+
+    Its `prepared_at` says how old the data was, which a hit must show (430.3(f)): a publication is younger
+    than most of what is in it, and a load than what it carried over of sources that had no file in it.
     """
-    made = Publication.objects.filter(version=list_version).first()
-    if made is None:
-        return None
-    ids = [part["id"] for part in made.made_of if part["kind"] == "version"]
-    return HotListVersion.objects.filter(pk__in=ids, hot_list__sources__name=source).first()
+    wanted = set(told)
+    published = Publication.objects.filter(version__in={version for version, _ in wanted})
+    parts: dict[str, set[int]] = {}
+    for version, made_of in published.values_list("version", "made_of"):
+        parts.setdefault(version, set()).update(one["id"] for one in made_of if one["kind"] == "version")
+    loads = HotListVersion.objects.in_bulk(set().union(*parts.values()))
+    names: dict[int, set[str]] = {}
+    for hot_list, name in HotListSource.objects.values_list("hot_list_id", "name"):
+        names.setdefault(hot_list, set()).add(name)
+    found = {}
+    for version, source in wanted:
+        own = [loads[pk] for pk in parts.get(version, ()) if source in names.get(loads[pk].hot_list_id, ())]
+        brought = [_brought(load, source, loads) for load in own]
+        if brought:
+            # Where two lists have a source of this name, the older one is told.
+            found[version, source] = min(brought, key=lambda load: load.prepared_at)
+    return found
+
+
+def _brought(load: HotListVersion, source: str, loads: dict[int, HotListVersion]) -> HotListVersion:
+    """The last load up to this one that had a file of the source; `loads` keeps those that were looked at."""
+    while load.former_id is not None and not any(file["source"] == source for file in load.files):
+        if load.former_id not in loads:
+            loads[load.former_id] = HotListVersion.objects.get(pk=load.former_id)
+        load = loads[load.former_id]
+    return load
 
 
 @dataclass(frozen=True, slots=True)

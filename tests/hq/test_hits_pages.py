@@ -17,6 +17,7 @@ from django.urls import reverse
 
 from hq.hits import board, review, wording
 from hq.hits.models import Clets, Correction, Outcome
+from hq.lists import publish, versions
 from hq.lists.models import HotList, HotListSource, ListGroup
 from hq.log import chain
 from hq.log.models import AccessRecord
@@ -127,6 +128,42 @@ def test_no_page_says_stolen_without_unverified_and_the_lists_time(at_board: Cli
         assert said, path
         for line in said:
             assert "unverified - list of" in line, line
+
+
+@pytest.mark.clause("430.3(f)")
+def test_a_list_is_told_as_old_as_its_data_however_often_it_was_published_since(
+    client_for: ClientFor, people: People, settings: Any, tmp_path: Path, clock: Clock
+) -> None:
+    """Every hot plate and every load of another source publishes the whole list anew."""
+    settings.DATA = tmp_path
+    importer, commander = people("ALPR administrator"), people("Commander")
+    group = ListGroup.objects.create(name="all")
+    hot_list = HotList.objects.create(name="state", group=group, classes=["stolen_vehicle"], ttl_days=30)
+
+    def load(name: str, plate: str) -> str:
+        source, _ = HotListSource.objects.get_or_create(hot_list=hot_list, name=name, format="csv")
+        lines = [b"plate,class\n", f"{plate},stolen_vehicle\n".encode()]
+        draft = versions.import_files(hot_list, [versions.SourceFile(source, "a.csv", lines)], by=importer)
+        versions.approve(draft, by=commander)
+        made = publish.publish_due(group, publish.signing_key())
+        assert made is not None
+        return made.version
+
+    first = load("county", PLATE)
+    loaded = wording.local_minute(clock.at)
+    clock.advance(days=9, hours=1)
+    second = load("city", "7TST124")
+    at_board = client_for(people("officer"))
+    for version in (first, second):
+        hit = a_hit(source="county", list_version=version, list_age_s=5.0)
+        for path in (BOARD, url(hit)):
+            page = shown(at_board, path)
+            assert f"unverified - list of {loaded}" in page
+            assert "9 days" in page
+    other = a_hit("7TST124", source="city", list_version=second, list_age_s=5.0)
+    assert f"list of {wording.local_minute(clock.at)}" in shown(at_board, url(other))
+    own = a_hit("7TST125", source="manual", list_version=second, list_age_s=600.0)
+    assert "10 min at the hit" in shown(at_board, url(own))
 
 
 @pytest.mark.clause("430.3(b)")

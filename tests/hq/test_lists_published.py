@@ -357,8 +357,7 @@ def test_everything_of_a_publication_is_committed_or_nothing(
     made = publish.publish_due(source.hot_list.group, publish.signing_key())
     assert made is not None
     assert AccessRecord.objects.filter(action="lists.publish").count() == 1
-    found = publish.origin(made.version, "county")
-    assert found == version
+    assert publish.origins([(made.version, "county")]) == {(made.version, "county"): version}
 
 
 def test_a_hit_can_be_told_how_old_its_lists_data_was_though_the_list_was_published_again(
@@ -371,9 +370,7 @@ def test_a_hit_can_be_told_how_old_its_lists_data_was_though_the_list_was_publis
     manual.enter(hot_plate(source.hot_list.group, "HOT0001"), by=people[0], purpose="stolen_vehicle")
     made = publish.publish_due(source.hot_list.group, key)
     assert made is not None
-    found = publish.origin(made.version, "county")
-    assert found is not None
-    assert found.prepared_at == version.prepared_at
+    assert publish.origins([(made.version, "county")]) == {(made.version, "county"): version}
     assert [one.hot_list.name for one in ageing.stale()] == ["county"]
 
 
