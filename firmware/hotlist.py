@@ -285,6 +285,15 @@ def preview(path: Path, entries: Iterable[HotListEntry], keep: Keep | None = Non
             raise HotListFileError(f"{path}: the new list cannot be made: {error}") from error
 
 
+def is_usable(path: Path) -> bool:
+    """Whether there is a list in `path` that can be opened."""
+    try:
+        HotList.open(path).close()
+    except HotListFileError:
+        return False
+    return True
+
+
 @contextlib.contextmanager
 def _written(
     path: Path, entries: Iterable[HotListEntry], version: str, issued_at: str, keep: Keep | None

@@ -54,8 +54,9 @@ class InForce:
 class ListLink:
     """Follows one group's manifest.
 
-    `ask` sends a request and says whether there was a connection; `classes` are the alarm classes
-    that the unit loads; `wall` is the time now (mqtt.records.Time), None before the clock is set.
+    `usable` says whether there is a list's file that can be used; `ask` sends a request and says whether
+    there was a connection; `classes` are the alarm classes that the unit loads; `wall` is the time now
+    (mqtt.records.Time), None before the clock is set.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class ListLink:
         secret: PrivateKey,
         classes: Collection[str],
         build: Build,
+        usable: Callable[[], bool],
         ask: Callable[[ChunkRequest], bool],
         wall: Callable[[], str | None],
         clock: Callable[[], float] = time.monotonic,
@@ -76,6 +78,7 @@ class ListLink:
         self._secret = secret
         self._classes = frozenset(classes) - {name for name, rule in CLASS_RULES.items() if not rule.allowed}
         self._build = build
+        self._usable = usable
         self._ask = ask
         self._wall = wall
         self._clock = clock
@@ -102,7 +105,11 @@ class ListLink:
             self._refuse(str(error))
             return
         if self._is_known(manifest):
-            return
+            if self._wanted is not None or self._builder is not None or self._usable():
+                return
+            # What was put into force is gone: a card's damage, another hotlist.file, `hotlist clear`. HQ
+            # may have nothing newer for days, and until then nothing would alarm.
+            logger.warning("hot list %s version %s is built again", manifest.list_id, manifest.version)
         logger.info("hot list %s version %s is offered", manifest.list_id, manifest.version)
         self._wanted = manifest
         self._ask_after = 0.0

@@ -213,6 +213,7 @@ class Publisher:
             secret=hotlists.unit_key(list_secret_path(settings)),
             classes=settings.hotlist.classes,
             build=partial(_build, settings.hotlist.file),
+            usable=partial(hotlist.is_usable, settings.hotlist.file),
             ask=self._ask,
             wall=self._wall,
         )

@@ -315,7 +315,9 @@ def _clear(source: str | None, settings: Settings) -> int:
     except OSError as error:
         raise IoError(f"{settings.hotlist.file}: {error.strerror or error}") from error
     else:
-        print("the hot list is gone; nothing alarms until another is imported")
+        hq = settings.mqtt.list_key_file
+        until = "HQ's is built again at the next connection" if hq else "another is imported"
+        print(f"the hot list is gone; nothing alarms until {until}")
     return Exit.OK
 
 

@@ -14,7 +14,7 @@ import pytest
 from nacl.public import PrivateKey
 from nacl.signing import SigningKey
 
-from firmware.hotlist import HotList, HotListFileError, build
+from firmware.hotlist import HotList, HotListFileError, build, is_usable
 from firmware.listen_lists import ListServer, read_entries
 from firmware.listen_store import ListenStore
 from firmware.listlink import PIECES_PER_REQUEST, ListLink
@@ -72,6 +72,7 @@ class Bench:
         self.wait: Callable[[], object] = lambda: None
         self.time = 0.0
         self.online = True
+        self.usable = True
         self.link = self.open()
 
     def open(self) -> ListLink:
@@ -81,6 +82,7 @@ class Bench:
             secret=self.secret,
             classes=self.classes,
             build=self.build,
+            usable=lambda: self.usable,
             ask=self.ask,
             wall=lambda: NOW,
             clock=lambda: self.time,
@@ -426,6 +428,32 @@ def test_a_list_goes_from_a_file_at_hq_into_force_on_a_unit(tmp_path: Path) -> N
             assert unit.publisher.status().faults == ()
             assert any("was sent 1 pieces" in line for line in listener.lines)
             assert "TST0" not in "".join(listener.lines)
+
+
+@pytest.mark.parametrize("loss", [Path.unlink, lambda file: os.truncate(file, 5000)])
+def test_a_list_that_was_lost_on_the_unit_is_built_again_at_the_next_connection(
+    tmp_path: Path, loss: Callable[[Path], None]
+) -> None:
+    """HQ has nothing newer to publish for days, and until then nothing would alarm."""
+    hq, folder = tmp_path / "hq", tmp_path / "unit"
+    file, overrides = folder / "hotlist.sqlite", [f"mqtt.list_key_file={hq / 'hq.pub'}"]
+    with Broker(tmp_path / "broker") as broker:
+        with closing(ListenStore(hq)):
+            lists = ListServer(hq, "all", "list", [entry(plate) for plate in PLATES], datetime.now(UTC))
+        with Hq(hq, broker.port, lists=lists), Unit(folder, broker.port, overrides=overrides) as unit:
+            wait_for(lambda: unit.publisher.status().list_version == lists.manifest.version)
+            unit.stop()
+            loss(file)
+            unit.start()
+            wait_for(lambda: is_usable(file))
+            with HotList.open(file) as built:
+                assert (built.version, built.entries) == (lists.manifest.version, len(PLATES))
+            built_at = file.stat().st_mtime_ns
+            unit.stop()
+            unit.start()
+            wait_for(lambda: unit.publisher.status().connected)
+            unit.stop()
+            assert file.stat().st_mtime_ns == built_at, "a list that can be used is left as it is"
 
 
 @pytest.mark.clause("430.2-a")
