@@ -25,6 +25,9 @@ MAPPED: Final = tuple(name for name in FIELDS if name != "source")
 MOST_TOLD: Final = 100
 """Bad lines that are kept with their reasons; the rest is counted."""
 
+_LONGEST: Final = 1000
+"""Characters of a reason, as messages to units hold them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
@@ -122,8 +125,11 @@ def sift(
             tally.taken += 1
             expiry = min(parsed.expiry, last_day.isoformat())
             # Whose data a hit is, and so who may see it, is told by the source's name: a column of the file's
-            # own with another would open it to everybody (430.3(e)).
-            yield dataclasses.replace(parsed, expiry=expiry, source=layout.source)
+            # own with another would open it to everybody (430.3(e)). What it says is told in the reason.
+            reason = parsed.reason
+            if parsed.source != layout.source:
+                reason = "; ".join(filter(None, (reason, f"source {parsed.source}")))[:_LONGEST]
+            yield dataclasses.replace(parsed, expiry=expiry, source=layout.source, reason=reason)
 
 
 def _parse(file: str, lines: Iterable[bytes], layout: Layout, last_day: date) -> Parsed:

@@ -181,11 +181,12 @@ def test_whose_data_a_hit_is_does_not_depend_on_what_its_line_says(
 ) -> None:
     source.data = "clets"
     source.save()
-    lines = [b"plate,class,source\n", b"TST001,stolen_vehicle,SVS\n"]
+    lines = [b"plate,class,reason,source\n", b"TST001,stolen_vehicle,red van,SVS\n"]
     version = versions.import_files(
         source.hot_list, [versions.SourceFile(source, "a.csv", lines)], by=people("ALPR administrator")
     )
     (line,) = versions.lines_of(version)
+    assert (line.source, line.reason) == ("county", "red van; source SVS"), "what it says is not lost"
     assert masking.lacking_for_hit(frozenset(), line.alarm_class.value, line.source) == "clets"
     assert masking.lacking_for_hit({"clets"}, line.alarm_class.value, line.source) == ""
 
