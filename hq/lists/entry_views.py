@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from datetime import date
+from typing import NamedTuple, TypeVar
 
 from django.contrib import messages
+from django.db.models import Q, QuerySet
 from django.http import Http404
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
@@ -21,6 +23,9 @@ from hq.records.models import Read
 from hq.site import clock
 
 SHOWN = 100
+"""Entries that have ended, and matches, on one page; of those on the list none is left out."""
+
+_Entry = TypeVar("_Entry", ManualEntry, PartialPlate)
 
 
 class Row(NamedTuple):
@@ -36,9 +41,10 @@ def manual_list(request: PageRequest) -> HttpResponseBase:
     """The hot plates that are on the list now, and those that ended last."""
     grants = masking.grants_of(request.person)
     today = clock.today()
+    live, ended = _entries(ManualEntry.objects.select_related("entered_by", "group"), today)
     rows = [
         Row(entry, entry.live(today), bool(masking.lacking(grants, entry.alarm_class)))
-        for entry in ManualEntry.objects.select_related("entered_by", "group")[:SHOWN]
+        for entry in [*live, *ended]
     ]
     request.access.ids = [row.entry.pk for row in rows if not row.masked]
     request.access.result_count = len(rows)
@@ -85,14 +91,10 @@ def withdraw_manual(request: PageRequest, pk: int) -> HttpResponseBase:
 def partial_list(request: PageRequest) -> HttpResponseBase:
     """The partial plates, live ones first."""
     today = clock.today()
-    rows = list(PartialPlate.objects.select_related("entered_by", "group")[:SHOWN])
-    request.access.ids = [row.pk for row in rows]
-    request.access.result_count = len(rows)
-    context = {
-        "live": [row for row in rows if row.live(today)],
-        "ended": [row for row in rows if not row.live(today)],
-        "why": WhyForm(),
-    }
+    live, ended = _entries(PartialPlate.objects.select_related("entered_by", "group"), today)
+    request.access.ids = [row.pk for row in [*live, *ended]]
+    request.access.result_count = len(live) + len(ended)
+    context = {"live": live, "ended": ended, "why": WhyForm()}
     return render(request, "lists/partial_list.html", context)
 
 
@@ -173,6 +175,12 @@ def run(request: PageRequest, pk: int) -> HttpResponseBase:
     request.access.ids = [one.read_id for one in matches if one.read_id in reads]
     request.access.result_count = len(rows)
     return render(request, "lists/run.html", {"run": held, "rows": rows, "limit": SHOWN})
+
+
+def _entries(entries: QuerySet[_Entry], today: date) -> tuple[list[_Entry], list[_Entry]]:
+    """All that are on the list, which somebody may have to take off, and the newest of those that ended."""
+    on = Q(withdrawn_at=None, expiry__gte=today)
+    return list(entries.filter(on)), list(entries.exclude(on)[:SHOWN])
 
 
 def _check_entry(request: PageRequest, entry: ManualEntry) -> None:

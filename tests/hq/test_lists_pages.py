@@ -12,7 +12,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
-from hq.lists import loading, masking, versions
+from hq.lists import entry_views, loading, masking, versions
 from hq.lists.models import (
     HotList,
     HotListSource,
@@ -294,6 +294,31 @@ def test_an_officer_enters_a_hot_plate_for_a_case(
     entry.refresh_from_db()
     assert (entry.withdrawn_by, entry.withdrawn_why) == (officer, "found")
     assert client_for(officer, purpose="stolen_vehicle", case="26-1").get(run).status_code == 403
+
+
+@pytest.mark.clause("rec 20")
+def test_every_entry_on_the_list_can_be_taken_off_however_many_came_after_it(
+    source: HotListSource, people: People, client_for: ClientFor, clock: Clock
+) -> None:
+    """The page held the newest hundred: a car that was found again went on alarming."""
+    person, entered = people("Investigator"), {"group": source.hot_list.group, "case_number": "26-1"}
+    entered |= {"reason": "test", "expiry": clock.at.date() + timedelta(days=9), "entered_at": clock.at}
+    first, *_ = ManualEntry.objects.bulk_create(
+        ManualEntry(plate=f"T{n:04}", alarm_class="stolen_vehicle", entered_by=person, **entered)
+        for n in range(entry_views.SHOWN + 1)
+    )
+    part, *_ = PartialPlate.objects.bulk_create(
+        PartialPlate(pattern=f"T{n:04}*", entered_by=person, matched=0, of_reads=0, share=0.0, **entered)
+        for n in range(entry_views.SHOWN + 1)
+    )
+    client = client_for(person, purpose="stolen_vehicle", case="26-1")
+    for page, entry in (("hot-plates", first), ("partial-plates", part)):
+        address = f"/lists/{page}/{entry.pk}/withdraw/"
+        assert address in client.get(f"/lists/{page}/").content.decode()
+        client.post(address, {"why": "found again"})
+        shown = client.get(f"/lists/{page}/").content.decode()
+        assert address not in shown
+        assert "found again" in shown
 
 
 @pytest.mark.clause("430.3(a)")
