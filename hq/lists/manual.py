@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import TypeVar
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from hq.lists.classes import ALL, rule_of
 from hq.lists.errors import ListRefused
@@ -21,6 +23,8 @@ from hq.people.models import Person
 from hq.site import clock
 from plates.errors import TextError
 from plates.text import normalise
+
+_Entry = TypeVar("_Entry", ManualEntry, PartialPlate)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +44,8 @@ class HotPlate:
 def enter(hot_plate: HotPlate, *, by: Person, purpose: str) -> ManualEntry:
     """Put a plate on the list.
 
-    Raises ListRefused without a case or reason, with an expiry that has passed or is too far away, for a
-    class that is off or none, and for a text that is no plate.
+    Sent twice, it is there once. Raises ListRefused without a case or reason, with an expiry that has passed
+    or is too far away, for a class that is off or none, and for a text that is no plate.
     """
     check_class(hot_plate.alarm_class)
     check_entered(hot_plate.reason, hot_plate.case_number, hot_plate.expiry, Rules.current().manual_days)
@@ -49,19 +53,22 @@ def enter(hot_plate: HotPlate, *, by: Person, purpose: str) -> ManualEntry:
         plate = normalise(hot_plate.plate)
     except TextError as error:
         raise ListRefused("430.2-a", str(error)) from None
+    values = {
+        "group": hot_plate.group,
+        "plate": plate,
+        "state": hot_plate.state,
+        "alarm_class": hot_plate.alarm_class,
+        "reason": hot_plate.reason.strip(),
+        "case_number": hot_plate.case_number.strip(),
+        "expiry": hot_plate.expiry,
+        "priority": hot_plate.priority,
+        "entered_by": by,
+    }
     with transaction.atomic():
-        entry = ManualEntry.objects.create(
-            group=hot_plate.group,
-            plate=plate,
-            state=hot_plate.state,
-            alarm_class=hot_plate.alarm_class,
-            reason=hot_plate.reason.strip(),
-            case_number=hot_plate.case_number.strip(),
-            expiry=hot_plate.expiry,
-            priority=hot_plate.priority,
-            entered_by=by,
-            entered_at=clock.now(),
-        )
+        twin = sent_before(ManualEntry.objects.filter(**values), hot_plate.group)
+        if twin is not None:
+            return twin
+        entry = ManualEntry.objects.create(**values, entered_at=clock.now())
         chain.append(
             kind="lists",
             person=by,
@@ -77,6 +84,16 @@ def enter(hot_plate: HotPlate, *, by: Person, purpose: str) -> ManualEntry:
             ids=[entry.pk],
         )
     return entry
+
+
+def sent_before(same: QuerySet[_Entry], group: ListGroup) -> _Entry | None:
+    """The same entry of the same person that is on the list already, as after a second press of the button.
+
+    Two of one would outlive each other: whoever takes one off believes that the units no longer look for it.
+    """
+    # Of two that come at once, the second waits here until the first is in.
+    ListGroup.objects.select_for_update().get(pk=group.pk)
+    return same.filter(withdrawn_at=None).first()
 
 
 def withdraw(entry: ManualEntry | PartialPlate, *, by: Person, why: str) -> None:

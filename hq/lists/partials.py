@@ -13,7 +13,7 @@ from typing import Final
 from django.db import transaction
 
 from hq.lists.errors import ListRefused
-from hq.lists.manual import check_class, check_entered
+from hq.lists.manual import check_class, check_entered, sent_before
 from hq.lists.models import ListGroup, PartialPlate, Rules
 from hq.log import chain
 from hq.people.models import Person
@@ -115,7 +115,8 @@ def replaced(pattern: Pattern, key: str, folded: str) -> int | None:
 def enter(remembered: Remembered, *, by: Person, purpose: str) -> PartialPlate:
     """Put a partial plate on the list.
 
-    Raises ListRefused without an incident number, a reason or an expiry, or if it is too wide.
+    Sent twice, it is there once. Raises ListRefused without an incident number, a reason or an expiry, or if
+    it is too wide.
     """
     check_class(AlarmClass.MAJOR_INCIDENT_PARTIAL.value)
     rules = Rules.current()
@@ -136,28 +137,29 @@ def enter(remembered: Remembered, *, by: Person, purpose: str) -> PartialPlate:
             "the Commander, for a wider limit",
         )
     area = remembered.area
+    values = {
+        "group": remembered.group,
+        "pattern": pattern.text,
+        "state": remembered.state,
+        "reason": remembered.reason.strip(),
+        "case_number": remembered.case_number.strip(),
+        "expiry": remembered.expiry,
+        "make": remembered.make,
+        "colour": remembered.colour,
+        "body": remembered.body,
+        "seen_from": remembered.seen_from,
+        "seen_until": remembered.seen_until,
+        "latitude": area.latitude if area else None,
+        "longitude": area.longitude if area else None,
+        "radius_m": area.radius_m if area else None,
+        "entered_by": by,
+    }
+    measured = {"matched": found.matched, "of_reads": found.of_reads, "share": found.share}
     with transaction.atomic():
-        row = PartialPlate.objects.create(
-            group=remembered.group,
-            pattern=pattern.text,
-            state=remembered.state,
-            reason=remembered.reason.strip(),
-            case_number=remembered.case_number.strip(),
-            expiry=remembered.expiry,
-            make=remembered.make,
-            colour=remembered.colour,
-            body=remembered.body,
-            seen_from=remembered.seen_from,
-            seen_until=remembered.seen_until,
-            latitude=area.latitude if area else None,
-            longitude=area.longitude if area else None,
-            radius_m=area.radius_m if area else None,
-            matched=found.matched,
-            of_reads=found.of_reads,
-            share=found.share,
-            entered_by=by,
-            entered_at=clock.now(),
-        )
+        twin = sent_before(PartialPlate.objects.filter(**values), remembered.group)
+        if twin is not None:
+            return twin
+        row = PartialPlate.objects.create(**values, **measured, entered_at=clock.now())
         chain.append(
             kind="lists",
             person=by,

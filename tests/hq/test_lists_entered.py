@@ -172,6 +172,27 @@ def test_a_hot_plate_needs_a_case_and_a_reason(hot_plate: manual.HotPlate, offic
     assert AccessRecord.objects.filter(action="lists.manual", elements__withdrawn=True).count() == 1
 
 
+@pytest.mark.clause("rec 20")
+def test_an_entry_that_is_sent_twice_is_taken_off_once(
+    hot_plate: manual.HotPlate, remembered: partials.Remembered, officer: Person, approver: Person
+) -> None:
+    """A second press on a slow network: of two alike, one would alarm on after the other was taken off."""
+    first = manual.enter(hot_plate, by=officer, purpose="stolen_vehicle")
+    assert manual.enter(hot_plate, by=officer, purpose="stolen_vehicle") == first
+    part = partials.enter(remembered, by=officer, purpose="criminal_investigation")
+    assert partials.enter(remembered, by=officer, purpose="criminal_investigation") == part
+    for other in (
+        dataclasses.replace(hot_plate, case_number="C-2"),
+        dataclasses.replace(hot_plate, state="NV"),
+    ):
+        assert manual.enter(other, by=officer, purpose="stolen_vehicle") != first
+    assert manual.enter(hot_plate, by=approver, purpose="stolen_vehicle") != first, "another's own act"
+    manual.withdraw(first, by=officer, why="recovered")
+    assert manual.enter(hot_plate, by=officer, purpose="stolen_vehicle") != first, "stolen once more"
+    assert AccessRecord.objects.filter(action="lists.manual").count() == 6
+    assert PartialPlate.objects.count() == 1
+
+
 @pytest.mark.clause("430.3(c)-2")
 def test_a_partial_plate_needs_an_incident_and_an_expiry(
     remembered: partials.Remembered, officer: Person
