@@ -145,6 +145,8 @@
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const on_control = event.target.closest("a, button, input, select, textarea");
     const key = event.key.toLowerCase();
+    /* Held down it acts once: the next alarm comes under the key before anybody has seen it. Moving goes on. */
+    if (event.repeat && ["enter", "a", "s", "f"].includes(key)) { event.preventDefault(); return; }
     if (key === "arrowdown" || key === "j") move(1);
     else if (key === "arrowup" || key === "k") move(-1);
     else if (key === "enter" && !on_control) chosen()?.querySelector("a[href]")?.click();
