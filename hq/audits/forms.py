@@ -13,6 +13,7 @@ from hq.people.forms import day
 from hq.people.models import Person
 from hq.retention.scope import Scope
 from hq.site import clock
+from hq.site.moments import HappenedField
 from hq.units.forms import MomentField
 
 
@@ -97,7 +98,7 @@ class PeriodForm(forms.Form):
 class BreachForm(forms.ModelForm):  # type: ignore[type-arg]
     """A breach as it becomes known."""
 
-    detected_at = MomentField(label="Detected at")
+    detected_at = HappenedField(label="Detected at")
     began_at = MomentField(label="Began at, as far as known", required=False)
     ended_at = MomentField(label="Ended at", required=False)
 

@@ -7,9 +7,10 @@ from typing import Any
 from django import forms
 
 from hq.people import cases
-from hq.retention.forms import MomentField, ScopeForm
+from hq.retention.forms import ScopeForm
 from hq.retention.models import Hold
 from hq.site import clock
+from hq.site.moments import HappenedField
 
 
 class RequestForm(ScopeForm):
@@ -34,7 +35,7 @@ class BookingForm(forms.Form):
     evidence_number = forms.CharField(label="Evidence or property number", max_length=64)
     booked_where = forms.CharField(label="Property room or locker", max_length=128)
     booked_name = forms.CharField(label="Booked by", max_length=128)
-    booked_on = MomentField(label="Booked at")
+    booked_on = HappenedField(label="Booked at")
 
     def clean_booked_on(self) -> Any:
         """Not in the future."""

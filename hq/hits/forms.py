@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from hq.hits.models import Clets, Correction, Outcome, Visual
 from hq.site import clock
+from hq.site.moments import HappenedField
 from plates.errors import TextError
 from plates.text import normalise
 
@@ -59,7 +60,7 @@ class CletsForm(forms.ModelForm):  # type: ignore[type-arg]
     """Step 2."""
 
     result = _radio(Clets.Result.choices, "What CLETS answered")
-    answered_at = forms.DateTimeField(
+    answered_at = HappenedField(
         label="When it answered",
         widget=forms.DateTimeInput(attrs={"type": "datetime-local", "step": "1"}, format="%Y-%m-%dT%H:%M:%S"),
         input_formats=["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M"],

@@ -10,8 +10,9 @@ from django.core.files.uploadedfile import UploadedFile
 from hq.people import purposes
 from hq.people.forms import day
 from hq.releases.models import Override, Partner, ReleaseRequest
-from hq.retention.forms import MomentField, ScopeForm, check_document
+from hq.retention.forms import ScopeForm, check_document
 from hq.site import clock
+from hq.site.moments import HappenedField
 
 
 class RegisterForm(ScopeForm):
@@ -35,7 +36,7 @@ class RegisterForm(ScopeForm):
     )
     case = forms.CharField(label="Their case number", max_length=64, required=False)
     document = forms.FileField(label="The written request (scan or e-mail)")
-    received_at = MomentField(label="Received at")
+    received_at = HappenedField(label="Received at")
     due_on = forms.DateField(
         label="To be answered by",
         widget=day(),

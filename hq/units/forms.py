@@ -12,6 +12,7 @@ from hq.people import cases
 from hq.people.forms import day
 from hq.records.models import Unit
 from hq.site import clock
+from hq.site.moments import HappenedField
 from hq.units.models import Deployment, Device, Wipe, Work
 
 
@@ -89,7 +90,7 @@ class RetireForm(ReasonForm):
 class WorkForm(forms.ModelForm):  # type: ignore[type-arg]
     """A line of the maintenance log."""
 
-    at = MomentField(label="Done at")
+    at = HappenedField(label="Done at")
 
     class Meta:
         model = Work
@@ -111,7 +112,7 @@ class WorkForm(forms.ModelForm):  # type: ignore[type-arg]
 class WipeForm(forms.ModelForm):  # type: ignore[type-arg]
     """How a medium was sanitised."""
 
-    wiped_at = MomentField(label="Wiped at")
+    wiped_at = HappenedField(label="Wiped at")
 
     class Meta:
         model = Wipe

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -448,6 +448,32 @@ def test_board_says_when_a_hit_came_late_and_how_many_older_ones_wait(at_board: 
     page = shown(at_board, BOARD)
     assert "came 3 h 00 min late" in page
     assert "<strong>1</strong> unverified hit older" in page
+
+
+@pytest.mark.clause("430.3(f)")
+@pytest.mark.parametrize("utc", [8, 9], ids=["the first 01:30", "the second 01:30"])
+def test_answer_of_clets_is_entered_in_the_hour_that_comes_twice(
+    people: People, client_for: ClientFor, clock: Clock, utc: int
+) -> None:
+    """A browser's field for a time takes no offset: as the page gives it, it must be taken."""
+    clock.at = datetime(2026, 11, 1, utc, 30, 20, tzinfo=UTC)
+    hit, officer = a_hit(), people("officer")
+    looked(hit, officer)
+    client = client_for(officer)
+    given = re.search(r'name="answered_at" value="([^"]+)"', shown(client, url(hit)))
+    assert given is not None
+    assert given[1] == "2026-11-01T01:30:20"
+    answered = {"result": "confirmed", "operator": officer.full_name, "reason": ""}
+    client.post(url(hit, "clets"), answered | {"answered_at": given[1]})
+    assert Clets.objects.get().answered_at == clock.at
+    earlier = {"answered_at": "2026-11-01T01:50:00"}
+    answer = client.post(url(hit, "clets"), answered | earlier)
+    if utc == 8:
+        assert b"cannot come from the future" in answer.content
+    else:
+        assert Clets.objects.latest("pk").answered_at == datetime(2026, 11, 1, 8, 50, tzinfo=UTC)
+    never = client.post(url(hit, "clets"), answered | {"answered_at": "2026-03-08T02:30:00"})
+    assert b"The change of the clocks leaves this time out." in never.content
 
 
 @pytest.mark.clause("430.3(f)")
