@@ -183,7 +183,7 @@ def _within(reads: QuerySet[Read]) -> dict[str, int]:
 
 
 def _seen(scope: Scope, accounts: Sequence[str]) -> dict[str, int]:
-    """What the accounts saw in the scope's time, within its plate, unit and area."""
+    """What the accounts saw in the scope's time, within its plate, unit and area; of hits, their reads."""
     period = Q(username__in=accounts, outcome="done")
     if scope.since:
         period &= Q(at__gte=scope.since)
@@ -193,13 +193,22 @@ def _seen(scope: Scope, accounts: Sequence[str]) -> dict[str, int]:
     ids = {uuid for some in rows.values_list("ids", flat=True).iterator(_CHUNK) for uuid in _uuids(some)}
     inside = Scope(plate=scope.plate, unit=scope.unit, area=scope.area).q()
     found, plates = {"reads": 0, "pictures": 0, "hits": 0}, set[str]()
-    listed = sorted(ids)
+    listed = sorted(ids | _reads_of_hits(sorted(ids)))
     for start in range(0, len(listed), _CHUNK):
         reads = Read.objects.filter(inside, pk__in=listed[start : start + _CHUNK])
         counts = _within(reads)
         found = {name: found[name] + counts[name] for name in found}
         plates.update(reads.values_list("key", flat=True))
     return {"log_rows": rows.count(), **found, "plates": len(plates)}
+
+
+def _reads_of_hits(ids: Sequence[UUID]) -> set[UUID]:
+    """The board and a hit's page name the hit, and show the plate and place of its read."""
+    found: set[UUID] = set()
+    for start in range(0, len(ids), _CHUNK):
+        hits = Hit.objects.filter(pk__in=ids[start : start + _CHUNK])
+        found.update(hits.values_list("read_id", flat=True))
+    return found
 
 
 def _uuids(values: Sequence[Any]) -> Iterator[UUID]:

@@ -19,6 +19,7 @@ import io
 import json
 import re
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -34,6 +35,18 @@ from hq.site.cells import text_cell
 Row = Mapping[str, object]
 
 UNTRUSTED: Final = "signature of a Platewarden package"
+BROKEN: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    OSError,
+    ValueError,
+    LookupError,
+    NotImplementedError,
+    RuntimeError,
+)
+"""What zipfile raises for the many ways in which a ZIP can be damaged, and what a damaged text in it does."""
+
 _BLOCK: Final = 1 << 20
 # An engine of its own: nothing of a page (its reader, its request) may get into a package.
 _TEMPLATES: Final = Engine(dirs=[str(Path(__file__).parent / "templates" / "evidence")])
@@ -213,6 +226,16 @@ def _copy(source: bytes | Photo, target: IO[bytes]) -> str:
     if digest.hexdigest() != source.sha256:
         raise Unreadable(f"{source.name}: its SHA-256 is not the one that its row holds")
     return source.sha256
+
+
+def read_ids(file: BinaryIO) -> list[str]:
+    """The ids of the reads in a package. Raises Unreadable for a file that is none, or damaged."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            folder = archive.namelist()[0].split("/")[0]
+            return [str(row["id"]) for row in json.loads(archive.read(f"{folder}/data/reads.json"))]
+    except BROKEN as error:
+        raise Unreadable(f"the package's file cannot be read: {error}") from error
 
 
 def _blocks(file: BinaryIO) -> Iterator[bytes]:

@@ -4,25 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
-import zlib
 from typing import IO, BinaryIO
 
 import minisign
 
-from hq.evidence.bag import UNTRUSTED
+from hq.evidence.bag import BROKEN, UNTRUSTED
 
 _BLOCK = 1 << 20
-# What zipfile raises for the many ways in which a ZIP can be damaged.
-_BROKEN = (
-    zipfile.BadZipFile,
-    zlib.error,
-    EOFError,
-    OSError,
-    ValueError,
-    KeyError,
-    NotImplementedError,
-    RuntimeError,
-)
 
 
 def faults(file: BinaryIO, public: minisign.PublicKey, sha256: str = "") -> list[str]:
@@ -39,7 +27,7 @@ def faults(file: BinaryIO, public: minisign.PublicKey, sha256: str = "") -> list
     try:
         with zipfile.ZipFile(file) as archive:
             found += _inside(archive, public)
-    except _BROKEN as error:
+    except BROKEN as error:
         found.append(f"ZIP: cannot be read: {str(error) or type(error).__name__}")
     return found
 

@@ -144,12 +144,17 @@ def access_rows(reads: Sequence[Read], number: str, until: datetime) -> list[Row
     if not reads:
         return []
     wanted = {str(read.id) for read in reads}
+    # The board and a hit's page name the hit alone, and show the plate and place of its read.
+    of_hit = {
+        str(hit): str(read)
+        for hit, read in Hit.objects.filter(read__in=[read.id for read in reads]).values_list("id", "read_id")
+    }
     # The log keeps hundredths of a second, cut off: who looked at once stands a little before the read.
     first = min(read.received_at for read in reads) - timedelta(milliseconds=10)
     rows: list[Row] = []
     log = AccessRecord.objects.filter(at__lte=until).filter(Q(at__gte=first) | Q(case=number))
     for record in log.order_by("sequence").iterator(2000):
-        seen = wanted & set(record.ids)
+        seen = wanted & {of_hit.get(id_, id_) for id_ in record.ids}
         if seen or (number and record.case == number):
             rows.append(
                 {

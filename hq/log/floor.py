@@ -23,11 +23,16 @@ _AGE = {
     "sqlite": "julianday('now') - julianday(OLD.at)",
     "postgresql": "EXTRACT(EPOCH FROM now() - OLD.at) / 86400",
 }
-# The ids of a row as those of reads, which SQLite keeps without hyphens.
+# The ids of a row as uuids, which SQLite keeps without hyphens.
 _IDS = {
     "sqlite": "SELECT replace(e.value, '-', '') FROM json_each({row}.ids) e WHERE length(e.value) = 36",
     "postgresql": "SELECT CASE WHEN e.value ~ '^[0-9a-fA-F]{{8}}(-[0-9a-fA-F]{{4}}){{3}}-[0-9a-fA-F]{{12}}$' "
     "THEN e.value::uuid END FROM jsonb_array_elements_text({row}.ids) e(value)",
+}
+# The reads that a row tells of: by their own ids, or by those of their hits, as the board's rows do.
+_READS = {
+    vendor: f"{ids} UNION ALL SELECT t.read_id FROM records_hit t WHERE t.id IN ({ids})"
+    for vendor, ids in _IDS.items()
 }
 
 
@@ -45,7 +50,7 @@ def keeps(vendor: str, row: str) -> str:
         OR EXISTS (SELECT 1 FROM retention_hold h
             WHERE h.released_at IS NULL AND lower(h."case") = lower({row}."case"))
         OR EXISTS (SELECT 1 FROM retention_hold h, records_read r
-            WHERE h.released_at IS NULL AND r.id IN ({_IDS[vendor].format(row=row)})
+            WHERE h.released_at IS NULL AND r.id IN ({_READS[vendor].format(row=row)})
             AND {reads.reaches()}){sampled})"""
 
 

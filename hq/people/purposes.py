@@ -65,3 +65,9 @@ def alarm_classes() -> set[AlarmClass]:
         for name, rule in CLASS_RULES.items()
         if rule.allowed and name.value not in off and (rule.default_on or name.value in on)
     }
+
+
+def by_id(code: str, roles: Iterable[str]) -> str:
+    """The purpose of handling the thing whose id stands for a case; "" where these roles may not state it."""
+    purpose = in_use().get(code)
+    return code if purpose is not None and set(roles) & set(purpose.roles) else ""

@@ -15,7 +15,8 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
-from hq.evidence import bag, collect
+from hq.evidence import bag, collect, packages
+from hq.people import purposes
 from hq.people.decorators import PageRequest, page
 from hq.people.policy import check, may
 from hq.releases import partners, requests
@@ -183,6 +184,12 @@ def download(request: PageRequest, pk: int) -> HttpResponseBase:
     _note(request, row)
     check(request.person, "releases.fulfil", obj=row)
     request.access.elements = {"sha256": row.sha256, "agency": row.agency}
+    try:
+        request.access.ids = [row.number, *packages.reads_in(row)]
+    except bag.Unreadable as error:
+        request.access.note = f"not handed out: {error}"
+        messages.error(request, f"Not handed out: {error}.")
+        return redirect("releases:request", pk)
     request.access.result_count = row.reads
     return FileResponse(row.file.open("rb"), as_attachment=True, filename=PurePath(str(row.file.name)).name)
 
@@ -311,6 +318,9 @@ def _request(request: PageRequest, pk: int) -> ReleaseRequest:
 
 
 def _note(request: PageRequest, row: ReleaseRequest) -> None:
-    request.access.ids = [row.number]
-    request.access.case = request.access.case or row.number or ""
-    request.access.on_behalf_of = row.agency[:128]
+    access = request.access
+    access.ids = [row.number]
+    # Of who handles requests the request's id stands for a case (430.5(b)).
+    access.purpose = access.purpose or purposes.by_id("records_request", request.standing.roles)
+    access.case = access.case or row.number or ""
+    access.on_behalf_of = row.agency[:128]

@@ -114,9 +114,9 @@ def read(
     return row
 
 
-def a_hit(row: Read) -> Hit:
+def a_hit(row: Read, pk: UUID | None = None) -> Hit:
     return Hit.objects.create(
-        id=uuid4(),
+        id=pk or uuid4(),
         read=row,
         unit=row.unit,
         store_id=row.store_id,

@@ -18,6 +18,7 @@ from django.test import Client
 from hq.audits import breaches
 from hq.audits.alarms import alarms
 from hq.audits.models import Affected, Breach, Export, Freeze, Notice, Step
+from hq.evidence import packages
 from hq.log import chain
 from hq.log.models import AccessRecord
 from hq.people.models import Person
@@ -33,7 +34,7 @@ READ_THE_LOG = ("commander", "auditor")
 
 @pytest.fixture(autouse=True)
 def _storage(tmp_path: Path, settings: Any) -> None:
-    settings.MEDIA_ROOT = tmp_path
+    settings.MEDIA_ROOT, settings.DATA = tmp_path / "pictures", tmp_path
 
 
 @pytest.fixture(autouse=True)
@@ -90,6 +91,25 @@ def test_extent_of_a_misused_account_is_what_it_saw(office: kept.Office, clock: 
     log(thief, unseen)
     made = breaches.affected(office.auditor, breach, Scope(since=since, until=until), [thief.username])
     assert made.counts == {"log_rows": 2, "reads": 2, "pictures": 2, "hits": 0, "plates": 2}
+
+
+@pytest.mark.clause("CC-52a")
+def test_extent_of_a_misused_account_counts_hits_and_packages(
+    office: kept.Office, client_for: ClientFor, clock: Clock
+) -> None:
+    breach, since = entered(office), clock.at
+    kept.a_hit(kept.read("7XYZ000"))
+    kept.read("7XYZ001")
+    asked = {"case": "26-1", "reason": "burglary", "scope": Scope(plate="7XYZ001")}
+    package = packages.request(office.custodian, **asked)
+    packages.approve(office.commander, package.pk)
+    packages.prepare(office.custodian, package.pk)
+    assert client_for(office.officer).get("/hits/").status_code == 200
+    assert client_for(office.records_clerk).get(f"/evidence/{package.pk}/download/").status_code == 200
+    within = Scope(since=since, until=clock.advance(hours=1))
+    for thief, hits in ((office.officer, 1), (office.records_clerk, 0)):
+        made = breaches.affected(office.auditor, breach, within, [thief.username])
+        assert made.counts == {"log_rows": 1, "reads": 1, "pictures": 2, "hits": hits, "plates": 1}
 
 
 def test_breach_closes_contained_and_with_everybody_told(office: kept.Office, clock: Clock) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import zipfile
@@ -172,6 +173,40 @@ def test_it_holds_reads_pictures_hits_units_lists_and_who_saw_them(office: kept.
     about = json.loads(files["data/package.json"])
     assert about["case"] == "26-1234"
     assert about["approved_by"] == str(office.commander)
+
+
+@pytest.mark.clause("430.4-e")
+@pytest.mark.clause("CC-52a")
+def test_it_names_who_saw_a_read_by_its_hit_or_took_it_out_before(
+    office: kept.Office, client_for: Callable[..., Client]
+) -> None:
+    read = kept.read(hit=True)
+    first = made(office)
+    assert client_for(office.dispatcher).get("/hits/").status_code == 200
+    answer = client_for(office.records_clerk).get(f"/evidence/{first.pk}/download/")
+    assert hashlib.sha256(b"".join(answer)).hexdigest() == first.sha256  # type: ignore[call-overload]
+    taken = AccessRecord.objects.get(kind="export")
+    assert (taken.purpose, taken.case) == ("evidence", first.number)
+    assert taken.ids == [first.number, str(read.id)]
+    seen = {(row["username"], row["action"]) for row in rows(inside(made(office)), "access-log")}
+    assert seen == {
+        (office.dispatcher.username, "hits.board"),
+        (office.records_clerk.username, "evidence.prepare"),
+    }
+
+
+@pytest.mark.clause("430.4-e")
+def test_a_package_whose_file_is_damaged_is_not_handed_out(
+    office: kept.Office, client_for: Callable[..., Client], tmp_path: Path
+) -> None:
+    kept.read()
+    package, client = made(office), client_for(office.records_clerk)
+    address, file = f"/evidence/{package.pk}/download/", tmp_path / "pictures" / package.file.name
+    file.write_bytes(file.read_bytes()[:-100])
+    assert b"Not handed out" in client.get(address, follow=True).content
+    file.unlink()
+    assert b"Not handed out" in client.get(address, follow=True).content
+    assert {row.note[:15] for row in AccessRecord.objects.filter(kind="export")} == {"not handed out:"}
 
 
 @pytest.mark.clause("430.3(e)")

@@ -31,6 +31,8 @@ from tests.hq import kept
 
 pytestmark = pytest.mark.django_db
 SEEN = UUID("00000000-0000-4000-8000-00000000abcd")
+HIT = UUID("00000000-0000-4000-8000-00000000dcba")
+TOLD = {11: [SEEN, "no read"], 16: [HIT]}
 OLD = datetime(2022, 1, 3, 12, 0, tzinfo=UTC)
 
 
@@ -50,7 +52,7 @@ def office(people: Callable[..., Person], clock: Any) -> kept.Office:
             action="reads.view",
             elements={"n": number},
             case=f"22-{number + 1}",
-            ids=[SEEN, "no read"] if number == 11 else [],
+            ids=TOLD.get(number, []),
         )
         clock.advance(hours=1)
     clock.at = today
@@ -175,9 +177,9 @@ def _sample(office: kept.Office, *, closed: bool = False) -> None:
 KEEPERS: dict[str, tuple[Callable[[kept.Office], object], list[int]]] = {
     "freeze of an open breach": (_freeze, list(range(8, 21))),
     "hold on the case": (lambda office: _hold(office, "22-5", Scope(plate="1NONE000")), [5]),
-    "hold on a read that the row tells of": (
+    "hold on a read that the row tells of, itself or by its hit": (
         lambda office: _hold(office, "26-9", Scope(plate="7ABC123")),
-        [12],
+        [12, 17],
     ),
     "audit's sample": (lambda office: _sample(office, closed=True), [15]),
     "period of an audit that is not closed": (lambda office: _sample(office), [10, 11, 12, 13, 14, 15]),
@@ -191,7 +193,7 @@ KEEPERS: dict[str, tuple[Callable[[kept.Office], object], list[int]]] = {
 def test_row_that_something_keeps_stays_and_the_chain_is_whole_around_it(
     office: kept.Office, keeper: str, since: str
 ) -> None:
-    kept.read("7ABC123", id=SEEN)
+    kept.a_hit(kept.read("7ABC123", id=SEEN), HIT)
     place, expected = KEEPERS[keeper]
     if since == "before the proposal":
         place(office)

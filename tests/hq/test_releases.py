@@ -19,6 +19,7 @@ from django.db import DatabaseError, IntegrityError, transaction
 from django.test import Client
 
 from hq.hits import corrections
+from hq.log.models import AccessRecord
 from hq.people.models import Person
 from hq.people.policy import Refused
 from hq.records.models import Read
@@ -403,6 +404,18 @@ def test_who_decided_takes_nothing_out(
     address = f"/releases/{row.pk}/download/"
     assert client_for(both).get(address).status_code == 403
     assert client_for(office.custodian).get(address).status_code == 200
+
+
+@pytest.mark.clause("CC-52a")
+def test_taking_it_out_is_recorded_with_its_purpose_and_its_reads(
+    office: kept.Office, client_for: Callable[..., Client]
+) -> None:
+    read = kept.read()
+    row = requests.fulfil(office.custodian, approved(office).pk)
+    assert client_for(office.records_clerk).get(f"/releases/{row.pk}/download/").status_code == 200
+    taken = AccessRecord.objects.get(action="releases.fulfil", person=office.records_clerk)
+    assert (taken.purpose, taken.case) == ("records_request", row.number)
+    assert (taken.ids, taken.result_count) == ([row.number, str(read.id)], 1)
 
 
 @pytest.mark.clause("430.8(a)1")
