@@ -19,6 +19,7 @@ from django.conf import settings
 from django.db.models import Q, QuerySet
 
 from hq.audits.acts import SHOWN, Act, of_log, of_unit
+from hq.log.chain import canonical
 from hq.log.models import AccessRecord
 from hq.people import purposes
 from hq.people.models import Appointment, Role
@@ -39,6 +40,8 @@ VOLUME_WINDOWS: Final = 12
 HOURS_DAYS: Final = 90
 HOURS_LEAST: Final = 50
 HOURS_SHARE: Final = 0.01
+PAGING: Final = timedelta(hours=1)
+"""So long after one page of a search the next belongs to it."""
 
 
 @dataclass(frozen=True)
@@ -110,11 +113,8 @@ class Anomaly:
 
 def anomalies(since: datetime, until: datetime) -> list[Anomaly]:
     """Everything odd about searches of a period, by kind and person (430.3-0)."""
-    searches = [
-        row
-        for row in _done(since, until).filter(action__in=(*LOOKED, *OPENED)).order_by("sequence")
-        if row.elements.get("page", 1) == 1
-    ]
+    rows = _done(since, until).filter(action__in=(*LOOKED, *OPENED)).order_by("sequence")
+    searches = list(_without_further_pages(rows.iterator(_CHUNK)))
     looked = [row for row in searches if row.action in LOOKED]
     on_units = [of_unit(row) for row in _on_units(since, until).order_by("received_at", "id")]
     return [
@@ -126,6 +126,24 @@ def anomalies(since: datetime, until: datetime) -> list[Anomaly]:
         *_volume(looked, since, until),
         *_volume_on_units(on_units, since, until),
     ]
+
+
+def _without_further_pages(rows: Iterable[AccessRecord]) -> Iterator[AccessRecord]:
+    """The rows but for further pages of a search whose first page the same person had just before.
+
+    A page that nobody turned to is a search of its own: it tells how many there are, whichever is asked for.
+    """
+    turned: dict[str, datetime] = {}
+    for row in rows:
+        asked = {name: value for name, value in row.elements.items() if name != "page"}
+        names = ("username", "action", "purpose", "case", "on_behalf_of")
+        question = canonical({**{name: getattr(row, name) for name in names}, "asked": asked})
+        first, before = row.elements.get("page", 1) == 1, turned.get(question)
+        further = not first and before is not None and row.at - before <= PAGING
+        if first or further:
+            turned[question] = row.at
+        if not further:
+            yield row
 
 
 def _same_plate(acts: Iterable[Act]) -> Iterator[Anomaly]:

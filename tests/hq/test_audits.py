@@ -494,6 +494,32 @@ def test_one_plate_under_several_cases_is_odd(people: People, clock: Clock) -> N
 
 
 @pytest.mark.clause("430.3-0")
+def test_search_that_begins_with_its_second_page_is_a_search(
+    people: People, client_for: ClientFor, clock: Clock
+) -> None:
+    """Its page is empty and tells all the same how many reads of the plate there are in the window."""
+    kept.read("8ABC120", pictures=())
+    thief, reader = people("investigator"), people("investigator")
+    asked = {"purpose": "criminal_investigation", "plate": "8ABC120"}
+    for n in range(5):
+        page = client_for(thief).post("/search/results/", asked | {"case": f"26-{n}", "page": "2"})
+        assert b"1 read" in page.content
+        client_for(reader).post("/search/results/", asked | {"case": "26-9", "page": str(n + 1)})
+        clock.advance(minutes=1)
+    found = {(x.kind, x.username): x.rows for x in reports.anomalies(clock.at - timedelta(1), clock.at)}
+    assert {len(found[kind, thief.username]) for kind in ("same plate often", "several cases")} == {5}
+    assert not [kind for kind, username in found if username == reader.username]
+    for _ in range(4):
+        clock.advance(hours=2)
+        client_for(reader).post("/search/results/", asked | {"case": "26-9", "page": "2"})
+    found = {
+        (x.kind, x.username): x.rows
+        for x in reports.anomalies(clock.at - timedelta(1), clock.advance(seconds=1))
+    }
+    assert len(found["same plate often", reader.username]) == 5
+
+
+@pytest.mark.clause("430.3-0")
 @pytest.mark.clause("2019-118 rec. 19")
 def test_reports_count_what_was_seen_on_units_as_what_it_is(
     people: People, clock: Clock, tmp_path: Any, settings: Any
