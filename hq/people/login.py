@@ -143,7 +143,7 @@ def unlock(request: HttpRequest) -> HttpResponseBase:
 def lock(request: HttpRequest) -> HttpResponseBase:
     """Lock the own session at once."""
     if isinstance(request.user, Person):
-        request.session["locked"] = sessions.BY_HAND
+        sessions.lock(request.session, request.user)
     return redirect("people:unlock")
 
 

@@ -91,6 +91,17 @@ def begin(session: Any, person: Person) -> None:
     person.save(update_fields=["session_key", "seen_at"])
 
 
+def lock(session: Any, person: Person) -> None:
+    """Lock it as its person asks.
+
+    Under a new key: a search still under way keeps the session as it found it, open, and that must not count.
+    """
+    session["locked"] = BY_HAND
+    session.cycle_key()
+    person.session_key = session.session_key
+    person.save(update_fields=["session_key"])
+
+
 def end(request: HttpRequest, why: str, back_to: str = "") -> HttpResponseBase:
     """Log out, write down why, say so on the log-in page; a log that is down keeps no session open.
 

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.password_validation import validate_password
+from django.contrib.sessions.backends.base import UpdateError
+from django.contrib.sessions.backends.db import SessionStore
 from django.core.exceptions import ValidationError
 from django.db import DatabaseError
 from django.http import HttpResponse
@@ -266,6 +268,22 @@ def test_second_log_in_ends_the_first(people: People) -> None:
     assert _open(second)
     assert "elsewhere" in first.get("/").url
     assert AccessRecord.objects.filter(action="session.end", note__contains="elsewhere").count() == 1
+
+
+@pytest.mark.clause("CJIS AC-11")
+@pytest.mark.clause("430.5(a)")
+def test_a_search_that_is_under_way_does_not_open_what_its_person_locked(
+    people: People, client_for: Callable[..., Client], clock: Any
+) -> None:
+    client = client_for(people("investigator"))
+    under_way = SessionStore(client.session.session_key)
+    under_way["purpose"] = "criminal_investigation"
+    client.post("/people/lock/")
+    with pytest.raises(UpdateError):
+        under_way.save()
+    assert client.get("/search/").url == "/people/unlock/?next=%2Fsearch%2F"
+    assert client.post("/people/unlock/?next=/search/", {"password": PASSWORD}).url == "/search/"
+    assert client.get("/search/").status_code == 200
 
 
 @pytest.mark.clause("CJIS AC-11")
