@@ -81,11 +81,17 @@ class HotList:
         """Open the list in `path`.
 
         Raises:
-            HotListFileError: there is none, or it is damaged or something else.
+            HotListFileError: there is none, this user may not read it, or it is damaged or something else.
         """
-        if not path.is_file():
-            raise HotListFileError(f"{path}: there is no such hot list")
-        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+        try:
+            with path.open("rb"):  # SQLite would say that it is unable to, and not why
+                pass
+            db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+        except FileNotFoundError as error:
+            raise HotListFileError(f"{path}: there is no such hot list") from error
+        except (OSError, sqlite3.Error) as error:
+            reason = (isinstance(error, OSError) and error.strerror) or error
+            raise HotListFileError(f"{path}: cannot be opened: {reason}") from error
         try:
             return cls(path, db)
         except (sqlite3.Error, KeyError, ValueError, PlatesError) as error:
@@ -307,6 +313,10 @@ def _written(
             if before is not None:
                 stack.enter_context(before)
             _write(new, entries, version, issued_at, before, keep)
+            if os.geteuid() == 0:
+                # Imported by sudo, the list is still the unit's to read, whatever root's umask is.
+                owner = path.parent.stat()
+                os.chown(new, owner.st_uid, owner.st_gid)
             with HotList.open(new) as after:
                 changes = _changes(before, after)
         yield new, changes

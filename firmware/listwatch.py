@@ -111,7 +111,12 @@ class ListWatch:
             self._use(None, "")
             self._seen = None
             return
-        seen = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
+        except OSError as error:
+            self._seen = None
+            self._tell(f"{self._settings.file}: cannot be opened: {error.strerror or error}")
+            return
+        # The change time too: a file that could not be read is looked at again after a chmod.
+        seen = (stat.st_ino, stat.st_ctime_ns, stat.st_size)
         if seen == self._seen:
             return
         self._seen = seen

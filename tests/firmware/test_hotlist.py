@@ -181,6 +181,18 @@ def test_damaged_list_is_one_clear_error_that_names_the_file(path: Path, damage:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root imports for somebody else")
+def test_a_list_that_root_imports_is_its_folders_owners_to_read(path: Path) -> None:
+    """`sudo platewarden hotlist import` where root's umask keeps everybody out."""
+    os.chown(path.parent, 65534, 65534)
+    before = os.umask(0o077)
+    try:
+        build(path, ENTRIES, version="2", issued_at="")
+    finally:
+        os.umask(before)
+    assert (path.stat().st_uid, path.stat().st_gid) == (65534, 65534)
+
+
 def test_damaged_entry_is_an_error_of_the_list_and_not_of_the_loop(path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"stolen_vehicle", b"stolen_vehiclX"))
     with HotList.open(path) as hot_list, pytest.raises(HotListFileError, match="is damaged"):

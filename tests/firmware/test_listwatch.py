@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -182,6 +186,49 @@ def test_garbage_leaves_the_old_list_in_force_and_is_told(tmp_path: Path) -> Non
     assert desk.watch.state().version == "1"
     desk.publish("2", "DEMO456")
     assert desk.watch.state() == ListState("2", 1, 7200.0, "")
+
+
+def test_a_list_that_the_unit_may_not_read_is_told_and_taken_as_soon_as_it_may() -> None:
+    """One that root copied there for itself alone, or a folder of root's: no reason to stop reading."""
+    with TemporaryDirectory() as name:  # pytest's own folder is closed to others
+        folder = Path(name)
+        folder.chmod(0o755)
+        desk = Desk(folder)
+        desk.publish("1", "TEST123")
+        with another_user():
+            assert len(desk.hits("TEST123")) == 1
+        desk.publish("2", "DEMO456")
+        desk.file.chmod(0)
+        with another_user():
+            assert [hit.list_version for hit in desk.hits("TEST123")] == ["1"]
+            assert desk.watch.state().fault == f"{desk.file}: cannot be opened: Permission denied"
+            desk_at_start = Desk(folder)
+            assert desk_at_start.hits("DEMO456") == []
+            assert desk_at_start.watch.state().fault
+        desk.file.chmod(0o644)
+        for place, fault in (
+            (0o755, ""),
+            (0, f"{desk.file}: cannot be opened: Permission denied"),
+            (0o755, ""),
+        ):
+            folder.chmod(place)
+            desk.later()
+            with another_user():
+                assert [hit.list_version for hit in desk.hits("DEMO456")] == ["2"]
+                assert desk.watch.state().fault == fault
+
+
+@contextmanager
+def another_user() -> Iterator[None]:
+    """Root may read everything."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
 
 
 def test_a_unit_starts_with_a_list_of_garbage(tmp_path: Path) -> None:
