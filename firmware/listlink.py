@@ -43,12 +43,14 @@ OSError, PlatesError, HotListError or FirmwareError if the old one stays."""
 
 @dataclass(frozen=True, slots=True)
 class InForce:
-    """The newest version that was accepted: it is never gone back behind."""
+    """The newest version that was accepted: it is never gone back behind. `classes` are those of its entries
+    that were loaded; a record that is older than this field names none."""
 
     list_id: str
     version: str
     issued_at: str
     sha256: str
+    classes: tuple[str, ...] = ()
 
 
 class ListLink:
@@ -105,10 +107,10 @@ class ListLink:
             self._refuse(str(error))
             return
         if self._is_known(manifest):
-            if self._wanted is not None or self._builder is not None or self._usable():
+            if self._wanted is not None or self._builder is not None or self._is_in_force():
                 return
-            # What was put into force is gone: a card's damage, another hotlist.file, `hotlist clear`. HQ
-            # may have nothing newer for days, and until then nothing would alarm.
+            # What was put into force is gone (a card's damage, another hotlist.file, `hotlist clear`), or
+            # other classes of it are to be loaded now. HQ may have nothing newer for days.
             logger.warning("hot list %s version %s is built again", manifest.list_id, manifest.version)
         logger.info("hot list %s version %s is offered", manifest.list_id, manifest.version)
         self._wanted = manifest
@@ -181,6 +183,14 @@ class ListLink:
         if manifest.issued_at <= last.issued_at or (same_list and manifest.version <= last.version):
             raise HotListError(f"{name}: is not newer than version {last.version}")
 
+    def _is_in_force(self) -> bool:
+        """Whether the list is still there as the unit is to load it."""
+        return (
+            self._in_force is not None
+            and frozenset(self._in_force.classes) == self._classes
+            and self._usable()
+        )
+
     def _is_known(self, manifest: Manifest) -> bool:
         known = self._wanted or self._in_force
         return known is not None and (known.list_id, known.version, known.sha256) == (
@@ -229,7 +239,8 @@ class ListLink:
             self._ask_after = self._clock() + self._patience
             self._patience = min(self._patience * 2, _PATIENCE_MAX_S)
             return
-        self._in_force = InForce(built.list_id, built.version, built.issued_at, built.sha256)
+        classes = tuple(sorted(self._classes))
+        self._in_force = InForce(built.list_id, built.version, built.issued_at, built.sha256, classes)
         self.fault = ""
         logger.info("hot list %s version %s is in force", built.list_id, built.version)
         if self._wanted is built:

@@ -65,11 +65,13 @@ def ending() -> list[ManualEntry | PartialPlate]:
 
 @dataclass(frozen=True, slots=True)
 class UnitVersion:
-    """What a unit has, beside what its group was told."""
+    """What a unit has, beside what its group was told. `left_out`: how many entries of that it did not load,
+    for their classes are not among `hotlist.classes` of its configuration."""
 
     state: UnitListState
     wanted: str
     behind: bool
+    left_out: int
 
 
 def units() -> list[UnitVersion]:
@@ -78,6 +80,11 @@ def units() -> list[UnitVersion]:
     found = []
     for state in UnitListState.objects.select_related("group", "unit"):
         told = newest.get(state.group_id) if state.group_id is not None else None
-        late = told is not None and state.version != told.version and clock.now() - told.issued_at > BEHIND
-        found.append(UnitVersion(state, told.version if told else "", late))
+        if told is None:
+            found.append(UnitVersion(state, "", behind=False, left_out=0))
+            continue
+        same = state.version == told.version
+        late = not same and clock.now() - told.issued_at > BEHIND
+        left_out = max(told.entry_count - state.entry_count, 0) if same else 0
+        found.append(UnitVersion(state, told.version, late, left_out))
     return found

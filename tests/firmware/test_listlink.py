@@ -268,6 +268,26 @@ def test_classes_that_are_off_are_left_out_and_one_can_never_be_on(tmp_path: Pat
     assert bench.built == [("1", {"TST0001", "TST0003"})]
 
 
+@pytest.mark.clause("430.2-b")
+def test_a_list_is_loaded_anew_when_other_classes_of_it_are_on(bench: Bench) -> None:
+    """HQ has nothing newer: a class that was switched off would sound on, one switched on would not."""
+    manifest, pieces = bench.hq.publish("1", [entry("TST0001"), entry("TST0002", "violent_person")])
+    for classes, loaded in (
+        (("stolen_vehicle",), {"TST0001"}),
+        (("stolen_vehicle", "violent_person"), {"TST0001", "TST0002"}),
+        (("violent_person",), {"TST0002"}),
+    ):
+        bench.classes = classes
+        bench.link = bench.open()
+        bench.link.manifest(manifest)
+        bench.answer(manifest, pieces)
+        assert bench.built[-1] == ("1", loaded)
+    bench.link = bench.open()
+    bench.link.manifest(manifest)
+    bench.answer(manifest, pieces)
+    assert len(bench.built) == 3
+
+
 def test_a_version_that_comes_while_an_older_one_is_built_is_not_taken_for_it(bench: Bench) -> None:
     """430.3(f): what is told to be in force is what alarms, however long a list takes to build."""
     first, second = (bench.hq.publish(version, [entry(f"TST000{version}")]) for version in "12")

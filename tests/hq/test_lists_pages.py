@@ -12,7 +12,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
-from hq.lists import entry_views, loading, masking, versions
+from hq.lists import entry_views, loading, masking, publish, versions
 from hq.lists.models import (
     HotList,
     HotListSource,
@@ -22,14 +22,17 @@ from hq.lists.models import (
     PartialPlate,
     RetroRun,
     Rules,
+    UnitListState,
     Upload,
 )
+from hq.lists.publisher import note_status
 from hq.log import chain
 from hq.log.models import AccessRecord
 from hq.people import purposes
 from hq.people.models import Person
 from hq.people.policy import Standing
 from hq.records.models import Read, Unit
+from mqtt.records import Status
 from plates.lookalike import fold
 from tests.hq import kept
 from tests.hq.conftest import Clock
@@ -139,6 +142,28 @@ def test_a_list_is_uploaded_mapped_loaded_and_approved_by_a_second_person(
     assert b"version 1" in second.get("/lists/").content
     second.post(f"{page}withdraw/", {"why": "wrong file"})
     assert versions.in_force(source.hot_list) is None
+
+
+def test_a_unit_that_leaves_out_entries_is_not_told_to_have_the_list_as_published(
+    source: HotListSource, people: People, client_for: ClientFor
+) -> None:
+    """A class that is switched on at HQ alone sounds on no unit, and nobody would know."""
+    administrator, group = people("ALPR administrator"), source.hot_list.group
+    lines = [b"plate,class\n", b"TST001,stolen_vehicle\n", b"TST002,stolen_plate\n"]
+    draft = versions.import_files(
+        source.hot_list, [versions.SourceFile(source, "a.csv", lines)], by=administrator
+    )
+    versions.approve(draft, by=people("Commander"))
+    made = publish.publish_due(group, publish.signing_key())
+    assert made is not None
+    Unit.objects.create(unit_id="pole-1", state="enrolled")
+    client = client_for(administrator)
+    for entries, said in ((1, b"leaves out 1 entry: not in its hotlist.classes"), (2, b"as published")):
+        note_status("pole-1", Status(state="ready", list_version=made.version, list_entries=entries))
+        UnitListState.objects.update(group=group)
+        page = client.get("/lists/").content
+        assert said in page
+        assert (b"as published" in page) is (entries == 2)
 
 
 @pytest.mark.clause("430.2-d")
