@@ -17,7 +17,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
@@ -47,6 +47,8 @@ logger = logging.getLogger(__name__)
 
 LARGE: Final = 64 << 10
 """A quarantined payload of more bytes lies in a file."""
+OVERTAKEN: Final = timedelta(seconds=10)
+"""By no more than this do two subscribers overtake each other with heartbeats of one unit."""
 
 PictureKey = tuple[UUID, str, str]
 Row = TypeVar("Row", Read, Hit)
@@ -510,8 +512,11 @@ class _Batch:
         row = rows.status_row(status, unit, self._at)
         before = UnitStatus.objects.filter(unit=unit).first()
         if before is not None:
-            if before.status_at and row.status_at and row.status_at < before.status_at:
-                return  # Another subscriber was faster with a later one.
+            earlier = before.status_at and row.status_at and row.status_at < before.status_at
+            # Another subscriber was faster with a later one. What comes well after it is the newest whatever
+            # it says: a clock that ran ahead was set, or one that was right is not any more.
+            if earlier and (retained or self._at - before.received_at < OVERTAKEN):
+                return
             if retained:
                 row.received_at = before.received_at
         row.save(force_insert=before is None)

@@ -39,6 +39,7 @@ from hq.records.models import (
 from hq.records.pictures import Files, sweep
 from hq.records.rows import hit_record, read_record
 from mqtt import messages, topics
+from mqtt.fields import time_text
 from mqtt.records import ChunkRequest, Status
 from tests.hq.conftest import Clock
 from tests.hq.ingest_site import STORE, UNIT, files_below, jpeg, payload_of, read_with_picture, received
@@ -280,6 +281,26 @@ def test_a_heartbeat_is_kept_as_the_last_one(intake: Intake, clock: Clock) -> No
     take(intake, will)
     row.refresh_from_db()
     assert (row.state, row.received_at) == ("offline", clock.at - timedelta(hours=1))
+
+
+@pytest.mark.clause("430.4-a")
+@pytest.mark.parametrize(("before", "after"), [(3, 0), (0, -3)])
+def test_a_unit_whose_clock_is_set_back_is_still_heard(
+    before: int, after: int, intake: Intake, clock: Clock
+) -> None:
+    def send(state: str, ahead_h: float, retained: bool = False) -> None:
+        payload = payload_of(Status(state=state, at=time_text(clock.at + timedelta(hours=ahead_h))))
+        take(intake, read_message(topics.up(UNIT, "status"), payload, retained=retained))
+
+    send("ready", before)
+    clock.advance(minutes=1)
+    send("fault", after)
+    row = UnitStatus.objects.get(unit=UNIT)
+    assert (row.state, row.received_at) == ("fault", clock.at)
+    clock.advance(minutes=1)
+    send("ready", after - 0.1, retained=True)
+    row.refresh_from_db()
+    assert row.state == "fault", "what the broker kept from before is none that is newer"
 
 
 @pytest.mark.clause("430.4-b")
