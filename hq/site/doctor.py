@@ -13,7 +13,7 @@ from pathlib import Path
 from django.apps import apps
 from django.conf import settings
 from django.core import checks
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from hq import APPS
@@ -30,12 +30,16 @@ _DAY = timedelta(hours=25)
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong: what, by which rule, what to do. `error` refuses a production start."""
+    """One thing that is wrong: what, by which rule, what to do. `error` refuses a production start.
+
+    `may_pass`: nothing of the site has to change for it, such as a database that has not started yet.
+    """
 
     error: bool
     rule: str
     what: str
     remedy: str
+    may_pass: bool = False
 
     @property
     def refusal(self) -> str:
@@ -48,7 +52,8 @@ def findings() -> list[Finding]:
     try:
         waiting = waiting_migrations()
     except DatabaseError as error:
-        return [Finding(True, "database", f"cannot be opened: {error}", "see DATABASE_URL")]
+        what = f"cannot be opened: {' '.join(str(error).split())}"
+        return [Finding(True, "database", what, "see DATABASE_URL", isinstance(error, OperationalError))]
     if waiting is not None:
         return [waiting]
     found = [

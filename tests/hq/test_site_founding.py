@@ -26,6 +26,7 @@ from hq.site.models import Settings
 
 pytestmark = pytest.mark.django_db
 ROOT = Path(__file__).resolve().parents[2]
+AWAY = "postgres://hq_app@127.0.0.1:1/hq"
 
 
 @pytest.fixture(autouse=True)
@@ -213,23 +214,35 @@ def test_every_command_on_records_refuses_such_a_database() -> None:
         assert isinstance(load_command_class(apps[name], name), RecordsCommand), name
 
 
+def _run(folder: Path, *words: str, **extra: str) -> subprocess.CompletedProcess[str]:
+    """Run `platewarden-hq` in a process of its own, with no setting but its folder and those in `extra`."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PLATEWARDEN", "DATABASE", "DJANGO"))}
+    return subprocess.run(
+        [sys.executable, "-m", "hq.cli", *words],
+        cwd=ROOT,
+        env=kept | {"PLATEWARDEN_HQ_DATA": str(folder)} | extra,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_database_that_is_away_is_no_lack_of_the_site_so_that_the_service_starts_again(
+    tmp_path: Path,
+) -> None:
+    """After a power cut HQ may be up before its database server: exit 3 would keep it from starting again."""
+    done = _run(tmp_path / "data", "serve", DATABASE_URL=AWAY)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("refused by database: cannot be opened: connection failed: ")
+    assert line.endswith("; see DATABASE_URL")
+
+
 @pytest.mark.slow
 @pytest.mark.clause("430.1")
 def test_empty_folder_refuses_to_serve_with_exit_3(tmp_path: Path) -> None:
-    environment = {
-        k: v for k, v in os.environ.items() if not k.startswith(("PLATEWARDEN", "DATABASE", "DJANGO"))
-    }
-    environment["PLATEWARDEN_HQ_DATA"] = str(tmp_path / "data")
-    run = [sys.executable, "-m", "hq.cli"]
-    assert (
-        subprocess.run(
-            [*run, "migrate"], cwd=ROOT, env=environment, capture_output=True, check=False
-        ).returncode
-        == 0
-    )
-    done = subprocess.run(
-        [*run, "serve"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
+    assert _run(tmp_path / "data", "migrate").returncode == 0
+    done = _run(tmp_path / "data", "serve")
     assert done.returncode == 3
     assert "430.1" in done.stderr
     assert "Traceback" not in done.stderr

@@ -39,12 +39,13 @@ class Command(BaseCommand):
         for finding in errors:
             self.stderr.write(finding.refusal)
         if errors:
-            sys.exit(3)
+            # 1 is for what may pass: the service starts again by itself, which it does not after 3.
+            sys.exit(1 if all(finding.may_pass for finding in errors) else 3)
         try:
             _record_start()
         except LogUnavailable as error:
             self.stderr.write(f"refused by 430.5(a): {error}")
-            sys.exit(3)
+            sys.exit(1)
         with contextlib.suppress(purge.Busy):
             for line in purge.recover():
                 self.stdout.write(line)
