@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import sqlite3
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,10 +32,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     import django
     from django.conf import settings
+    from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
+    from django.db import OperationalError
 
-    # Before anything opens the database in it; only HQ's own user may look inside.
-    Path(settings.DATA).mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        # Before anything opens the database in it; only HQ's own user may look inside.
+        Path(settings.DATA).mkdir(mode=0o700, parents=True, exist_ok=True)
+    except ImproperlyConfigured as error:
+        print(f"platewarden-hq: {error}", file=sys.stderr)
+        return 3
+    except OSError as error:
+        print(f"platewarden-hq: PLATEWARDEN_HQ_DATA: {error.strerror}: {error.filename}", file=sys.stderr)
+        return 3
     django.setup()
     known = commands()
     if not arguments or arguments[0] in ("-h", "--help", "help"):
@@ -54,7 +64,17 @@ def _run(arguments: list[str]) -> int:
         execute_from_command_line(["platewarden-hq", name, *arguments[1:], *checks])
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
+    except OperationalError as error:
+        if "--traceback" in arguments or _is_ours(error):
+            raise
+        print(f"database: {' '.join(str(error).split())}; see DATABASE_URL", file=sys.stderr)
+        return 1
     return 0
+
+
+def _is_ours(error: Exception) -> bool:
+    """Whether a statement is wrong, which SQLite tells like a lock or a full disk."""
+    return getattr(error.__cause__, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
 
 
 def commands() -> list[str]:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import secrets
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
 
 from hq import APPS
 
@@ -79,12 +81,19 @@ TEMPLATES = [
 
 # `serve` uses connections again (hq.site.threads): a board that is quiet for minutes shall find its own. One
 # that PostgreSQL has closed meanwhile is noticed at the start of a request.
-DATABASES = {
-    "default": dj_database_url.config(
-        default=f"sqlite:///{DATA / 'hq.sqlite3'}", conn_max_age=600, conn_health_checks=True
-    )
-}
-if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+try:
+    DATABASES = {
+        "default": dj_database_url.config(
+            default=f"sqlite:///{DATA / 'hq.sqlite3'}", conn_max_age=600, conn_health_checks=True
+        )
+    }
+    _KIND = DATABASES["default"].get("ENGINE", "").rpartition(".")[2]
+except ValueError:
+    _KIND = ""
+if _KIND not in ("sqlite3", "postgresql"):
+    # The value is not repeated: it may hold a password.
+    raise ImproperlyConfigured("DATABASE_URL: wants sqlite:///FILE or postgres://USER@HOST/DATABASE")
+if _KIND == "sqlite3":
     DATABASES["default"]["OPTIONS"] = {
         # IMMEDIATE: a transaction that will write waits for its turn at the start, not half way.
         "transaction_mode": "IMMEDIATE",
@@ -144,9 +153,11 @@ EMAIL_HOST = os.environ.get("PLATEWARDEN_HQ_SMTP_HOST", "")
 _SMTP_TLS = os.environ.get("PLATEWARDEN_HQ_SMTP_TLS", "starttls")
 # A word that is none of the three must not send in clear.
 EMAIL_USE_TLS, EMAIL_USE_SSL = _SMTP_TLS not in ("tls", "none"), _SMTP_TLS == "tls"
-EMAIL_PORT = int(
-    os.environ.get("PLATEWARDEN_HQ_SMTP_PORT", {"tls": "465", "none": "25"}.get(_SMTP_TLS, "587"))
-)
+_SMTP_PORT = os.environ.get("PLATEWARDEN_HQ_SMTP_PORT", {"tls": "465", "none": "25"}.get(_SMTP_TLS, "587"))
+try:
+    EMAIL_PORT = int(_SMTP_PORT)
+except ValueError:
+    raise ImproperlyConfigured(f"PLATEWARDEN_HQ_SMTP_PORT: {_SMTP_PORT!r} is no number") from None
 EMAIL_HOST_USER = os.environ.get("PLATEWARDEN_HQ_SMTP_USERNAME", "")
 SMTP_PASSWORD_FILE = os.environ.get("PLATEWARDEN_HQ_SMTP_PASSWORD_FILE", "")
 DEFAULT_FROM_EMAIL = os.environ.get("PLATEWARDEN_HQ_SMTP_FROM", "")
@@ -164,6 +175,10 @@ ROOT_URLCONF = "hq.urls"
 ASGI_APPLICATION = "hq.asgi.application"
 USE_TZ = True
 TIME_ZONE = os.environ.get("PLATEWARDEN_HQ_TIME_ZONE", "America/Los_Angeles")
+try:
+    ZoneInfo(TIME_ZONE)
+except (KeyError, ValueError, OSError):
+    raise ImproperlyConfigured(f"PLATEWARDEN_HQ_TIME_ZONE: {TIME_ZONE!r} is no time zone") from None
 LANGUAGE_CODE = "en-us"
 STATIC_URL = "static/"
 # Served from the apps' own folders: there is no build step.

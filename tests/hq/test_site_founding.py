@@ -238,6 +238,34 @@ def test_database_that_is_away_is_no_lack_of_the_site_so_that_the_service_starts
     assert line.endswith("; see DATABASE_URL")
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "command", "code", "says"),
+    [
+        ("DATABASE_URL", "localhost/hq", "doctor", 3, "DATABASE_URL: wants sqlite:///FILE or postgres://"),
+        ("DATABASE_URL", "mysql://hq:secret@db/hq", "doctor", 3, "DATABASE_URL: wants sqlite:///FILE or"),
+        ("DATABASE_URL", AWAY, "upkeep", 1, "database: connection failed: "),
+        (
+            "DATABASE_URL",
+            "sqlite:////proc/hq.sqlite3",
+            "migrate",
+            1,
+            "database: unable to open",
+        ),
+        ("PLATEWARDEN_HQ_DATA", "/proc/hq", "doctor", 3, "PLATEWARDEN_HQ_DATA: No such file or directory"),
+        ("PLATEWARDEN_HQ_SMTP_PORT", "smtp", "mail", 3, "PLATEWARDEN_HQ_SMTP_PORT: 'smtp' is no number"),
+        ("PLATEWARDEN_HQ_TIME_ZONE", "US/Pacfic", "serve", 3, "PLATEWARDEN_HQ_TIME_ZONE: 'US/Pacfic' is no"),
+    ],
+)
+def test_mistake_in_the_settings_or_a_database_that_is_away_is_told_in_one_line(
+    tmp_path: Path, name: str, value: str, command: str, code: int, says: str
+) -> None:
+    done = _run(tmp_path / "data", *command.split(), **{name: value})
+    assert done.returncode == code
+    (line,) = done.stderr.splitlines()
+    assert says in line
+    assert "secret" not in line
+
+
 @pytest.mark.slow
 @pytest.mark.clause("430.1")
 def test_empty_folder_refuses_to_serve_with_exit_3(tmp_path: Path) -> None:
