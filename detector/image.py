@@ -31,7 +31,7 @@ def open_image(path: Path | str) -> Picture:
         ImageError: the file is missing, no picture, damaged or too large; the line names it.
     """
     with _opened(path) as image:
-        return np.asarray(image.convert("RGB"))
+        return _rgb(image)
 
 
 def open_upright(path: Path | str) -> tuple[Picture, int]:
@@ -47,7 +47,7 @@ def open_upright(path: Path | str) -> tuple[Picture, int]:
     with _opened(path) as image:
         # Asked before the pixels are: with them Pillow turns a TIFF by itself, and takes its tag away.
         tag = image.getexif().get(_ORIENTATION_TAG, 1)
-        upright = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+        upright = _rgb(ImageOps.exif_transpose(image))
     return upright, tag if isinstance(tag, int) and 1 <= tag <= 8 else 1
 
 
@@ -64,6 +64,15 @@ def _opened(path: Path | str) -> Iterator[Image.Image]:
         raise ImageError(f"{path}: cannot read the picture: {error.strerror or error}") from error
     except (ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise ImageError(f"{path}: damaged picture: {error}") from error
+
+
+def _rgb(image: Image.Image) -> Picture:
+    """The picture's pixels, uint8 (height, width, 3)."""
+    if image.mode.startswith(("I", "F")):
+        # Grey of more than 8 bits, in whatever unit: Pillow would make white of all that is over 255.
+        deep = np.asarray(image, np.float32)
+        image = Image.fromarray((deep * (255 / max(deep.max(), 1e-9))).clip(0, 255).astype(np.uint8))
+    return np.asarray(image.convert("RGB"))
 
 
 def check_picture(image: Picture) -> None:

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from hw.protocols import EndOfFrames, Frame, HwError
+from hw.protocols import EndOfFrames, Frame, HwError, Pixels
 from hw.settings import CameraSettings
 from hw.sim.clock import SimClock
 from hw.sim.source import Source
@@ -44,7 +44,7 @@ class FolderCamera(Source):
             try:
                 # What is odd about a tag is no news to whoever looks for a plate.
                 with warnings.catch_warnings(action="ignore"), Image.open(file) as opened:
-                    image = np.array(ImageOps.exif_transpose(opened).convert("RGB"))
+                    image = _rgb(ImageOps.exif_transpose(opened))
             except (
                 OSError,
                 ValueError,
@@ -57,3 +57,12 @@ class FolderCamera(Source):
             image = self._masks.apply(image)
             return Frame(image, self._clock.now(), number, self.name, source=str(file))
         raise EndOfFrames(f"camera {self.name}: the folder has no further picture")
+
+
+def _rgb(image: Image.Image) -> Pixels:
+    """The picture's pixels, uint8 (h, w, 3)."""
+    if image.mode.startswith(("I", "F")):
+        # Grey of more than 8 bits, in whatever unit: Pillow would make white of all that is over 255.
+        deep = np.asarray(image, np.float32)
+        image = Image.fromarray((deep * (255 / max(deep.max(), 1e-9))).clip(0, 255).astype(np.uint8))
+    return np.array(image.convert("RGB"))

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from detector.errors import DetectorError, ImageError, ModelError
-from detector.image import Light, crop_quad, open_image, resize_for
+from detector.image import Light, crop_quad, open_image, open_upright, resize_for
 from detector.locate import decode, suppress
 from detector.runtime import RUNTIMES, Model, find_runtime
 from detector.sidecar import load_sidecar
@@ -142,6 +142,32 @@ def test_file_that_is_no_picture_is_named(tmp_path: Path, content: bytes) -> Non
     path.write_bytes(content)
     with pytest.raises(ImageError, match=r"broken\.jpg"):
         open_image(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "brightest", "kind"),
+    [
+        ("a.png", 65_535, np.uint16),
+        ("a.png", 4095, np.uint16),
+        ("a.tif", 65_535, np.uint16),
+        ("a.tif", 65_535, np.int32),
+        ("a.tif", 1.0, np.float32),
+    ],
+)
+def test_grey_of_more_than_8_bits_is_scaled_to_8(
+    tmp_path: Path, name: str, brightest: float, kind: type[np.generic]
+) -> None:
+    """As machine-vision and infrared cameras store it, of 16 bits or of 12 in 16."""
+    shades = np.repeat(np.arange(256)[None], 10, axis=0)
+    Image.fromarray((shades * (brightest / 255)).astype(kind)).save(tmp_path / name)
+    assert np.abs(open_image(tmp_path / name)[5].astype(int) - shades[5][:, None]).max() <= 1
+    upright, _ = open_upright(tmp_path / name)
+    assert np.array_equal(upright, open_image(tmp_path / name))
+
+
+def test_a_black_picture_of_16_bit_grey_is_black(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((20, 40), np.uint16)).save(tmp_path / "night.png")
+    assert not open_image(tmp_path / "night.png").any()
 
 
 def test_cut_off_picture_is_named(tmp_path: Path) -> None:

@@ -82,6 +82,14 @@ def test_a_telephones_picture_is_turned_as_its_tag_says(tmp_path: Path, suffix: 
     assert frame.image[45:].mean() < 10
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_a_picture_of_16_bit_grey_is_scaled_to_8(tmp_path: Path, name: str) -> None:
+    shades = np.repeat(np.arange(256, dtype=np.uint16)[None], 10, axis=0)
+    Image.fromarray(shades * 16).save(tmp_path / name)  # As a sensor of 12 bits gives it.
+    (frame,) = frames_of(source(f"folder:{tmp_path}"))
+    assert np.abs(frame.image[5].astype(int) - shades[5][:, None]).max() <= 1
+
+
 @pytest.mark.parametrize("name", ["folder:/nowhere/at/all", "street:noon", "webcam", "video:/nowhere.mp4"])
 def test_a_source_that_does_not_exist_is_told(name: str) -> None:
     with pytest.raises(HwError, match=name.partition(":")[2] or name):
