@@ -62,7 +62,8 @@ def _opened(path: Path | str) -> Iterator[Image.Image]:
         raise ImageError(f"{path}: not a picture") from error
     except OSError as error:
         raise ImageError(f"{path}: cannot read the picture: {error.strerror or error}") from error
-    except (ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (ValueError, SyntaxError, RuntimeError, Image.DecompressionBombError) as error:
+        # RuntimeError is what Pillow's decoder of AVIF raises.
         raise ImageError(f"{path}: damaged picture: {error}") from error
 
 

@@ -49,9 +49,10 @@ class FolderCamera(Source):
                 OSError,
                 ValueError,
                 SyntaxError,
+                RuntimeError,
                 UnidentifiedImageError,
                 Image.DecompressionBombError,
-            ) as error:
+            ) as error:  # RuntimeError is what Pillow's decoder of AVIF raises.
                 logger.warning("camera %s: %s is skipped: %s", self.name, file, error)
                 continue
             image = self._masks.apply(image)

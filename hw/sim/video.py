@@ -6,6 +6,7 @@ apart as in the file, or by the file's rate where it holds none, such as bare H.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +18,8 @@ from hw.protocols import CameraError, EndOfFrames, Frame, HwError, Pixels
 from hw.settings import CameraSettings
 from hw.sim.clock import SimClock
 from hw.sim.source import Source
+
+logger = logging.getLogger(__name__)
 
 CLIP: Final = Path(__file__).with_name("data") / "clip.webp"
 """The clip that `python -m hw.sim.clip` renders."""
@@ -58,12 +61,15 @@ class VideoCamera(_Player):
         except ImportError as error:
             raise HwError("video:FILE needs PyAV: pip install 'platewarden[video]'") from error
         try:
-            self._container: Any = av.open(str(file))
+            # A title in a recorder's own encoding is no fault of the pictures.
+            self._container: Any = av.open(str(file), metadata_errors="replace")
         except (av.FFmpegError, OSError) as error:
             raise HwError(f"camera {settings.name}: {file}: cannot be opened as a video: {error}") from error
-        if not self._container.streams.video:
+        streams = self._container.streams.video
+        if not streams or streams[0].codec_context is None:
             self._container.close()
-            raise HwError(f"camera {settings.name}: {file}: holds no video")
+            what = "its kind of video cannot be decoded here" if streams else "holds no video"
+            raise HwError(f"camera {settings.name}: {file}: {what}")
         super().__init__(settings, clock, file, self._decoded(file, av.FFmpegError))
 
     def _decoded(self, file: Path, failure: type[Exception]) -> Iterator[tuple[float, Pixels]]:
@@ -71,7 +77,7 @@ class VideoCamera(_Player):
         began: float | None = None
         seconds = due = 0.0
         try:
-            for picture in self._container.decode(video=0):
+            for picture in self._pictures(file, failure):
                 if picture.time is None:
                     seconds = due
                 else:
@@ -85,6 +91,21 @@ class VideoCamera(_Player):
                 yield seconds, np.ascontiguousarray(np.rot90(pixels, round(picture.rotation / 90)))
         except failure as error:
             raise CameraError(f"camera {self.name}: {file}: is damaged: {error}") from error
+
+    def _pictures(self, file: Path, failure: type[Exception]) -> Iterator[Any]:
+        """All that can be decoded; what cannot is left out and told."""
+        damaged = 0
+        for packet in self._container.demux(video=0):
+            try:
+                pictures = packet.decode()
+            except failure as error:
+                if not damaged:
+                    logger.warning("camera %s: %s is damaged: %s; the rest is read", self.name, file, error)
+                damaged += 1
+            else:
+                yield from pictures
+        if damaged:
+            logger.warning("camera %s: %s: damaged parts left out: %d", self.name, file, damaged)
 
     def close(self) -> None:
         self._container.close()

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, features
 
 from detector.types import Candidate, Detection, Flag, PlateText
 from firmware.commands import read, selftest
@@ -161,6 +161,20 @@ def test_an_unreadable_file_is_named_and_the_rest_go_on(tmp_path: Path) -> None:
     assert code == 1
     assert [entry["image"] for entry in found] == [str(good)]
     assert [line.split(":")[0] for line in err.splitlines()] == [f"{tmp_path}/none.jpg", str(text), str(cut)]
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow reads no AVIF")
+def test_a_damaged_avif_is_named_and_the_rest_go_on(tmp_path: Path) -> None:
+    good = picture(tmp_path / "good.png", [(10, 5, 20, 10)])
+    bad = tmp_path / "bad.jpg"
+    Image.new("RGB", (64, 48), RED).save(bad, format="AVIF")
+    place = bad.read_bytes().index(b"mdat") + 4
+    bad.write_bytes(bad.read_bytes()[:place] + b"\xff" * 200)
+    code, found, err = run(MarkReader(), [bad, good])
+    assert code == 1
+    assert [entry["image"] for entry in found] == [str(good)]
+    assert err.startswith(f"{bad}: damaged picture: ")
+    assert err.count("\n") == 1
 
 
 def test_a_folder_gives_its_pictures_in_order(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFont
+from PIL import Image, ImageFont, features
 
 from hw.protocols import Camera, EndOfFrames, Frame, HwError
 from hw.settings import CameraSettings
@@ -69,6 +69,20 @@ def test_each_picture_of_a_folder_once_in_its_own_size(
     assert "notes.txt" not in caplog.text
 
 
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow reads no AVIF")
+def test_a_damaged_avif_is_skipped_like_any_other_picture(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it is, its bytes say and not its name; its decoder has errors of its own."""
+    Image.new("RGB", (64, 48), (90, 20, 20)).save(tmp_path / "a.jpg", format="AVIF")
+    data = (tmp_path / "a.jpg").read_bytes()
+    place = data.index(b"mdat") + 4
+    (tmp_path / "a.jpg").write_bytes(data[:place] + b"\xff" * len(data[place:]))
+    Image.new("RGB", (64, 48)).save(tmp_path / "b.png")
+    assert [Path(frame.source).name for frame in frames_of(source(f"folder:{tmp_path}"))] == ["b.png"]
+    assert "a.jpg is skipped" in caplog.text
+
+
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
 def test_a_telephones_picture_is_turned_as_its_tag_says(tmp_path: Path, suffix: str) -> None:
     picture = np.zeros((40, 80, 3), np.uint8)
@@ -101,11 +115,12 @@ def test_an_empty_folder_is_told(tmp_path: Path) -> None:
         source(f"folder:{tmp_path}")
 
 
-def video(file: Path, codec: str = "mpeg4", kind: str | None = None, first: int = 0) -> Path:
+def video(file: Path, codec: str = "mpeg4", kind: str | None = None, first: int = 0, title: str = "") -> Path:
     """A film of 12 grey pictures of 320 x 240, ten a second, each lighter than the last and at its right than
     at its left; their times begin with that of picture `first`."""
     av = pytest.importorskip("av")
     with av.open(str(file), "w", format=kind) as container:
+        container.metadata["title"] = title
         stream = container.add_stream(codec, rate=10)
         stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
         for number in range(12):
@@ -164,6 +179,36 @@ def test_a_telephones_video_is_turned_as_its_file_says(
         "right": image[:, middle[1] :],
     }
     assert max(sides, key=lambda side: float(sides[side].mean())) == lighter
+
+
+def test_a_video_goes_on_after_a_damaged_part(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = video(tmp_path / "lane.mp4")
+    av = pytest.importorskip("av")
+    with av.open(str(file)) as container:
+        parts = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    data = bytearray(file.read_bytes())
+    for place, size in parts[4:6]:
+        data[place : place + size] = bytes(size)
+    file.write_bytes(data)
+    with caplog.at_level(logging.WARNING):
+        frames = list(frames_of(source(f"video:{file}")))
+    assert times_of(frames) == pytest.approx([0, 0.1, 0.2, 0.3, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1], abs=0.001)
+    first, last = caplog.messages
+    assert "lane.mp4 is damaged" in first
+    assert last.endswith("damaged parts left out: 2")
+
+
+def test_a_title_in_another_encoding_is_no_fault_of_the_video(tmp_path: Path) -> None:
+    file = video(tmp_path / "lane.mkv", title="Stra#e 7")
+    file.write_bytes(file.read_bytes().replace(b"Stra#e", "Straße".encode("latin-1")))
+    assert len(list(frames_of(source(f"video:{file}")))) == 12
+
+
+def test_a_video_of_an_unknown_kind_is_told_at_once(tmp_path: Path) -> None:
+    file = video(tmp_path / "lane.mp4", "libx264")
+    file.write_bytes(file.read_bytes().replace(b"avc1", b"zzz1"))
+    with pytest.raises(HwError, match=r"lane\.mp4: its kind of video cannot be decoded here"):
+        source(f"video:{file}")
 
 
 def test_a_recording_whose_times_begin_hours_late_begins_when_it_is_opened(tmp_path: Path) -> None:
