@@ -87,8 +87,10 @@ class VideoCamera(_Player):
                     seconds = picture.time - began
                 due = seconds + 1 / rate
                 pixels = picture.to_ndarray(format="rgb24")
-                # A phone stores each picture as its sensor lies and beside it how it is to be turned.
-                yield seconds, np.ascontiguousarray(np.rot90(pixels, round(picture.rotation / 90)))
+                # A phone stores each picture as its sensor lies and beside it how it is to be turned, by a
+                # matrix. Of one that is all zeros PyAV makes an angle of a billion degrees.
+                turns = round(picture.rotation / 90) if abs(picture.rotation) <= 180 else 0
+                yield seconds, np.ascontiguousarray(np.rot90(pixels, turns))
         except failure as error:
             raise CameraError(f"camera {self.name}: {file}: is damaged: {error}") from error
 

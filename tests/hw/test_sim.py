@@ -156,6 +156,7 @@ def test_a_video_gives_its_frames_and_their_times(tmp_path: Path) -> None:
         ((0, 1, 0, -1, 0, 0, 240, 0), (320, 240), "below"),
         ((-1, 0, 0, 0, -1, 0, 320, 240), (240, 320), "left"),
         ((0, -1, 0, 1, 0, 0, 0, 320), (320, 240), "above"),
+        ((0, 0, 0, 0, 0, 0, 0, 0), (240, 320), "right"),
     ],
 )
 def test_a_telephones_video_is_turned_as_its_file_says(
