@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -236,6 +237,16 @@ def test_database_that_is_away_is_no_lack_of_the_site_so_that_the_service_starts
     (line,) = done.stderr.splitlines()
     assert line.startswith("refused by database: cannot be opened: connection failed: ")
     assert line.endswith("; see DATABASE_URL")
+
+
+def test_address_that_is_in_use_may_be_free_when_the_service_starts_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _founded(tmp_path)
+    monkeypatch.setattr(disks, "state", lambda folder: disks.State(disks.Kept.ENCRYPTED, "dm-0 is dm-crypt"))
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(SystemExit) as end:
+        call_command("serve", port=taken.getsockname()[1])
+    assert end.value.code == 1
 
 
 @pytest.mark.parametrize(

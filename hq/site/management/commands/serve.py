@@ -49,20 +49,28 @@ class Command(BaseCommand):
         with contextlib.suppress(purge.Busy):
             for line in purge.recover():
                 self.stdout.write(line)
-        # No access log of uvicorn's: an address may hold plate text, and the access record is the database's.
-        uvicorn.run(
-            "hq.asgi:served",
-            host=options["host"],
-            port=options["port"],
-            access_log=False,
-            server_header=False,
-            proxy_headers=True,
-            forwarded_allow_ips=options["proxy"],
-            lifespan="off",
-            log_level="warning",
-            # Open hit boards would hold up the end of the server for as long as their streams last.
-            timeout_graceful_shutdown=3,
-        )
+        try:
+            _serve(options)
+        except SystemExit as end:
+            # Uvicorn's own code for an address that is in use is 3; it may be free the next time.
+            sys.exit(1 if end.code else 0)
+
+
+def _serve(options: dict[str, Any]) -> None:
+    # No access log of uvicorn's: an address may hold plate text, and the access record is the database's.
+    uvicorn.run(
+        "hq.asgi:served",
+        host=options["host"],
+        port=options["port"],
+        access_log=False,
+        server_header=False,
+        proxy_headers=True,
+        forwarded_allow_ips=options["proxy"],
+        lifespan="off",
+        log_level="warning",
+        # Open hit boards would hold up the end of the server for as long as their streams last.
+        timeout_graceful_shutdown=3,
+    )
 
 
 def _record_start() -> None:
