@@ -339,7 +339,7 @@ def test_a_package_from_its_request_to_the_property_room(as_: Callable[[str], Cl
     post(clerk, "evidence:book", row.pk, **booking)
     assert "Not in the property room yet" not in see(clerk, "evidence:packages")
     export = AccessRecord.objects.get(kind="export", outcome="done")
-    assert (export.ids, export.elements["sha256"]) == ([row.number], row.sha256)
+    assert (export.ids, export.elements["sha256"]) == ([row.number, str(read.id)], row.sha256)
     assert "minisign -V -P" in see(clerk, "evidence:key")
 
 
