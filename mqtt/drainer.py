@@ -17,6 +17,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, Protocol
 
 from mqtt import outbox, topics
@@ -73,6 +74,7 @@ class Drainer:
         self._store_id = outbox.store_id(db)
         self._receipted = outbox.receipted(db)
         self._sent = self._receipted
+        self._handed = self._receipted
         self._unacked: dict[int, tuple[int, int]] = {}
         self._stretch = 1
         self._quiet_since = clock()
@@ -130,15 +132,23 @@ class Drainer:
         self._pause(f"the broker refused message {sequence}: {fault}")
 
     def receipt(self, word: Receipt) -> Outcome:
-        """Apply HQ's receipt to the table and to what is sent next."""
+        """Apply HQ's receipt to the table and to what is sent next.
+
+        It counts for what this process has sent. A higher number, of those that the store has given, may be
+        another row's at HQ: from before a power cut took the newest commits, or from the card that this one
+        is a copy of. So the row goes out first, and a later receipt is for it.
+        """
         try:
             # Immediate: a row that is appended between reading and renumbering would be passed over.
             self._db.execute("BEGIN IMMEDIATE")
             with self._db:
+                if self._handed < word.sequence <= outbox.last_sequence(self._db):
+                    word = replace(word, sequence=self._handed)
                 outcome = outbox.receipt(self._db, word, self._wall() or word.at)
         except sqlite3.OperationalError as error:
             # A full disk: the next receipt marks these rows too; sending need not wait for it.
             logger.error("receipt %d could not be kept: %s", word.sequence, error)
+            word = replace(word, sequence=min(word.sequence, self._handed))
             outcome = Outcome.ADVANCED if word.store_id == self._store_id else Outcome.OTHER_STORE
         if outcome is Outcome.OTHER_STORE:
             logger.info("receipt for another store (%s) ignored", word.store_id)
@@ -147,6 +157,7 @@ class Drainer:
             logger.warning("HQ has messages up to %d only in common: %s", word.sequence, outcome)
             self._sent = word.sequence
         self._receipted = word.sequence
+        self._handed = max(self._handed, word.sequence)
         self._sent = max(self._sent, word.sequence)
         # A receipt that repeats the last one says that HQ is there, and no more.
         self._stretch = 1
@@ -177,6 +188,7 @@ class Drainer:
             if not self._send_row(row):
                 break
             self._sent = sequence
+            self._handed = max(self._handed, sequence)
             if self._inflight_bytes() >= MAX_INFLIGHT_BYTES:
                 break
         return self._sent > before

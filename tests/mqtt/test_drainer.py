@@ -158,6 +158,30 @@ def test_what_a_broker_lost_is_sent_again_while_new_reads_keep_coming() -> None:
     assert wire.numbers()[9:] == list(range(1, 10))
 
 
+@pytest.mark.clause("430.4-b")
+def test_a_receipt_counts_for_no_row_that_was_not_sent_since_the_start() -> None:
+    """430.4-b: an old image of a card, or one that forgot its newest commits in a power cut, gives numbers
+    again that HQ has from before, and HQ's receipt for those is the first thing that it hears."""
+    db, wire = store(), Wire()
+    add_reads(db, 3)
+    before = drainer(db, wire)
+    before.step()
+    before.receipt(word(db, 3))
+    card = sqlite3.connect(":memory:")
+    db.backup(card)
+    at_hq = 11  # with what the store gave after that moment
+    reads, wire = add_reads(card, 12), Wire()
+    drain = drainer(card, wire)
+    drain.receipt(word(card, at_hq))
+    assert outbox.receipted(card) == 3
+    assert outbox.counts(card).queue == 12
+    while drain.step():
+        ack(drain, wire)
+        drain.receipt(word(card, max(at_hq, *wire.numbers())))
+    assert [message.record.read_id for _, message in wire.sent if isinstance(message.record, Read)] == reads
+    assert outbox.counts(card).queue == 0
+
+
 def test_after_a_lost_connection_only_the_unacknowledged_go_again() -> None:
     db, wire = store(), Wire()
     add_reads(db, 4)
@@ -255,7 +279,10 @@ def test_numbers_purged_before_hq_was_restored_come_as_losses() -> None:
     db, wire = store(), Wire()
     ids = add_reads(db, 5)
     drain = drainer(db, wire)
+    while drain.step():
+        ack(drain, wire)
     drain.receipt(word(db, 5))
+    wire.sent.clear()
     with db:
         for read_id in (ids[1], ids[2], ids[4]):
             outbox.forget(db, read_id)
