@@ -16,7 +16,8 @@ from hq.lists import manual, masking, partials, retro
 from hq.lists.errors import ListRefused
 from hq.lists.forms import EntryForm, ManualForm, PartialForm, WhyForm
 from hq.lists.models import ManualEntry, PartialPlate, RetroRun, Rules
-from hq.lists.views import check_match, check_unmasked, may_match
+from hq.lists.views import check_match, check_unmasked, may_match, to_run
+from hq.people import stated
 from hq.people.decorators import PageRequest, page
 from hq.people.policy import Standing, check
 from hq.records.models import Read
@@ -67,7 +68,7 @@ def enter_manual(request: PageRequest) -> HttpResponseBase:
             run = retro.run_manual(
                 entry, by=request.person, purpose=request.access.purpose, case=request.access.case
             )
-            return redirect("lists:run", run.pk)
+            return to_run(request, run)
         messages.info(
             request,
             "On the list. It was not matched backwards: that takes a wide search (430.5(b)), and for a "
@@ -123,7 +124,7 @@ def enter_partial(request: PageRequest) -> HttpResponseBase:
             run = retro.run_partial(
                 entry, by=request.person, purpose=request.access.purpose, case=request.access.case
             )
-            return redirect("lists:run", run.pk)
+            return to_run(request, run)
         return redirect("lists:partials")
     return render(request, "lists/partial_form.html", context)
 
@@ -152,7 +153,7 @@ def match_again(request: PageRequest, kind: str, pk: int) -> HttpResponseBase:
     else:
         partial = get_object_or_404(PartialPlate, pk=pk)
         run = retro.run_partial(partial, by=by, purpose=purpose, case=case)
-    return redirect("lists:run", run.pk)
+    return to_run(request, run)
 
 
 @page("reads.search", purpose=True, kind="search")
@@ -195,8 +196,10 @@ def _stated(request: PageRequest) -> dict[str, object]:
 
 def _state(request: PageRequest, form: EntryForm) -> None:
     """The entry's purpose and case are in force from now on, for what it matched is shown under them."""
-    request.access.purpose, request.access.case = form.cleaned_data["purpose"], form.cleaned_data["case"]
-    request.session["purpose"], request.session["case"] = request.access.purpose, request.access.case
+    access = request.access
+    access.purpose, access.case = form.cleaned_data["purpose"], form.cleaned_data["case"]
+    # Nothing of an earlier statement goes on: for whom that was says nothing of this one.
+    access.mark = stated.keep(request.session, access.purpose, access.case)
 
 
 def _refused(request: PageRequest, form: EntryForm, refused: ListRefused, template: str) -> HttpResponseBase:

@@ -13,12 +13,23 @@ from django.contrib import messages
 from django.db.models import Count, QuerySet
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from hq.lists import ageing, groups, loading, masking, retro, standing, versions
 from hq.lists.errors import ListRefused
 from hq.lists.forms import GroupForm, ListForm, MappingForm, RulesForm, SourceForm, UploadForm, WhyForm
-from hq.lists.models import HotList, HotListEntry, HotListSource, HotListVersion, ListGroup, Rules, Upload
+from hq.lists.models import (
+    HotList,
+    HotListEntry,
+    HotListSource,
+    HotListVersion,
+    ListGroup,
+    RetroRun,
+    Rules,
+    Upload,
+)
+from hq.people import stated
 from hq.people.decorators import PageRequest, page
 from hq.people.models import Grant
 from hq.people.policy import RIGHTS, Refused, Standing, check, may
@@ -261,7 +272,7 @@ def match(request: PageRequest, pk: int) -> HttpResponseBase:
     check_match(request)
     check_unmasked(masking.lacking_for_version(masking.grants_of(request.person), held))
     run = retro.run_version(held, by=request.person, purpose=request.access.purpose, case=request.access.case)
-    return redirect("lists:run", run.pk)
+    return to_run(request, run)
 
 
 @page("settings.view")
@@ -318,6 +329,12 @@ def check_match(request: PageRequest) -> None:
             "matching backwards looks beyond the own shift's units and 24 hours",
             "the Commander, for the grant of a wide search",
         )
+
+
+def to_run(request: PageRequest, run: RetroRun) -> HttpResponseBase:
+    """To what was matched, under the statement that it was matched under."""
+    address, mark = reverse("lists:run", args=[run.pk]), request.access.mark
+    return redirect(stated.marked(request.session, address, mark) if mark else address)
 
 
 def check_unmasked(lacking: str) -> None:

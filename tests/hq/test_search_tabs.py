@@ -8,6 +8,8 @@ import re
 import pytest
 from django.test import Client
 
+from hq.lists.models import ListGroup
+from hq.site import clock
 from tests.hq import kept
 from tests.hq.searching import WHY, last
 
@@ -80,3 +82,31 @@ def test_link_of_somebody_else_states_no_purpose(investigator: Client) -> None:
     row = kept.read("7ABC123")
     answer = investigator.get(f"/search/reads/{row.pk}/timeline/?purpose=criminal_investigation&case=26-9")
     assert answer.url.startswith("/people/purpose/")
+
+
+@pytest.mark.clause("430.5(b)")
+@pytest.mark.clause("CC-52a")
+@pytest.mark.parametrize("kind", ["hot-plates", "partial-plates"])
+def test_entry_after_a_search_for_another_agency_is_made_and_matched_under_its_own_case(
+    investigator: Client, kind: str
+) -> None:
+    """No purpose is asked for once more, and what the search was for is not written to the entry's case."""
+    kept.read("7ABC123")
+    investigator.post("/search/results/", WHY | {"behalf_agency": "Arcadia PD", "plate": "7ABC123"})
+    group = ListGroup.objects.create(name="all").pk
+    entry = {"plate": "7ABC123", "alarm_class": "stolen_vehicle", "pattern": "7AB?12*", "enter": ""}
+    entry |= {"reason": "test", "group": group, "expiry": str(clock.today())}
+    answer = investigator.post(f"/lists/{kind}/new/", entry | {"purpose": "stolen_vehicle", "case": "26-300"})
+    seen = [last()]
+    page = investigator.get(answer.url)
+    assert b"Matched stored reads" in page.content
+    seen.append(last())
+    listed = investigator.get(f"/lists/{kind}/").content.decode()
+    (mark,) = set(re.findall(r'name="stated" value="(\w+)"', listed))
+    (again,) = re.findall(r'action="(/lists/matches/[^"]+)"', listed)
+    answer = investigator.post(again, {"stated": mark})
+    seen.append(last())
+    assert investigator.get(answer.url).status_code == 200
+    seen.append(last())
+    assert {(row.purpose, row.case, row.on_behalf_of) for row in seen} == {("stolen_vehicle", "26-300", "")}
+    assert "Arcadia" not in listed
