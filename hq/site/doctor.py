@@ -68,6 +68,19 @@ def findings() -> list[Finding]:
     return sorted(found, key=lambda f: not f.error)
 
 
+def demo_findings() -> list[Finding]:
+    """What keeps even a demo from starting: no database to work with, or a real site's.
+
+    A demo asks for no TLS and for nothing that the policy wants before a start.
+    """
+    found = [finding for finding in findings() if finding.rule == "database"]
+    held = None if found else Settings.current()
+    if held is not None and DEMO_MARK not in held.agency:
+        what = f"this is the site of {held.agency}, not a demo"
+        found.append(Finding(True, "430.5-0", what, "start it without PLATEWARDEN_HQ_DEMO"))
+    return found
+
+
 def waiting_migrations() -> Finding | None:
     """What is wrong with a database that is older than the code; None where it is up to date.
 

@@ -145,6 +145,27 @@ def test_demo_marks_itself_and_cannot_be_served_as_a_real_site(
     assert any("demo" in error for error in _errors())
 
 
+@pytest.mark.clause("430.5-0")
+def test_real_site_is_not_served_as_a_demo(
+    tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A demo is served without TLS and without what policy wants, and says that its plates are invented."""
+    started: list[bool] = []
+    monkeypatch.setattr("uvicorn.run", lambda *args, **options: started.append(True))
+    _founded(tmp_path)
+    settings.DEMO = True
+    with pytest.raises(SystemExit) as end:
+        call_command("serve")
+    assert (end.value.code, started) == (3, [])
+    assert "this is the site of Example Police Department, not a demo" in capsys.readouterr().err
+    held = Settings.current()
+    assert held is not None
+    held.pk, held.agency = None, f"{held.agency} {doctor.DEMO_MARK}"
+    held.save(force_insert=True)
+    call_command("serve")
+    assert started == [True]
+
+
 def test_demo_is_never_built_into_a_real_site(tmp_path: Path, settings: Any) -> None:
     _founded(tmp_path)
     settings.DEMO = True

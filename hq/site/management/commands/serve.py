@@ -33,9 +33,8 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        errors = [finding for finding in doctor.findings() if finding.error]
-        if settings.DEMO:
-            errors = [finding for finding in errors if finding.rule == "database"]
+        found = doctor.demo_findings() if settings.DEMO else doctor.findings()
+        errors = [finding for finding in found if finding.error]
         for finding in errors:
             self.stderr.write(finding.refusal)
         if errors:
