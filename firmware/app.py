@@ -153,7 +153,7 @@ def serve(
                 min_confidence=min_confidence,
                 fix=hardware.gps.fix,
             ),
-            alarms=Alarms(hot_list.match, hardware.signals),
+            alarms=Alarms(hot_list.match, hardware.signals, hot_list.stands),
             store=store,
             vitals=vitals,
             camera_timeout_s=settings.camera.timeout_s,

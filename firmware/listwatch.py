@@ -10,13 +10,17 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date, datetime
 
+from firmware.alarms import entry_key
 from firmware.config import HotListSettings
 from firmware.hotlist import HotList, HotListFileError, hit_of
 from hw.protocols import Clock
-from mqtt.fields import time_text
+from mqtt.fields import time_text, time_value
 from mqtt.records import Hit, Read
-from plates.match import sure_state
+from plates.diff import key_of
+from plates.match import Match, sure_state
+from plates.words import MatchKind
 
 logger = logging.getLogger(__name__)
 
@@ -63,16 +67,7 @@ class ListWatch:
             return []
         wall = self._clock.now().wall
         try:
-            matches = self._list.match(
-                read.plate,
-                char_confidence=read.char_confidence,
-                candidates={one.text: one.probability for one in read.candidates},
-                state=sure_state(read.region, read.region_confidence),
-                # The unit's own zone: an entry is good until the end of its last day where the unit stands.
-                today=None if wall is None else wall.astimezone().date(),
-                substitutions=self._settings.substitutions,
-                lookalike_score=self._settings.lookalike_score,
-            )
+            matches = self._matches(self._list, read, _day(wall))
         except HotListFileError as error:
             # Reading and storing go on; HQ and the lamp are told that nothing alarms any more.
             self._tell(str(error))
@@ -86,6 +81,19 @@ class ListWatch:
             for one in matches
         ]
 
+    def stands(self, hit: Hit, read: Read) -> bool:
+        """Whether a hit of a read holds though `match` no longer finds it: its entry has run out since it was
+        found, or the list has become unreadable. Neither says anything against it."""
+        if self._list is None:
+            return False
+        found_on = _day(time_value(hit.at)) if hit.at is not None else None
+        try:
+            matches = self._matches(self._list, read, found_on)
+        except HotListFileError:
+            return hit.kind != MatchKind.EXACT or hit.entry_plate == read.plate
+        # What was found while the clock was not set may have run out before.
+        return found_on is not None and any(key_of(one.entry) == entry_key(hit) for one in matches)
+
     def state(self) -> ListState:
         """What the status tells of the list."""
         self._refresh()
@@ -98,6 +106,17 @@ class ListWatch:
         stale = f"all entries of {expired} have expired and alarm no more" if expired else ""
         age = self._list.age_s(wall)
         return ListState(self._list.version, self._list.entries, age, self._fault or stale)
+
+    def _matches(self, hot_list: HotList, read: Read, day: date | None) -> list[Match]:
+        return hot_list.match(
+            read.plate,
+            char_confidence=read.char_confidence,
+            candidates={one.text: one.probability for one in read.candidates},
+            state=sure_state(read.region, read.region_confidence),
+            today=day,
+            substitutions=self._settings.substitutions,
+            lookalike_score=self._settings.lookalike_score,
+        )
 
     def _refresh(self) -> None:
         """Open the file if it is another than the one that was looked at last."""
@@ -137,3 +156,8 @@ class ListWatch:
         if self._list is not None:
             self._list.close()
         self._list, self._fault = opened, fault
+
+
+def _day(moment: datetime | None) -> date | None:
+    # The unit's own zone: an entry is good until the end of its last day where the unit stands.
+    return None if moment is None else moment.astimezone().date()

@@ -132,7 +132,10 @@ def status(review: Review) -> str:
 def advice(review: Review) -> str:
     """What to do next, in one line."""
     if review.hit.withdrawn:
-        return "The unit has read the plate better since and it no longer matches: do not act on this hit."
+        return (
+            "The unit takes it back: it has read the plate better since, or the entry has left its list. "
+            "Do not act on this hit."
+        )
     if review.outcome is not None:
         return "Closed."
     if review.differs:

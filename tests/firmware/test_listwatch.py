@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from firmware import config
+from firmware.alarms import Alarms
 from firmware.hotlist import build
 from firmware.listwatch import LOOK_S, ListState, ListWatch
 from hw.protocols import ClockQuality
@@ -21,6 +22,7 @@ from mqtt.records import Hit, TextCandidate
 from plates.match import STATE_SURE
 from plates.words import AlarmClass, HotListEntry
 from tests.firmware import store_samples as samples
+from tests.firmware.board import Lamps
 
 ISSUED = time_text(samples.NOON - timedelta(hours=2))
 
@@ -266,6 +268,59 @@ def test_an_entry_matches_until_its_last_day(tmp_path: Path, days: int, hits: in
     desk.publish("1", "TEST123", expiry=f"{samples.NOON:%Y-%m-%d}")
     desk.clock.advance(timedelta(days=days))
     assert len(desk.hits("TEST123")) == hits
+
+
+@pytest.mark.clause("430.3(f)")
+def test_a_hit_is_not_withdrawn_since_its_entry_ran_out_while_the_vehicle_stood_there(tmp_path: Path) -> None:
+    """HQ would say of a vehicle that parks over midnight that it was misread, and not to act."""
+    desk = Desk(tmp_path)
+    desk.publish("1", "TEST123", expiry=f"{samples.NOON:%Y-%m-%d}")
+    alarms = Alarms(desk.watch.match, Lamps(), desk.watch.stands)
+    read = samples.read(desk.clock, "TEST123")
+    (hit,) = alarms.find(read)
+    desk.clock.advance(timedelta(days=1))
+    assert alarms.find(replace(read, revision=2, parked=True)) == []
+    assert alarms.find(samples.read(desk.clock, "TEST123")) == [], "no new one of it"
+    (gone,) = alarms.find(replace(read, revision=3, plate="TEST183"))
+    assert (gone.hit_id, gone.withdrawn) == (hit.hit_id, True), "the plate was read better since"
+    assert not alarms.find(replace(read, revision=4, plate="TEST183"))
+    desk.publish("2", "TEST124", "TEST125")
+    other = samples.read(desk.clock, "TEST124")
+    (hit,) = alarms.find(other)
+    desk.publish("3", "TEST125")
+    (gone,) = alarms.find(replace(other, revision=2))
+    assert (gone.hit_id, gone.withdrawn) == (hit.hit_id, True), "recovered: it has left the list"
+
+
+def test_a_hit_is_not_withdrawn_since_the_list_can_no_longer_be_read(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.publish("1", "TEST123", *(f"TST{number:05d}" for number in range(5000)))
+    alarms = Alarms(desk.watch.match, Lamps(), desk.watch.stands)
+    read = samples.read(desk.clock, "TEST123")
+    assert len(alarms.find(read)) == 1
+    with desk.file.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * (desk.file.stat().st_size - 4096))
+    assert desk.watch._list is not None
+    desk.watch._list._db.execute("PRAGMA shrink_memory")  # as after many look-ups: no page is remembered
+    assert alarms.find(replace(read, revision=2, parked=True)) == []
+    assert "hotlist.sqlite" in desk.watch.state().fault
+    assert [hit.withdrawn for hit in alarms.known(read.read_id)] == [False]
+    assert [hit.withdrawn for hit in alarms.find(replace(read, revision=3, plate="DEMO456"))] == [True]
+
+
+@pytest.mark.parametrize("days", [0, 1])
+def test_a_hit_of_before_the_clock_was_set_is_withdrawn_if_its_entry_had_run_out(
+    tmp_path: Path, days: int
+) -> None:
+    desk = Desk(tmp_path)
+    desk.publish("1", "TEST123", expiry=f"{samples.NOON - timedelta(days=days):%Y-%m-%d}")
+    alarms = Alarms(desk.watch.match, Lamps(), desk.watch.stands)
+    desk.clock.quality = ClockQuality.NONE
+    read = samples.read(desk.clock, "TEST123")
+    assert [hit.at for hit in alarms.find(read)] == [None]
+    desk.clock.quality = ClockQuality.NTP
+    assert [hit.withdrawn for hit in alarms.find(replace(read, revision=2))] == [True] * days
 
 
 def test_before_the_clock_is_set_everything_matches_and_no_age_is_told(tmp_path: Path) -> None:
