@@ -45,14 +45,17 @@ def enter(hot_plate: HotPlate, *, by: Person, purpose: str) -> ManualEntry:
     """Put a plate on the list.
 
     Sent twice, it is there once. Raises ListRefused without a case or reason, with an expiry that has passed
-    or is too far away, for a class that is off or none, and for a text that is no plate.
+    or is too far away, for a class that is off or none, and for a text that is no plate or a partial one.
     """
     check_class(hot_plate.alarm_class)
     check_entered(hot_plate.reason, hot_plate.case_number, hot_plate.expiry, Rules.current().manual_days)
     try:
-        plate = normalise(hot_plate.plate)
+        plate = normalise(hot_plate.plate, wildcards="?*")
     except TextError as error:
         raise ListRefused("430.2-a", str(error)) from None
+    if "?" in plate or "*" in plate:
+        # Taken for a separator the star would be left out, and the rest be watched for as a whole plate.
+        raise ListRefused("430.3(c)-2", "with ? or * it is a partial plate", "nobody: enter it as one")
     values = {
         "group": hot_plate.group,
         "plate": plate,

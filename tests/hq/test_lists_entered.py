@@ -136,6 +136,17 @@ def test_a_hot_plate_has_a_class_of_the_closed_list(hot_plate: manual.HotPlate, 
     assert (record.case, record.purpose, record.elements["plate"]) == ("C-1", "stolen_vehicle", "TST001")
 
 
+@pytest.mark.clause("430.3(c)-2")
+@pytest.mark.parametrize("plate", ["7ABC*", "7AB?C", "*", "7ABC＊"])
+def test_a_partial_plate_is_not_taken_for_a_hot_plate(
+    hot_plate: manual.HotPlate, officer: Person, plate: str
+) -> None:
+    """Without its star 7ABC* would be watched for as the whole plate 7ABC, which no vehicle has."""
+    with pytest.raises(ListRefused, match="is a partial plate"):
+        manual.enter(dataclasses.replace(hot_plate, plate=plate), by=officer, purpose="stolen_vehicle")
+    assert not ManualEntry.objects.exists()
+
+
 @pytest.mark.clause("rec 20")
 @pytest.mark.clause("rec 48")
 def test_a_hot_plate_ends_within_thirty_days_and_cannot_be_prolonged(
