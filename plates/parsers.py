@@ -169,6 +169,7 @@ def parse_csv(
     except csv.Error as error:
         raise HotListFormatError(f"{file}: {error}") from error
     columns = _columns(file, header, mapping)
+    opened = 0
     for number, line in enumerate(rest, 2):
         if isinstance(line, Line):
             yield BadLine(file, number, _TOO_LONG)
@@ -177,9 +178,15 @@ def parse_csv(
             row = _cells(line, delimiter)
         except csv.Error as error:
             yield BadLine(file, number, str(error))
+            opened = opened or number
             continue
         if not any(cell.strip() for cell in row):
             continue
+        if opened and len(row) < len(header):
+            # A note of several lines: a word of it that stands alone would be watched for as a plate.
+            yield BadLine(file, number, f"may be the rest of line {opened}, of which a quote is not closed")
+            continue
+        opened = 0
         if len(row) > len(header):
             yield BadLine(file, number, f"{len(row)} cells under {len(header)} columns")
             continue

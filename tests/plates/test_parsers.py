@@ -104,6 +104,16 @@ def test_stray_quote_costs_its_own_line_and_no_other() -> None:
     assert [line.line for line in bad] == [2]
 
 
+def test_words_of_a_note_of_several_lines_become_no_plates() -> None:
+    """As Excel saves it: the officer must not be told of a plate that nobody listed."""
+    note = ['ABC0001,CA,"seen with', "8XYZ123", "", 'and gone",26-1']
+    text = ["plate,state,reason,case_number", *note, "ABC0002,CA,sound,", "ABC0003"]
+    good, bad = split(parse_csv("f", text, {}, DEFAULTS))
+    assert [entry.plate for entry in good] == ["ABC0002", "ABC0003"]
+    assert [line.line for line in bad] == [2, 3, 5]
+    assert bad[1].reason == "may be the rest of line 2, of which a quote is not closed"
+
+
 def test_partial_plate_that_matches_half_the_traffic_is_refused_with_its_estimate() -> None:
     """430.3(c)-2: no partial entry so wide that it alarms all day; the estimate is shown."""
     good, bad = split(parse_csv("f", ["plate,case_number", "*1*2*,26-0001", "12*,26-0001"], {}, DEFAULTS))
