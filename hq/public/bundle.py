@@ -69,21 +69,19 @@ def make() -> Bundle:
 
 
 def write(folder: Path) -> Publication:
-    """Write the bundle into a folder that is new, empty or holds an earlier one.
+    """Write the bundle into a folder that is new, empty or holds an earlier one, also one that was cut off.
 
     Raises BundleError, Refused, OSError.
     """
-    if folder.exists() and (
-        not folder.is_dir() or (any(folder.iterdir()) and not (folder / "manifest.json").exists())
-    ):
-        raise BundleError(f"{folder}: holds something else than a policy bundle")
     made, at = make(), clock.now()
+    if folder.exists() and not (folder.is_dir() and _is_bundle(folder, made)):
+        raise BundleError(f"{folder}: holds something else than a policy bundle")
     sums = {name: hashlib.sha256(data).hexdigest() for name, data in made.files.items()}
     manifest = {"made": chain.stamp(at), "files": sums, "gaps": made.gaps}
     listed = "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())).encode()
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in {**made.files, "SHA256SUMS": listed, "manifest.json": _json(manifest)}.items():
-        part = folder / f".{name}.part"
+        part = folder / _part(name)
         part.write_bytes(data)
         os.replace(part, folder / name)
     return Publication.objects.create(
@@ -93,6 +91,17 @@ def write(folder: Path) -> Publication:
         gaps=made.gaps,
         titles=slots.titles(),
     )
+
+
+def _is_bundle(folder: Path, made: Bundle) -> bool:
+    ours = {*made.files, "SHA256SUMS", "manifest.json"}
+    ours |= {_part(name) for name in ours}
+    return (folder / "manifest.json").exists() or all(path.name in ours for path in folder.iterdir())
+
+
+def _part(name: str) -> str:
+    """What a file is called until it is whole."""
+    return f".{name}.part"
 
 
 def stale() -> bool:

@@ -34,6 +34,7 @@ from hq.public.models import Figures, PostedCheck, Publication, Text
 from hq.public.suppress import SMALL, suppress
 from hq.records.models import UnitStatus
 from hq.site.models import Settings
+from tests.disk import fill, tmpfs
 from tests.hq import kept
 from tests.hq.conftest import Clock
 
@@ -260,6 +261,22 @@ def test_bundle_is_static_dated_and_verified_with_stock_tools(whole: kept.Office
     (tmp_path / "other" / "letters.txt").write_text("mine")
     with pytest.raises(CommandError, match="something else"):
         call_command("publish_policy", str(tmp_path / "other"))
+
+
+@db
+@pytest.mark.clause("430.2.1(g)")
+def test_first_publication_that_a_full_disk_cut_off_is_made_whole_by_the_next(
+    whole: kept.Office, tmp_path: Path
+) -> None:
+    with tmpfs(tmp_path / "disk", "1m") as disk:
+        filler = fill(disk)
+        with pytest.raises(CommandError, match="No space left"):
+            call_command("publish_policy", str(disk / "site"))
+        filler.unlink()
+        call_command("publish_policy", str(disk / "site"))
+        assert {path.name for path in (disk / "site").iterdir()} == {
+            "policy.html", "figures.html", "figures.json", "style.css", "SHA256SUMS", "manifest.json",
+        }  # fmt: skip
 
 
 @db
