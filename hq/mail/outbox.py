@@ -60,12 +60,13 @@ def configured() -> bool:
 
 
 def run(*, digest: bool) -> Report:
-    """Make what is new, send what is due; of a run that could not do all, `trouble` says why. Raises Busy.
+    """Make what is new, send what is due; of a run that could not do all, `trouble` says why.
 
-    While the access log or the whole database is down only that is told; raises smtplib.SMTPException or
-    OSError if it cannot be.
+    Raises Busy beside another run; with `digest` it waits for that one's end, for none makes the day's
+    digests later. While the access log or the whole database is down only that is told; raises
+    smtplib.SMTPException or OSError if it cannot be.
     """
-    with _alone():
+    with _alone(wait=digest):
         report = Report()
         if not alarms.log_works():
             _cry(alarms.LOG_DOWN)
@@ -304,10 +305,10 @@ def _said(error: Exception) -> str:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
+def _alone(*, wait: bool = False) -> Iterator[None]:
     with (Path(settings.DATA) / "mail.lock").open("w") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise Busy("another run of mail is under way") from error
         yield

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from io import StringIO
@@ -291,6 +293,22 @@ def test_upkeep_mails_the_digests(people: People, sink: Sink, raised: list[Stand
     people("commander", email="chief@police.example")
     people("officer", state="proposed")
     call_command("upkeep", stdout=StringIO())
+    assert "Daily digest" in _text(sink.mails[0])
+
+
+def test_digests_wait_for_a_run_of_mail_that_is_under_way(
+    people: People, sink: Sink, raised: list[Standing], settings: Any, tmp_path: Path
+) -> None:
+    """The timers of both go off at the same minute, and a slow server keeps the other run busy."""
+    settings.SECRET_KEY_MISSING = False
+    people("commander", email="chief@police.example")
+    people("officer", state="proposed")
+    with (tmp_path / "mail.lock").open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        ends = threading.Timer(0.5, fcntl.flock, (other, fcntl.LOCK_UN))
+        ends.start()
+        call_command("upkeep", stdout=StringIO())
+        ends.join()
     assert "Daily digest" in _text(sink.mails[0])
 
 
