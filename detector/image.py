@@ -82,8 +82,15 @@ def check_picture(image: Picture) -> None:
         raise ImageError(f"a picture is uint8 (height, width, 3), not {image.dtype} {image.shape}")
 
 
-def resize_for(image: Picture, size: tuple[int, int]) -> tuple[Picture, float, tuple[int, int]]:
+def resize_for(
+    image: Picture, size: tuple[int, int], share: float = 1.0
+) -> tuple[Picture, float, tuple[int, int]]:
     """Fit `image` into `size` = (height, width) without a change of shape; black fills the rest.
+
+    Args:
+        image: uint8 (height, width, 3).
+        size: (height, width) of what is returned.
+        share: of the height or width of `size` that the image reaches, 0..1.
 
     Returns:
         The fitted picture, uint8 (height, width, 3); `scale`, its pixels per pixel of `image`; and
@@ -92,9 +99,9 @@ def resize_for(image: Picture, size: tuple[int, int]) -> tuple[Picture, float, t
     """
     check_picture(image)
     height, width = size
-    if image.shape[:2] == size:
+    if image.shape[:2] == size and share == 1:
         return image, 1.0, (0, 0)
-    scale = min(height / image.shape[0], width / image.shape[1])
+    scale = share * min(height / image.shape[0], width / image.shape[1])
     inner = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     if inner == (image.shape[1], image.shape[0]):
         small = image

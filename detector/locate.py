@@ -53,27 +53,31 @@ class Locator:
             )
         self._names = [output.name for output in sidecar.outputs]
 
-    def locate(self, image: Picture, threshold: float | None = None) -> list[Detection]:
+    def locate(self, image: Picture, threshold: float | None = None, share: float = 1.0) -> list[Detection]:
         """The plates in `image`, best first.
 
         Args:
             image: uint8 (height, width, 3), RGB, of any size; one that already has the model's size
                 costs no resize.
             threshold: the least score that is kept, 0..1; the sidecar's where None.
+            share: of the model's input that the picture fills, 0..1: less shows it from further away, with
+                black around it.
 
         Returns:
-            Detections whose boxes are pixels of `image`, cut at its edges, at most MOST of them.
+            Detections whose boxes are pixels of `image`, cut at the edges of what is seen, at most MOST of
+            them.
 
         Raises:
             ImageError: `image` is no picture.
         """
-        fitted, scale, offset = resize_for(image, self.model.sidecar.input.size)
+        fitted, scale, offset = resize_for(image, self.model.sidecar.input.size, share)
         outputs = dict(zip(self._names, self.model.run(fitted), strict=True))
         least = self.spec.threshold if threshold is None else threshold
         boxes, scores = decode(outputs["heat"][0, :, :, 0], outputs["box"][0], self.spec.stride, least)
         boxes = (boxes - [*offset, *offset]) / scale
-        limits = [image.shape[1], image.shape[0], image.shape[1], image.shape[0]]
-        boxes = np.clip(boxes, 0.0, limits)
+        right_bottom = np.array([image.shape[1], image.shape[0]] * 2, np.float64)
+        around = (1 / share - 1) / 2
+        boxes = np.clip(boxes, -around * right_bottom, (1 + around) * right_bottom)
         sides = boxes[:, 2:] - boxes[:, :2]
         inside = (sides > 1.0).all(axis=1)
         boxes, scores = boxes[inside], scores[inside]

@@ -27,6 +27,9 @@ CLEAR = 0.45
 FILLS = 0.5
 """A plate that takes more than this of the picture's width or height fills it: the locator learnt from
 vehicles, and takes the beginning or the end of such a plate for the whole."""
+_PART, _BEYOND = 0.6, 1.1
+"""A place that lies inside a plate by so much of its area is that plate or a part of it; one of nearly its
+size is the plate, whose corners are better seen from near."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,7 @@ class Reader:
         The locator's places, unlikely ones too, are looked at again; see `Locator.locate`, `Corners.refine`.
         Where a plate fills the picture (FILLS), the locator is shown it a second time, half as large.
         """
-        found = self._corners.refine(image, self._located(image))
+        found = self._corners.refine(image, self._locator.locate(image, self._corners.spec.candidate))
         sure = self._locator.spec.threshold
         filled = any(plate.score >= sure and _fills(plate, image) for plate in found)
         return self._farther(image, found) if filled else found
@@ -112,17 +115,16 @@ class Reader:
             readings = [(plate, self.read(image, plate)) for plate in found]
         return readings
 
-    def _located(self, image: Picture) -> list[Detection]:
-        return self._locator.locate(image, self._corners.spec.candidate)
-
     def _farther(self, image: Picture, found: list[Detection]) -> list[Detection]:
-        """`found` and the plates that fill the picture when it is seen half as large, black around it, the
-        best of those that overlap."""
-        down, right = (length // 2 for length in image.shape[:2])
-        view = np.pad(image, ((down, down), (right, right), (0, 0)))
-        places = [place.moved(-right, -down) for place in self._located(view)]
-        large = [plate for plate in self._corners.refine(image, places) if _fills(plate, image)]
-        return best_apart(found + large, self._corners.spec.nms_iou)
+        """`found`, but where the picture, seen half as large with black around, shows a plate that fills it
+        and reaches beyond what was found of it: that plate in the place of its parts."""
+        places = self._locator.locate(image, self._corners.spec.candidate, share=0.5)
+        for plate in self._corners.refine(image, places):
+            parts_of_it = [one for one in found if _share_inside(one, plate) > _PART]
+            if _fills(plate, image) and all(_area(plate) > _BEYOND * _area(one) for one in parts_of_it):
+                score = max(one.score for one in (plate, *parts_of_it))
+                found = [replace(plate, score=score), *(one for one in found if one not in parts_of_it)]
+        return best_apart(found, self._corners.spec.nms_iou)
 
     def _closer(self, image: Picture, found: list[Detection], times: int) -> list[Detection]:
         """`found` and what parts of `image` show, each `times` as large, the best of those that overlap."""
@@ -131,7 +133,9 @@ class Reader:
             left, top, wide, tall = part
             view = np.ascontiguousarray(image[top : top + tall, left : left + wide])
             places = [
-                place.moved(left, top) for place in self._located(view) if stands_whole(place, part, size)
+                place.moved(left, top)
+                for place in self._locator.locate(view, self._corners.spec.candidate)
+                if stands_whole(place, part, size)
             ]
             found = found + self._corners.refine(image, places)
         return best_apart(found, self._corners.spec.nms_iou)
@@ -148,3 +152,15 @@ def _fills(plate: Detection, image: Picture) -> bool:
     _, _, wide, tall = plate.box
     height, width = image.shape[:2]
     return bool(wide > FILLS * width or tall > FILLS * height)
+
+
+def _area(place: Detection) -> float:
+    return place.box[2] * place.box[3]
+
+
+def _share_inside(place: Detection, other: Detection) -> float:
+    """How much of the box of `place` lies in that of `other`, 0..1."""
+    (x, y, w, h), (left, top, wide, tall) = place.box, other.box
+    across = min(x + w, left + wide) - max(x, left)
+    down = min(y + h, top + tall) - max(y, top)
+    return max(across, 0.0) * max(down, 0.0) / _area(place)
