@@ -28,6 +28,7 @@ from typing import Final
 from firmware import store_purge, store_queries
 from firmware.errors import DiskRefusesError, StoreError
 from firmware.store_db import (
+    FILE,
     describe,
     empty_bytes,
     error_name,
@@ -39,7 +40,7 @@ from firmware.store_db import (
     transaction,
 )
 from firmware.store_losses import Ledger
-from firmware.store_pictures import PictureFiles, describe_picture
+from firmware.store_pictures import FOLDER, PictureFiles, describe_picture
 from firmware.store_purge import Purge
 from firmware.store_queries import Figures, ReadQuery
 from firmware.store_rows import StoredPicture, access_row, row_picture
@@ -475,3 +476,15 @@ def _disk_free(directory: Path) -> int:
         return shutil.disk_usage(directory).free
     except OSError:
         return 0
+
+
+def unwritable(directory: Path) -> Path | None:
+    """The first of the store's folders and files in `directory` that this user cannot write, None where all
+    that are there can be; a command that root ran may have left one. Nothing is made or changed."""
+    folders = [directory, directory / FOLDER, *sorted((directory / FOLDER).glob("*/"))]
+    files = [directory / LOCK, *sorted(directory.glob(f"{FILE}*"))]
+    needs = [(path, os.W_OK | os.X_OK) for path in folders] + [(path, os.W_OK) for path in files]
+    for path, mode in needs:
+        if path.exists() and not os.access(path, mode, effective_ids=True):
+            return path
+    return None

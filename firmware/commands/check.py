@@ -106,14 +106,17 @@ def _models(settings: Settings) -> Iterator[Finding]:
 
 
 def _store(settings: Settings) -> Iterator[Finding]:
+    from firmware.store import unwritable
+
     directory = settings.store.directory
     place = directory
     while not place.exists() and place != place.parent:
         place = place.parent
-    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
-        yield Finding(
-            Outcome.PROBLEM, "store.directory", f"{directory}: {place} cannot be written by this user"
-        )
+    usable = place.is_dir() and os.access(place, os.W_OK | os.X_OK)
+    closed = unwritable(directory) if usable else place
+    if closed is not None:
+        text = f"{directory}: {closed} cannot be written by this user"
+        yield Finding(Outcome.PROBLEM, "store.directory", text)
         return
     free = shutil.disk_usage(place).free // 1_000_000
     if free < settings.store.min_free_mb:

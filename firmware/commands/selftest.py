@@ -23,6 +23,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from firmware.commands.status import is_running
 from firmware.config import Settings
 from firmware.errors import Exit, FirmwareError, IoError
+from firmware.store import unwritable
 from hw import sim
 from hw.protocols import Alarm, ClockQuality, Hardware, HwError, UnitState
 from plates.draw import PlateDesign, draw_plate
@@ -199,6 +200,8 @@ def _store(bench: Bench) -> str:
     if not directory.exists():
         # Made here it would belong to the technician, and the unit could not write to it.
         raise PartSkipped(f"{directory} is made at the unit's first start")
+    if closed := unwritable(directory):
+        raise PartFailed(f"{closed} cannot be written by this user")
     start = time.perf_counter()
     handle, name = tempfile.mkstemp(prefix="selftest-", dir=directory)
     try:

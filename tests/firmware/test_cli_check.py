@@ -6,6 +6,9 @@ import hashlib
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,9 +20,12 @@ from firmware.commands.check import Finding, Outcome, check
 from firmware.config import Settings
 from firmware.errors import IoError
 from firmware.hotlist import build
+from firmware.store import LOCK, Store
+from firmware.store_db import FILE
 from mqtt.fields import time_text
 from plates.words import AlarmClass, HotListEntry
 from tests.broker import Certificates
+from tests.firmware.store_samples import SetClock
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,6 +40,22 @@ def settings(folder: Path, *overrides: str) -> Settings:
         "camera.source=street",
     ]
     return config.load([], environ={}, overrides=[*base, *overrides])
+
+
+@contextmanager
+def another_user(folder: Path) -> Iterator[None]:
+    """Be the owner of `folder` and what it holds, who may not write everywhere as root may."""
+    list(check(settings(folder)))  # Has everything imported, which another user might not be able to.
+    root = os.geteuid() == 0
+    if root:
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, 65534, 65534)
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
 
 
 def about(subject: str, found: Settings) -> Finding:
@@ -92,6 +114,23 @@ def test_a_store_that_this_user_may_not_write_is_a_problem(tmp_path: Path) -> No
         assert about("store.directory", settings(tmp_path)).outcome is Outcome.PROBLEM
     finally:
         tmp_path.chmod(0o700)
+
+
+@pytest.mark.parametrize("name", [FILE, f"{FILE}-wal", LOCK, "pictures", "pictures/0a"])
+def test_a_part_of_the_store_that_this_user_may_not_write_is_a_problem(name: str) -> None:
+    """Such as one that a command of root's left: `run` would lose each read."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = settings(Path(folder))
+        part = found.store.directory / name
+        Store.open(found.store.directory, SetClock()).close()
+        part.parent.mkdir(exist_ok=True)
+        part.mkdir() if name.startswith("pictures") else part.touch()
+        with another_user(Path(folder)):
+            assert about("store.directory", found).outcome is Outcome.OK
+            part.chmod(0o500 if part.is_dir() else 0o400)
+            finding = about("store.directory", found)
+    assert finding.outcome is Outcome.PROBLEM
+    assert f"{part} cannot be written by this user" in finding.text
 
 
 def test_a_hot_list_of_garbage_is_a_problem_and_none_a_note(tmp_path: Path) -> None:

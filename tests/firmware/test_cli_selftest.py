@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,6 +14,7 @@ import pytest
 from firmware import config
 from firmware.commands.selftest import Bench, selftest
 from firmware.store import Store
+from firmware.store_db import FILE
 from hw.protocols import Alarm, CameraError, ClockQuality, Fix, Frame, Hardware, Preview, UnitState
 from plates.words import MatchKind
 from tests.broker import Broker
@@ -172,6 +174,14 @@ def test_a_disk_that_takes_no_write_fails(bench: Bench) -> None:
     outcome, text = outcomes(bench)["store"]
     assert outcome == "failed"
     assert str(bench.settings.store.directory) in text
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_database_that_this_user_cannot_write_fails(bench: Bench) -> None:
+    database = bench.settings.store.directory / FILE
+    Store.open(bench.settings.store.directory, SetClock()).close()
+    database.chmod(0o400)
+    assert outcomes(bench)["store"] == ("failed", f"{database} cannot be written by this user")
 
 
 def test_the_broker_must_accept_the_unit(bench: Bench, tmp_path: Path) -> None:
