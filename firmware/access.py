@@ -150,7 +150,7 @@ def load_people(path: Path) -> dict[str, Person]:
     """
     try:
         mode = path.stat().st_mode
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         detail = error.strerror if isinstance(error, OSError) else error
         raise ConfigError([f"{path}: {detail}"]) from error

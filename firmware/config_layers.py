@@ -48,7 +48,8 @@ def read_toml(path: Path, problems: list[str]) -> list[Given]:
     A line with a syntax error is reported and left out, so that one run finds the errors after it too.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        # "-sig": also with the mark that Windows Notepad puts at a file's beginning.
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         problems.append(f"{path}: is not UTF-8 text: byte {error.start} is {error.object[error.start]:#04x}")
         return []

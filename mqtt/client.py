@@ -394,7 +394,7 @@ def read_password(settings: MqttSettings) -> str | None:
     if not settings.password_file:
         return None
     try:
-        lines = Path(settings.password_file).read_text().splitlines()
+        lines = Path(settings.password_file).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise LinkError(f"mqtt.password_file: {_one_line(error)}") from error
     if not lines:

@@ -148,7 +148,7 @@ def public_key(key: PrivateKey) -> str:
 def read_public_key(path: Path) -> str:
     """HQ's public key from a file that holds it in hexadecimal. Raises HotListError."""
     try:
-        text = path.read_text().strip()
+        text = path.read_text(encoding="utf-8-sig").strip()
         if len(bytes.fromhex(text)) == 32:
             return text.lower()
     except (OSError, ValueError) as error:

@@ -18,10 +18,11 @@ from firmware import config
 from firmware.certificate import read_certificate
 from firmware.commands.check import Finding, Outcome, check
 from firmware.config import Settings
-from firmware.errors import IoError
+from firmware.errors import ConfigError, IoError
 from firmware.hotlist import build
 from firmware.store import LOCK, Store
 from firmware.store_db import FILE
+from mqtt.client import read_password
 from mqtt.fields import time_text
 from plates.words import AlarmClass, HotListEntry
 from tests.broker import Certificates
@@ -165,6 +166,28 @@ def test_an_old_hot_list_is_a_note(tmp_path: Path) -> None:
         Outcome.NOTE,
         "version 9, 1 entries; all of CLEW have expired",
     )
+
+
+def test_every_file_that_a_person_writes_may_begin_as_windows_notepad_has_it(tmp_path: Path) -> None:
+    files = {
+        "unit.toml": f"""[unit]\r\nid = "unit-7"\r\n[store]\r\ndirectory = "{tmp_path}/store"\r\n
+            [camera]\r\nsource = "street"\r\n[access]\r\npeople = "people.toml"\r\n
+            [mqtt]\r\nusername = "u"\r\npassword_file = "password"\r\nlist_key_file = "hq.pub"\r\n""",
+        "people.toml": """[x]\r\nname = "X"\r\ntitle = "T"\r\nagency = "A"\r\ncourse = "C"\r\n
+            trained_until = 2027-01-01\r\n""",
+        "password": "secret\r\n",
+        "hq.pub": "ab" * 32 + "\r\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + text.encode())
+        (tmp_path / name).chmod(0o600)
+    found = config.load([tmp_path / "unit.toml"], environ={})
+    assert read_password(found.mqtt) == "secret"
+    for subject in ("access.people", "mqtt", "mqtt.list_key_file"):
+        assert about(subject, found).outcome is Outcome.OK
+    (tmp_path / "unit.toml").write_bytes(b"\xef\xbb\xbf[unit\n")
+    with pytest.raises(ConfigError, match=r"unit\.toml:1: is not valid TOML: expected '\]'"):
+        config.load([tmp_path / "unit.toml"], environ={})
 
 
 def test_every_mistake_of_the_people_file_is_told(tmp_path: Path) -> None:
