@@ -162,7 +162,13 @@ install_program() {
   say "installing the program into $prefix"
   # System site packages: picamera2 and libcamera are Debian packages and follow the system's numpy.
   python3 -m venv --system-site-packages "$prefix/venv"
-  "$prefix/venv/bin/python" -m pip install --quiet --upgrade "${here}[unit]"
+  # From a copy: pip would leave root's build/ and *.egg-info in the clone, where `make` then fails as its user,
+  # and from a build/ that is there it would install modules that the source has no more.
+  copy=$(mktemp -d)
+  trap 'rm -rf "$copy"' EXIT
+  tar -C "$here" -c --exclude=__pycache__ pyproject.toml README.md LICENSE firmware detector hw mqtt plates hq |
+    tar -C "$copy" -x --no-same-owner
+  "$prefix/venv/bin/python" -m pip install --quiet --upgrade "${copy}[unit]"
   local share="$prefix/venv/share/platewarden/models"
   install -d -m 755 "$share"
   install -m 644 "$here"/models/*.tflite "$here"/models/*.toml "$share"

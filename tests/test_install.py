@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import subprocess
 from pathlib import Path
@@ -11,12 +12,20 @@ import pytest
 
 SCRIPT = Path(__file__).resolve().parents[1] / "install.sh"
 
-# In the place of Debian's, which would need a network: makes the files that `venv` and `pip` would.
+# In the place of Debian's, which would need a network: makes the files that `venv` and `pip` would, in the folder that
+# is installed too.
 PYTHON = """#!/bin/sh
 echo "python3 $*" >> "$CALLS"
 for last; do :; done
 mkdir -p "$last/bin" "$last/lib"
-printf '#!/bin/sh\\nmkdir -p "$(dirname "$0")/../lib/firmware"\\n' > "$last/bin/python"
+cat > "$last/bin/python" <<'END'
+#!/bin/sh
+for last; do :; done
+source="${last%\\[unit]}"
+mkdir -p "$(dirname "$0")/../lib" "$source/build/lib" "$source/platewarden.egg-info"
+cp -R "$source/firmware" "$source/build/lib/"
+cp -R "$source/build/lib/firmware" "$(dirname "$0")/../lib/"
+END
 printf '#!/bin/sh\\n[ ! -e "$0.broken" ]\\n' > "$last/bin/platewarden"
 chmod +x "$last/bin/python" "$last/bin/platewarden"
 """
@@ -32,9 +41,22 @@ install_program
 
 
 class Program:
-    """The program's folder, and the installer that makes it."""
+    """The program's folder, and the installer that makes it from a clone."""
 
     def __init__(self, folder: Path) -> None:
+        self.clone = folder / "clone"
+        for name in ("firmware", "detector", "hw", "mqtt", "plates", "hq", "models"):
+            (self.clone / name).mkdir(parents=True)
+        for name in (
+            "pyproject.toml",
+            "README.md",
+            "LICENSE",
+            "firmware/cli.py",
+            "models/a.tflite",
+            "models/a.toml",
+        ):
+            (self.clone / name).touch()
+        shutil.copy(SCRIPT, self.clone)
         self.prefix = folder / "opt"
         self.prefix.mkdir()
         self._calls = folder / "calls"
@@ -48,7 +70,7 @@ class Program:
         """Run the installer; the calls that made an environment."""
         self._calls.write_text("")
         subprocess.run(
-            ["bash", "-c", INSTALL, str(SCRIPT)],
+            ["bash", "-c", INSTALL, str(self.clone / SCRIPT.name)],
             check=True,
             umask=umask,
             env=os.environ
@@ -83,3 +105,19 @@ def test_a_program_that_does_not_run_is_made_anew_though_its_source_is_the_same(
     assert program.install()
     assert not (program.prefix / "venv/bin/platewarden.broken").exists()
     assert program.install() == []
+
+
+def test_the_clone_stays_as_it_is(program: Program) -> None:
+    """What root left in it, the user who cloned it could not write over in `make run`."""
+    before = sorted(program.clone.rglob("*"))
+    assert program.install()
+    assert sorted(program.clone.rglob("*")) == before
+
+
+def test_a_module_that_the_source_has_no_more_is_not_installed(program: Program) -> None:
+    """Not even from what an earlier build, by an older installer, left in the clone."""
+    old = program.clone / "build/lib/firmware/old.py"
+    old.parent.mkdir(parents=True)
+    old.touch()
+    program.install()
+    assert [path.name for path in program.prefix.rglob("*.py")] == ["cli.py"]
