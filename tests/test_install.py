@@ -12,8 +12,8 @@ import pytest
 
 SCRIPT = Path(__file__).resolve().parents[1] / "install.sh"
 
-# In the place of Debian's, which would need a network: makes the files that `venv` and `pip` would, in the folder that
-# is installed too.
+# In the place of Debian's, which would need a network: makes the files that `venv` and `pip` would, also in
+# the folder that is installed.
 PYTHON = """#!/bin/sh
 echo "python3 $*" >> "$CALLS"
 for last; do :; done
