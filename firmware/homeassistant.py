@@ -23,9 +23,14 @@ _STEP_S = 0.5
 _ROWS = 100
 
 
+class _OwnersBroker(MqttSettings):
+    __slots__ = ()
+    section = "homeassistant"
+
+
 def link_settings(settings: HomeAssistantSettings) -> MqttSettings:
     """What the connection to the owner's broker needs to know."""
-    return MqttSettings(
+    return _OwnersBroker(
         host=settings.host,
         port=settings.port,
         tls=settings.tls,

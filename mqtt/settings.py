@@ -7,6 +7,7 @@ Owns the fields, their units, ranges and defaults. `firmware.config` fills them 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +62,9 @@ class MqttSettings:
     status_interval_s: float = 60.0
     list_key_file: str = ""
     list_secret_file: str = ""
+
+    section: ClassVar[str] = "mqtt"
+    """What a message about one of these calls their section."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -172,14 +172,14 @@ def _link(settings: Settings) -> Iterator[Finding]:
     if not mqtt.enabled:
         yield Finding(Outcome.NOTE, "mqtt", "not enabled: everything stays on the unit")
         return
-    yield from _broker("mqtt", mqtt)
+    yield from _broker(mqtt)
     if mqtt.tls and mqtt.cert_file:
         yield from _certificate(settings)
     if mqtt.list_key_file:
         yield from _list_keys(settings)
 
 
-def _broker(section: str, mqtt: MqttSettings) -> Iterator[Finding]:
+def _broker(mqtt: MqttSettings) -> Iterator[Finding]:
     """Of one broker: whether the content of the files that connecting takes can be used. That they are
     there, and not open to everybody, the configuration's own rules have told."""
     from mqtt.client import read_password, tls_context
@@ -191,10 +191,10 @@ def _broker(section: str, mqtt: MqttSettings) -> Iterator[Finding]:
             read(mqtt)
         except MqttError as error:
             sound = False
-            yield Finding(Outcome.PROBLEM, section, str(error).replace("mqtt.", f"{section}.", 1))
+            yield Finding(Outcome.PROBLEM, mqtt.section, str(error))
     if sound:
         secured = "TLS" if mqtt.tls else "plain MQTT"
-        yield Finding(Outcome.OK, section, f"{mqtt.host}:{mqtt.port} with {secured}")
+        yield Finding(Outcome.OK, mqtt.section, f"{mqtt.host}:{mqtt.port} with {secured}")
 
 
 def _list_keys(settings: Settings) -> Iterator[Finding]:
@@ -234,7 +234,7 @@ def _home_assistant(settings: Settings) -> Iterator[Finding]:
     if settings.homeassistant.enabled:
         from firmware.homeassistant import link_settings
 
-        yield from _broker("homeassistant", link_settings(settings.homeassistant))
+        yield from _broker(link_settings(settings.homeassistant))
 
 
 def _certificate(settings: Settings) -> Iterator[Finding]:

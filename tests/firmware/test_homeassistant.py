@@ -14,6 +14,7 @@ import pytest
 from firmware.homeassistant import HomeAssistant
 from mqtt import outbox
 from mqtt.client import Incoming, Link
+from mqtt.errors import LinkError
 from mqtt.messages import encode_record
 from mqtt.records import Status
 from mqtt.settings import HomeAssistantSettings, MqttSettings
@@ -120,3 +121,12 @@ def test_home_assistant_s_start_brings_the_announcement_again(tmp_path: Path, br
         home.publish("homeassistant/status", b"online")
         home.close()
         wait_for(lambda: sum(message.topic.endswith("/config") for message in got) == 2 * before)
+
+
+@pytest.mark.parametrize("key", ["ca_file", "password_file"])
+def test_what_is_wrong_with_its_own_file_is_not_blamed_on_the_way_to_hq(tmp_path: Path, key: str) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"\xff")
+    settings = HomeAssistantSettings(enabled=True, tls=True, username="u", **{key: str(file)})  # type: ignore[arg-type]
+    with pytest.raises(LinkError, match=f"^homeassistant.{key}: "):
+        HomeAssistant(settings, "pole.1", tmp_path / "unit.sqlite")
