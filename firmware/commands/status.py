@@ -47,7 +47,8 @@ class Report:
         unit: the unit's id.
         demo: the site is marked as a demonstration.
         running: whether a unit's process works on the store.
-        last: its last status, None before the first.
+        last: its last status, None before the first and where it cannot be read.
+        last_fault: why it cannot be read, "" where it can; the unit writes another within the minute.
         last_age_s: seconds since that status, None where it cannot be told.
         store: the store's figures.
         disk_free_bytes, disk_total_bytes: of the store's file system.
@@ -58,6 +59,7 @@ class Report:
     demo: bool
     running: bool
     last: Status | None
+    last_fault: str
     last_age_s: float | None
     store: Figures
     disk_free_bytes: int
@@ -84,12 +86,17 @@ def report(settings: Settings, clock: Clock) -> Report:
     with existing_store(settings, clock) as store:
         figures = store.figures()
     usage = shutil.disk_usage(directory)
-    last = read_status(directory)
+    last, last_fault = None, ""
+    try:
+        last = read_status(directory)
+    except StoreError as error:
+        last_fault = str(error)
     return Report(
         unit=settings.unit.id,
         demo=settings.unit.demo,
         running=is_running(directory),
         last=last,
+        last_fault=last_fault,
         last_age_s=_age(last, clock),
         store=figures,
         disk_free_bytes=usage.free,
@@ -150,7 +157,10 @@ def _rows(found: Report) -> Iterator[tuple[str, str]]:
     yield "unit", found.unit + (" (demonstration)" if found.demo else "")
     yield "process", "running" if found.running else "not running"
     last, store = found.last, found.store
-    if last is None:
+    if found.last_fault:
+        yield "state", "unknown"
+        yield "fault", found.last_fault
+    elif last is None:
         yield "state", "no status yet"
     else:
         yield "state", f"{last.state}, told {_span(found.last_age_s)} ago"

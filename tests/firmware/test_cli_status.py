@@ -141,6 +141,21 @@ def test_a_status_file_of_garbage_is_a_clear_error(tmp_path: Path) -> None:
         read_status(tmp_path)
 
 
+@pytest.mark.parametrize("content", [b"", b"\0" * 400, b'{"state": 3}'])
+def test_a_damaged_status_file_is_a_fault_and_the_rest_is_told(
+    settings: Settings, clock: SetClock, content: bytes
+) -> None:
+    store = Store.open(settings.store.directory, clock)
+    store.add(read(clock), (), pair())
+    store.close()
+    (settings.store.directory / "status.json").write_bytes(content)
+    text = rows(status.report(settings, clock))
+    assert text["state"] == "unknown"
+    assert text["fault"].startswith(f"{settings.store.directory}/status.json: is no status: ")
+    assert text["reads"].endswith("1 kept")
+    assert text["process"] == "not running"
+
+
 def test_a_status_is_kept_whole(settings: Settings, clock: SetClock, tmp_path: Path) -> None:
     first, second = told(clock, losses={"read": 3}, list_version="7"), told(clock, reads_hour_norm=4.5)
     for one in (first, second):
