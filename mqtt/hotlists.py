@@ -16,6 +16,7 @@ import contextlib
 import dataclasses
 import hashlib
 import os
+import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -128,8 +129,9 @@ def unseal(sealed: bytes, key: PrivateKey) -> bytes:
 
 def signing_key(path: Path) -> SigningKey:
     """HQ's key from a file (hexadecimal), made with its .pub beside it where it is missing."""
-    key = SigningKey(_secret(path))
     public = path.with_suffix(".pub")
+    # Units know a key that had its public half written: an empty file in its place is a loss, to be told.
+    key = SigningKey(_secret(path, empty_is_new=not public.exists()))
     if not public.exists():
         public.write_text(bytes(key.verify_key).hex() + "\n")
     return key
@@ -137,7 +139,8 @@ def signing_key(path: Path) -> SigningKey:
 
 def unit_key(path: Path) -> PrivateKey:
     """The unit's secret key from a file (hexadecimal), made where it is missing."""
-    return PrivateKey(_secret(path))
+    # HQ seals to the public half that comes with each question, and nothing was sealed to an empty one.
+    return PrivateKey(_secret(path, empty_is_new=True))
 
 
 def public_key(key: PrivateKey) -> str:
@@ -162,18 +165,38 @@ def _signed_bytes(signed: Manifest) -> bytes:
     return _SIGNED_AS + canonical(fields)
 
 
-def _secret(path: Path) -> bytes:
-    """32 secret bytes from a file, made at random, readable by its owner alone, where missing."""
+def _secret(path: Path, *, empty_is_new: bool) -> bytes:
+    """32 secret bytes from a file, made at random, readable by its owner alone, where missing. An empty file,
+    which a power cut may have left at the first start, counts as missing where `empty_is_new`."""
     try:
-        with contextlib.suppress(FileExistsError):
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "w") as file:
-                file.write(os.urandom(32).hex() + "\n")
-                file.flush()
-                os.fsync(file.fileno())
+        if not path.exists() or (empty_is_new and not path.stat().st_size):
+            _make_secret(path)
         secret = bytes.fromhex(path.read_text().strip())
     except (OSError, ValueError) as error:
         raise HotListError(f"{path}: {error}") from error
     if len(secret) != 32:
         raise HotListError(f"{path}: is not a key of 64 hexadecimal digits")
     return secret
+
+
+def _make_secret(path: Path) -> None:
+    """Write a secret that is whole under its name or not there; one that another process makes stays."""
+    handle, draft = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(os.urandom(32).hex() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            if not path.stat().st_size:
+                os.replace(draft, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(draft)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

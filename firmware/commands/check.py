@@ -211,7 +211,8 @@ def _list_keys(settings: Settings) -> Iterator[Finding]:
     else:
         yield Finding(Outcome.OK, subject, f"HQ's key {key[:12]}")
     secret, subject = list_secret_path(settings), "mqtt.list_secret_file"
-    if secret.exists():
+    # An empty one, as a power cut may leave it, is made anew like one that is not there.
+    if secret.exists() and secret.stat().st_size:
         try:
             hotlists.unit_key(secret)
         except HotListError as error:
@@ -224,7 +225,7 @@ def _list_keys(settings: Settings) -> Iterator[Finding]:
             yield Finding(Outcome.OK, subject, str(secret))
     elif settings.mqtt.list_secret_file and not os.access(secret.parent, os.W_OK | os.X_OK):
         # The store's folder, where the file is else, has its own check.
-        text = f"{secret} is not there and cannot be made by this user"
+        text = f"{secret} is not there, or empty, and cannot be made by this user"
         yield Finding(Outcome.PROBLEM, subject, text)
     else:
         yield Finding(Outcome.NOTE, subject, f"{secret}: will be made at the first start")

@@ -298,6 +298,9 @@ def test_the_keys_of_hot_lists_are_tried_and_none_is_made(tmp_path: Path) -> Non
     assert about("mqtt.list_key_file", found).outcome is Outcome.OK
     assert about("mqtt.list_secret_file", found).outcome is Outcome.NOTE
     assert not secret.exists()
+    secret.touch(0o600)
+    assert about("mqtt.list_secret_file", found).outcome is Outcome.NOTE
+    assert secret.read_bytes() == b""
     key.write_text("ab" * 31)
     assert about("mqtt.list_key_file", found).outcome is Outcome.PROBLEM
     secret.write_text("cd" * 32)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from mqtt.errors import HotListError
 from mqtt.records import ListEntry, Manifest
 from tests.mqtt.samples import AT
 
+ROOT = Path(__file__).resolve().parents[2]
 PLATES = st.text("ABC0123456789", min_size=1, max_size=7)
 
 
@@ -91,6 +94,44 @@ def test_a_cut_piece_is_refused() -> None:
     (piece,) = hotlists.pack([entry("TST0001")])
     with pytest.raises(HotListError):
         list(hotlists.unpack(piece[:-3]))
+
+
+def test_a_unit_key_that_a_power_cut_left_empty_is_made_anew(tmp_path: Path) -> None:
+    """HQ seals to the key of each question: nothing was ever sealed to an empty one."""
+    path = tmp_path / "unit.key"
+    path.touch(0o644)
+    key = hotlists.unit_key(path)
+    assert hotlists.unit_key(path) == key
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.iterdir()) == [path]
+    assert hotlists.unseal(hotlists.seal(b"piece", hotlists.public_key(key)), key) == b"piece"
+
+
+def test_a_signing_key_that_is_empty_is_made_anew_only_before_its_public_half_was_given_out(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "hq.key"
+    path.touch()
+    key = hotlists.signing_key(path)
+    assert hotlists.read_public_key(tmp_path / "hq.pub") == bytes(key.verify_key).hex()
+    path.write_text("")
+    with pytest.raises(HotListError, match=r"hq\.key: is not a key"):
+        hotlists.signing_key(path)
+    assert path.read_text() == ""
+
+
+def test_a_key_that_cannot_be_written_whole_gets_no_name(tmp_path: Path) -> None:
+    """As when the power goes or the disk is full: the next start makes it and does not stop at half a key."""
+    path = tmp_path / "unit.key"
+    code = (
+        "import resource, sys; from pathlib import Path; from mqtt.hotlists import unit_key;"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20, 20)); unit_key(Path(sys.argv[1]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, path], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert "HotListError" in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_keys_are_made_once_and_are_secret(tmp_path: Path) -> None:
