@@ -7,6 +7,7 @@ stored in its file, so that boxes mean pixels of the file, `open_upright` as its
 from __future__ import annotations
 
 import math
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -54,12 +55,16 @@ def open_upright(path: Path | str) -> tuple[Picture, int]:
 @contextmanager
 def _opened(path: Path | str) -> Iterator[Image.Image]:
     """The file as Pillow opens it; what is wrong with it, while it is read too, is an ImageError."""
+    # To open a named pipe would be to wait for whoever writes it, if anybody does. One that a shell made and
+    # opened, as /dev/stdin, has no name to be resolved to.
+    if Path(os.path.realpath(path)).is_fifo():
+        raise ImageError(f"{path}: not a picture: a named pipe")
     try:
         # What is odd about a tag is no news to whoever looks for a plate.
         with warnings.catch_warnings(action="ignore"), Image.open(path) as image:
             yield image
     except UnidentifiedImageError as error:
-        raise ImageError(f"{path}: not a picture") from error
+        raise ImageError(f"{path}: not a picture of a kind that can be read") from error
     except OSError as error:
         raise ImageError(f"{path}: cannot read the picture: {error.strerror or error}") from error
     except (ValueError, SyntaxError, RuntimeError, Image.DecompressionBombError) as error:

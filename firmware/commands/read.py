@@ -23,9 +23,6 @@ from firmware.errors import Exit
 
 HELP = "read the plates in picture files"
 
-SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
-"""What counts as a picture in a folder; a file that is named is tried whatever its name."""
-
 
 class PlateReader(Protocol):
     """What this command needs of detector.reader.Reader."""
@@ -38,7 +35,7 @@ class PlateReader(Protocol):
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "images", nargs="+", type=Path, metavar="IMAGE", help="a picture file, or a folder of them"
+        "images", nargs="+", type=_place, metavar="IMAGE", help="a picture file, or a folder of them"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object per image instead of one line")
     parser.add_argument(
@@ -49,6 +46,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--all", action="store_true", help="keep those too, flagged low_confidence")
     parser.add_argument("--threads", type=_threads, metavar="N", help="threads of each model (default 1)")
+
+
+def _place(text: str) -> Path:
+    if not text:  # A script's variable that is not set: Path takes it for the folder it stands in.
+        raise argparse.ArgumentTypeError("'' names no file")
+    return Path(text)
 
 
 def _share(text: str) -> float:
@@ -204,7 +207,10 @@ def _expand(paths: Sequence[Path], err: TextIO) -> tuple[list[Path], bool]:
 
 
 def _pictures(folder: Path, fail: Callable[[OSError], None]) -> list[Path]:
-    """The pictures in `folder` and below; `fail` is told of each folder that cannot be read."""
+    """The pictures in `folder` and below, by their names; a file that is itself named is tried whatever its
+    name. `fail` is told of each folder that cannot be read."""
+    from hw.sim.folder import SUFFIXES
+
     return [
         Path(parent, name)
         for parent, _, names in os.walk(folder, onerror=fail)

@@ -30,7 +30,7 @@ class _Camera(argparse.Action):
         option_string: str | None = None,
     ) -> None:
         kind, colon, name = str(values).partition(":")
-        if kind in ("folder", "video"):
+        if kind in ("folder", "video") and name:
             name = str(Path(name).absolute())
         namespace.overrides = [*namespace.overrides, f"camera.source={kind}{colon}{name}"]
 

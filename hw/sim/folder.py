@@ -22,7 +22,15 @@ from hw.sim.source import Source
 
 logger = logging.getLogger(__name__)
 
-SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+SUFFIXES: Final = frozenset({
+    ".apng", ".avif", ".avifs", ".bmp", ".bw", ".dcx", ".dib", ".fit", ".fits", ".gif", ".heic",
+    ".heif", ".icb", ".im", ".j2c", ".j2k", ".jfif", ".jp2", ".jpc", ".jpe", ".jpeg", ".jpf",
+    ".jpg", ".jpx", ".mpo", ".msp", ".pbm", ".pcd", ".pcx", ".pfm", ".pgm", ".png", ".pnm", ".ppm",
+    ".psd", ".pxr", ".qoi", ".ras", ".rgb", ".rgba", ".sgi", ".tga", ".tif", ".tiff", ".vda",
+    ".vst", ".webp", ".xbm", ".xpm",
+})  # fmt: skip
+"""What counts as a picture in a folder: what Pillow opens by itself, without icons, textures and what only
+another program draws; and a telephone's .heic, which it cannot open, so that it is told and not left out."""
 
 
 class FolderCamera(Source):
@@ -36,12 +44,14 @@ class FolderCamera(Source):
         except OSError as error:
             raise HwError(f"camera {self.name}: {folder}: {error.strerror or error}") from error
         if not files:
-            raise HwError(f"camera {self.name}: {folder}: holds no pictures ({', '.join(sorted(SUFFIXES))})")
+            raise HwError(f"camera {self.name}: {folder}: holds no pictures")
         self._files: Iterator[tuple[int, Path]] = enumerate(files)
 
     def _next(self) -> Frame:
         for number, file in self._files:
             try:
+                if not file.is_file():
+                    raise ValueError("is no file")  # To open a pipe would be to wait for whoever writes it.
                 # What is odd about a tag is no news to whoever looks for a plate.
                 with warnings.catch_warnings(action="ignore"), Image.open(file) as opened:
                     image = _rgb(ImageOps.exif_transpose(opened))

@@ -108,6 +108,17 @@ def test_wrong_usage_ends_with_2(
     assert text in capsys.readouterr().err
 
 
+def test_a_name_that_is_empty_is_refused_and_not_the_folder_that_one_stands_in(unit: Path) -> None:
+    """As from a script whose variable is not set."""
+    found = platewarden("read", "")
+    assert (found.returncode, found.stdout) == (2, "")
+    assert "'' names no file" in found.stderr
+    for source in ("folder:", "video:"):
+        found = platewarden("run", "--config", unit, "--camera", source)
+        assert found.returncode == 3
+        assert f'camera.source: "{source}" is not allowed' in found.stderr
+
+
 @pytest.mark.parametrize("name", ["bench", "listen"])
 @pytest.mark.parametrize("option", [("--config", "unit.toml"), ("--set", "mqtt.port=1999")])
 def test_a_command_that_reads_no_configuration_refuses_one(

@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -185,6 +187,52 @@ def test_a_folder_gives_its_pictures_in_order(tmp_path: Path) -> None:
     code, found, err = run(MarkReader(), [tmp_path])
     assert (code, err) == (0, "")
     assert [Path(entry["image"]).name for entry in found] == ["a.png", "b.JPG", "c.jpeg"]
+
+
+def test_a_folder_gives_pictures_of_every_kind_and_names_what_cannot_be_read(tmp_path: Path) -> None:
+    kinds = {
+        "a.jfif": "JPEG",
+        "b.pgm": "PPM",
+        "c.gif": "GIF",
+        "d.jp2": "JPEG2000",
+        "e.mpo": "MPO",
+        "f.tga": "TGA",
+    }
+    if features.check("avif"):
+        kinds["g.avif"] = "AVIF"
+    for name, kind in kinds.items():
+        Image.new("L", (64, 48)).save(tmp_path / name, format=kind)
+    (tmp_path / "h.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    os.mkfifo(tmp_path / "i.jpg")
+    code, found, err = run(MarkReader(), [tmp_path])
+    assert code == 1
+    assert [Path(entry["image"]).name for entry in found] == sorted(kinds)
+    assert err == (
+        f"{tmp_path}/h.heic: not a picture of a kind that can be read\n"
+        f"{tmp_path}/i.jpg: not a picture: a named pipe\n"
+    )
+
+
+def test_what_cannot_be_opened_as_a_file_is_named_and_never_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    with closing(socket.socket(socket.AF_UNIX)) as listening:
+        listening.bind(str(tmp_path / "socket"))
+        code, found, err = run(MarkReader(), [tmp_path / name for name in ("pipe", "link", "socket")])
+    assert (code, found) == (1, [])
+    assert [line.split(":")[0] for line in err.splitlines()] == [
+        str(tmp_path / name) for name in ("pipe", "link", "socket")
+    ]
+
+
+def test_a_picture_that_comes_through_a_pipe_is_read(tmp_path: Path) -> None:
+    data = picture(tmp_path / "a.png", [(10, 5, 20, 10)]).read_bytes()
+    reading, writing = os.pipe()
+    with os.fdopen(reading), os.fdopen(writing, "wb") as file:
+        file.write(data)
+        file.close()
+        code, (found,), err = run(MarkReader(), [Path(f"/dev/fd/{reading}")])
+    assert (code, err, len(found["plates"])) == (0, "", 1)
 
 
 def test_an_empty_folder_is_told(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import struct
 from collections.abc import Iterator
 from fractions import Fraction
@@ -67,6 +68,19 @@ def test_each_picture_of_a_folder_once_in_its_own_size(
     assert [frame.sequence for frame in frames] == [0, 2, 3], "the broken file is counted"
     assert "05.jpg" in caplog.text
     assert "notes.txt" not in caplog.text
+
+
+def test_a_file_that_is_no_picture_to_be_read_is_skipped_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    os.mkfifo(tmp_path / "b.jpg")
+    for name in ("c.gif", "d.pgm", "e.JFIF"):
+        Image.new("L", (64, 48)).save(tmp_path / name, format="JPEG" if name == "e.JFIF" else None)
+    frames = frames_of(source(f"folder:{tmp_path}"))
+    assert [Path(frame.source).name for frame in frames] == ["c.gif", "d.pgm", "e.JFIF"]
+    assert "a.heic is skipped" in caplog.text
+    assert "b.jpg is skipped: is no file" in caplog.text
 
 
 @pytest.mark.skipif(not features.check("avif"), reason="this Pillow reads no AVIF")
