@@ -1,15 +1,19 @@
-"""What the process tells systemd: sd_notify(3) over its datagram socket, without a library.
+"""What the process tells systemd, by sd_notify(3) over its datagram socket, and what it asks of it.
 
-Owns the messages. When the watchdog is pinged is the loop's decision (`firmware.loop`): after a frame
-was processed, never by a timer.
+Owns the messages and the question. When the watchdog is pinged is the loop's decision (`firmware.loop`):
+after a frame was processed, never by a timer.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import re
+import shutil
 import socket
+import subprocess
 from collections.abc import Mapping
+from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
@@ -70,3 +74,23 @@ def _watchdog_s(environ: Mapping[str, str], pid: int) -> float | None:
         return None
     text = environ.get("WATCHDOG_USEC", "")
     return int(text) / 1e6 if text.isdigit() and int(text) > 0 else None
+
+
+def may_write(path: Path) -> bool:
+    """Whether the installed service, whose ProtectSystem=strict makes the rest read-only for it, may write in
+    the folder `path`; True where there is no such service or systemd cannot be asked."""
+    systemctl = shutil.which("systemctl")
+    if systemctl is None:
+        return True
+    wanted = "--property=ProtectSystem,ReadWritePaths,BindPaths,StateDirectory"
+    told = subprocess.run(
+        [systemctl, "show", "platewarden.service", wanted], capture_output=True, text=True, check=False
+    )
+    values = dict(line.partition("=")[::2] for line in told.stdout.splitlines())
+    if told.returncode or values.get("ProtectSystem") != "strict" or values.get("BindPaths"):
+        return True
+    states = " ".join(f"/var/lib/{name}" for name in values.get("StateDirectory", "").split())
+    # A path may hold blanks: it is looked for as a whole, without the marks that may stand before one.
+    places = re.sub(r" [-+]+/", " /", f" {values.get('ReadWritePaths', '')} {states} ")
+    ways = {path, path.resolve()}
+    return any(f" {place} " in places for way in ways for place in (way, *way.parents))

@@ -128,6 +128,20 @@ def _store(settings: Settings) -> Iterator[Finding]:
         yield Finding(Outcome.NOTE, "store.directory", f"{directory}: will be made at the first start")
 
 
+def _service(settings: Settings) -> Iterator[Finding]:
+    """Of the installed service: whether its sandbox lets it write where its configuration has it write."""
+    from firmware.systemd import may_write
+
+    folders = {"store.directory": settings.store.directory}
+    if settings.mqtt.enabled and settings.mqtt.list_key_file:
+        folders["hotlist.file"] = settings.hotlist.file.parent
+    for option, folder in folders.items():
+        # What another file or the command line says, the service does not hear of.
+        if settings.origins[option].startswith(f"{config.ETC}/") and not may_write(folder):
+            text = f"{option}: the service may not write in {folder}: its ReadWritePaths do not name it"
+            yield Finding(Outcome.PROBLEM, "service", f"{text} (docs/retention.md)")
+
+
 def _hot_list(settings: Settings) -> Iterator[Finding]:
     file, subject = settings.hotlist.file, "hotlist.file"
     if not file.exists():
@@ -296,6 +310,7 @@ CHECKS: Final[Mapping[str, Callable[[Settings], Iterator[Finding]]]] = MappingPr
     {
         "models": _models,
         "store.directory": _store,
+        "service": _service,
         "hotlist.file": _hot_list,
         "access.people": _people,
         "mqtt": _link,

@@ -29,6 +29,7 @@ from tests.broker import Certificates
 from tests.firmware.store_samples import SetClock
 
 ROOT = Path(__file__).resolve().parents[2]
+BOTH = ["store.directory", "hotlist.file"]
 
 
 def settings(folder: Path, *overrides: str) -> Settings:
@@ -132,6 +133,43 @@ def test_a_part_of_the_store_that_this_user_may_not_write_is_a_problem(name: str
             finding = about("store.directory", found)
     assert finding.outcome is Outcome.PROBLEM
     assert f"{part} cannot be written by this user" in finding.text
+
+
+@pytest.mark.parametrize(
+    ("shown", "problems"),
+    [
+        ("ProtectSystem=strict\nReadWritePaths=\nStateDirectory=platewarden", BOTH),
+        ("ProtectSystem=strict\nReadWritePaths=-/srv {disk}/store\nStateDirectory=platewarden", BOTH[1:]),
+        ("ProtectSystem=strict\nReadWritePaths=/srv -{disk}\nStateDirectory=platewarden", []),
+        ("ProtectSystem=strict\nReadWritePaths={disk}s\nStateDirectory=platewarden", BOTH),
+        ("ProtectSystem=no\nReadWritePaths=\nStateDirectory=", []),
+        ("", []),
+    ],
+)
+def test_a_folder_that_the_services_sandbox_keeps_closed_is_a_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shown: str, problems: list[str]
+) -> None:
+    """systemd, here what its systemctl prints, would start the unit ten times and then the board anew."""
+    disk, etc = tmp_path / "a disk", tmp_path / "etc"
+    (tmp_path / "bin").mkdir()
+    systemctl = tmp_path / "bin" / "systemctl"
+    systemctl.write_text(f"#!/bin/sh\ncat <<END\n{shown.format(disk=disk)}\nEND\n")
+    systemctl.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    monkeypatch.setattr(config, "ETC", etc)
+    etc.mkdir()
+    (etc / "hq.pub").write_text("ab" * 32)
+    file = etc / "platewarden.toml"
+    file.write_text(
+        f"""[unit]\nid = "unit-7"\n[camera]\nsource = "street"\n[store]\ndirectory = "{disk}/store"
+        [hotlist]\nfile = "{disk}/lists/hot.sqlite"\n[mqtt]\nlist_key_file = "hq.pub"\n"""
+    )
+    findings = [found for found in check(config.load([file], environ={})) if found.subject == "service"]
+    assert [finding.text.partition(":")[0] for finding in findings] == problems
+    assert all(finding.outcome is Outcome.PROBLEM and str(disk) in finding.text for finding in findings)
+    elsewhere = config.load([file], environ={}, overrides=[f"store.directory={tmp_path}/elsewhere"])
+    told = [found.text for found in check(elsewhere) if found.subject == "service"]
+    assert not any(text.startswith("store.directory") for text in told)
 
 
 def test_a_hot_list_of_garbage_is_a_problem_and_none_a_note(tmp_path: Path) -> None:
