@@ -45,13 +45,15 @@ def _may_go(vendor: str, read: str) -> str:
 
 
 def _days(vendor: str) -> str:
-    """The days of the schedule in force for read r, the unit's own before its category's; else the year."""
+    """The days of the schedule in force for read r, the unit's own before its category's; else the year.
+
+    One whose authority ran out counts as a year, as in `hq.retention.schedules`.
+    """
     own, common = (
-        f"""(SELECT s.days FROM retention_schedule s
-        LEFT JOIN retention_authority a ON a.id = s.authority_id
-        WHERE s.state = 'in_force' AND s.category = r.category AND {source}
-        AND (s.days >= {FLOOR_DAYS} OR (a.kind = 'shorter' AND a.least_days <= s.days
-            AND {_TODAY[vendor]} BETWEEN a.valid_from AND a.valid_until)))"""
+        f"""(SELECT CASE WHEN s.days >= {FLOOR_DAYS} OR (a.kind = 'shorter' AND a.least_days <= s.days
+            AND {_TODAY[vendor]} BETWEEN a.valid_from AND a.valid_until) THEN s.days ELSE {FLOOR_DAYS} END
+        FROM retention_schedule s LEFT JOIN retention_authority a ON a.id = s.authority_id
+        WHERE s.state = 'in_force' AND s.category = r.category AND {source})"""
         for source in ("s.unit_id = r.unit_id", "s.unit_id IS NULL")
     )
     return f"COALESCE({own}, {common}, {FLOOR_DAYS})"

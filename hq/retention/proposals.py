@@ -211,7 +211,8 @@ def _words(certificate: Certificate) -> str:
         f"Captured from {_time(proposal.earliest)} to {_time(proposal.latest)}",
         f"Due at {_time(proposal.due_at)}; begun at {_time(first.started_at if first else None)}; "
         f"finished at {_time(certificate.at)}",
-        f"Kept by holds when proposed: {proposal.held}; by holds placed since: {certificate.held_since}",
+        f"Kept by holds when proposed: {proposal.held}; "
+        f"by holds or schedules that came since: {certificate.held_since}",
         f"Authority: {authority.title}; {authority.council_resolution} of {authority.resolution_on}; "
         f"written consent of {authority.attorney} of {authority.consent_on}; "
         f"document SHA-256 {authority.sha256}",

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import QuerySet, Sum
+from django.db.models import Q, QuerySet, Sum
 
 from hq.records.keeping import FLOOR_DAYS
 from hq.records.models import Picture, Read
 from hq.retention.holds import held
 from hq.retention.models import Proposal, Schedule
-from hq.retention.schedules import lawful
+from hq.retention.schedules import in_force, lawful
 
 
 def due(schedule: Schedule, at: datetime) -> QuerySet[Read]:
@@ -21,12 +21,7 @@ def due(schedule: Schedule, at: datetime) -> QuerySet[Read]:
     A schedule for all units leaves out those that have one of their own. One whose authority ran out is
     applied as a year.
     """
-    days = schedule.days if lawful(schedule) else FLOOR_DAYS
-    found = Read.objects.filter(
-        category=schedule.category,
-        purge_after__lte=at - timedelta(days=days - FLOOR_DAYS),
-        received_at__lte=at - timedelta(days=days),
-    )
+    found = Read.objects.filter(_past(schedule, at), category=schedule.category)
     if schedule.unit_id is not None:
         return found.filter(unit=schedule.unit_id)
     own = Schedule.objects.filter(
@@ -36,8 +31,17 @@ def due(schedule: Schedule, at: datetime) -> QuerySet[Read]:
 
 
 def of_proposal(proposal: Proposal) -> QuerySet[Read]:
-    """The reads that a proposal may still destroy."""
-    return due(proposal.schedule, proposal.due_at).exclude(held(since=proposal.proposed_at))
+    """The reads that a proposal may still destroy: a schedule that came into force since keeps its own."""
+    found = due(proposal.schedule, proposal.due_at).exclude(held(since=proposal.proposed_at))
+    now = in_force(proposal.schedule.category, proposal.schedule.unit_id or "")
+    return found if now is None else found.filter(_past(now, proposal.due_at))
+
+
+def _past(schedule: Schedule, at: datetime) -> Q:
+    days = schedule.days if lawful(schedule) else FLOOR_DAYS
+    return Q(
+        purge_after__lte=at - timedelta(days=days - FLOOR_DAYS), received_at__lte=at - timedelta(days=days)
+    )
 
 
 @dataclass(frozen=True)

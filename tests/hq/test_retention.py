@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from hq.hits import corrections
 from hq.hits.models import Acknowledgement, Correction
 from hq.log.models import AccessRecord
+from hq.log.triggers import drops
 from hq.people.models import Person
 from hq.people.policy import Refused
 from hq.records.models import Hit, Picture, Read, Revision, Trigram
@@ -584,6 +585,39 @@ def test_a_hold_placed_after_the_signatures_still_keeps(office: kept.Office) -> 
     assert list(Read.objects.all()) == [first]
     assert (certificate.reads, certificate.held_since) == (1, 1)
     assert second.id != first.id
+
+
+@pytest.mark.clause("430.4-c")
+def test_a_longer_schedule_after_the_signatures_keeps_what_it_keeps(office: kept.Office) -> None:
+    stays, trailer = kept.read(days=400), kept.unit("trailer-1")
+    own = kept.read(days=800, on=trailer)
+    kept.read(days=800)
+    proposal = office.signed(office.schedule(365))
+    office.schedule(730, reason="the council asks for two years")
+    office.schedule(900, unit=trailer)
+    certificate = purge.run(proposal.pk, run_by="test")
+    assert set(Read.objects.values_list("id", flat=True)) == {stays.id, own.id}
+    assert (certificate.reads, proposal.reads) == (1, 3)
+    assert "by holds or schedules that came since: 2" in certificate.text
+
+
+@pytest.mark.clause("GC-34090.6")
+def test_the_year_of_a_units_schedule_whose_authority_ran_out_is_the_databases_too(
+    office: kept.Office,
+) -> None:
+    trailer = kept.unit("trailer-1")
+    kept.read(days=400, on=trailer)
+    office.schedule(730)
+    authority = office.authority("shorter", least_days=30)
+    own = office.schedule(30, unit=trailer, authority=authority)
+    proposal = office.signed(own)
+    with connection.cursor() as cursor:
+        # As time would have it: the database compares with its own day.
+        for statement in drops(connection, Authority._meta.db_table):
+            cursor.execute(statement)
+    Authority.objects.filter(pk=authority.pk).update(valid_until=hq_clock.today() - timedelta(days=2))
+    assert schedules.days_for("alpr", "trailer-1") == 365
+    assert purge.run(proposal.pk, run_by="test").reads == 1
 
 
 @pytest.mark.clause("430.4-d")
