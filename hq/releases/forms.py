@@ -103,6 +103,15 @@ class PartnerForm(forms.ModelForm[Partner]):
         widgets = {"valid_until": day()}
         help_texts = {"kind": "Only California law enforcement and prosecutors receive records by default."}
 
+    def clean_agency(self) -> str:
+        """Not one that is in the register: a newer agreement comes after the end of the older one."""
+        agency = str(self.cleaned_data["agency"])
+        if Partner.objects.filter(agency__iexact=agency, ended_at__isnull=True).exists():
+            raise forms.ValidationError(
+                "It is in the register. For a newer agreement the Commander ends the older one first."
+            )
+        return agency
+
 
 class OverrideForm(forms.ModelForm[Override]):
     """A legal authority for a partner of a refused kind."""

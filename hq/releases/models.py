@@ -34,7 +34,7 @@ class Partner(models.Model):
 
     ALLOWED: ClassVar = (Kind.CA_LAW, Kind.CA_PROSECUTOR)
 
-    agency = models.CharField(max_length=200, unique=True)
+    agency = models.CharField(max_length=200)
     ori = models.CharField("ORI", max_length=9, blank=True)
     kind = models.CharField(max_length=16, choices=Kind.choices)
     agreement = models.CharField("agreement or MOU", max_length=200, blank=True)
@@ -48,6 +48,9 @@ class Partner(models.Model):
     class Meta:
         ordering: ClassVar = ["agency"]
         constraints: ClassVar = [
+            models.UniqueConstraint(
+                name="partner_once_until_it_is_ended", fields=["agency"], condition=Q(ended_at__isnull=True)
+            ),
             models.CheckConstraint(
                 name="partner_approver_is_another_person",
                 condition=Q(approved_by__isnull=True) | ~Q(approved_by=F("proposed_by")),

@@ -113,6 +113,29 @@ def test_all_others_are_refused_without_authority_and_commander(office: kept.Off
 
 
 @pytest.mark.clause("430.8-0")
+def test_an_agreement_that_ran_out_is_followed_by_a_newer_one(
+    office: kept.Office, client_for: Callable[..., Client], clock: Any
+) -> None:
+    old = partner(office, agency="O'Neill County Sheriff", valid_until=hq_clock.today())
+    clock.advance(days=2)
+    newer = {
+        "agency": "o'neill county sheriff",
+        "kind": "ca_law",
+        "valid_until": f"{hq_clock.today() + timedelta(days=365)}",
+    }
+    admin, chief = client_for(office.administrator), client_for(office.commander)
+    shown = admin.post("/releases/partners/new/", newer).content.decode()
+    assert "the Commander ends the older one first" in shown
+    assert Partner.objects.get() == old
+    chief.post(f"/releases/partners/{old.pk}/end/", {"why": "a newer agreement"})
+    assert admin.post("/releases/partners/new/", newer).status_code == 302
+    made = Partner.objects.latest("pk")
+    assert chief.post(f"/releases/partners/{made.pk}/approve/").status_code == 302
+    made.refresh_from_db()
+    assert ask(office, partner=made).state == "received"
+
+
+@pytest.mark.clause("430.8-0")
 def test_a_partner_is_approved_in_date_and_not_ended(office: kept.Office, clock: Any) -> None:
     proposed = partners.propose(
         office.administrator, agency="New PD", kind="ca_law", valid_until=hq_clock.today() + timedelta(days=5)
