@@ -19,7 +19,9 @@ from hq.people.models import Authenticator, Course, Person, Role, holders
 from hq.people.policy import courses_for
 from hq.public.models import PostedCheck, Text
 from hq.records.models import Unit, UnitStatus
+from hq.releases import partners
 from hq.releases.models import Partner
+from hq.retention import schedules
 from hq.retention.models import Authority, Schedule
 from hq.site import clock, disks, doctor
 from hq.site.models import Settings
@@ -160,7 +162,7 @@ def _records() -> list[str]:
 
 def _sharing() -> list[str]:
     allowed = ", ".join(kind.label for kind in Partner.ALLOWED)
-    live = [partner for partner in Partner.objects.all() if partner.live()]
+    live = [partner for partner in Partner.objects.all() if partners.may_receive(partner)]
     lines = [
         f"Only with: {allowed}; on a written request with agency, person and purpose, approved before it is "
         "fulfilled (430.8)",
@@ -182,7 +184,9 @@ def _retention() -> list[str]:
     ):
         what = f"{schedule.category}" + (f", {schedule.unit}" if schedule.unit_id else "")
         authority = f"; authority: {schedule.authority}" if schedule.authority_id else ""
-        lines.append(f"{what}: {schedule.days} days ({schedule.basis}{authority})")
+        if not schedules.lawful(schedule):
+            authority += f"; it no longer allows {schedule.days} days"
+        lines.append(f"{what}: {schedules.days_of(schedule)} days ({schedule.basis}{authority})")
     if lines:
         lines += [
             "Counted from the later of capture and receipt; then destroyed, but for records held as "

@@ -115,3 +115,12 @@ def check_may_receive(partner: Partner | None) -> None:
             f"records go to no agency of the kind “{partner.get_kind_display()}” without a legal authority",
             COMMANDER,
         )
+
+
+def may_receive(partner: Partner) -> bool:
+    """Whether records may go to a partner today, by its agreement and its kind."""
+    try:
+        check_may_receive(partner)
+    except Refused:
+        return False
+    return True

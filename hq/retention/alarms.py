@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from hq.records.keeping import FLOOR_DAYS
 from hq.records.models import Read
-from hq.retention import holds, proposals, purge, selection
+from hq.retention import holds, proposals, purge, schedules, selection
 from hq.retention.models import Authority, Proposal, Schedule
 from hq.site import clock
 
@@ -24,9 +24,10 @@ class Alarm:
 
 @dataclass(frozen=True)
 class Line:
-    """One schedule in force and what it makes due."""
+    """One schedule in force, the days applied under it today, and what it makes due."""
 
     schedule: Schedule
+    days: int
     due: int
     overdue: int
     next_due: datetime | None
@@ -39,17 +40,16 @@ def calendar(now: datetime | None = None) -> list[Line]:
     for schedule in Schedule.objects.filter(state=Schedule.State.IN_FORCE).select_related(
         "unit", "authority"
     ):
-        reads = selection.due(schedule, at)
-        coming = Read.objects.filter(category=schedule.category)
-        if schedule.unit_id is not None:
-            coming = coming.filter(unit=schedule.unit_id)
+        reads, days = selection.due(schedule, at), schedules.days_of(schedule)
+        coming = selection.of_schedule(schedule)
         first = coming.order_by("purge_after").values_list("purge_after", flat=True).first()
         lines.append(
             Line(
                 schedule,
+                days,
                 reads.exclude(holds.held()).count(),
                 selection.overdue(schedule, at).count(),
-                first + timedelta(days=schedule.days - FLOOR_DAYS) if first else None,
+                first + timedelta(days=days - FLOOR_DAYS) if first else None,
             )
         )
     return lines

@@ -131,10 +131,15 @@ def lawful(schedule: Schedule) -> bool:
     )
 
 
+def days_of(schedule: Schedule) -> int:
+    """The days that are applied under a schedule in force: a year where its authority ran out."""
+    return schedule.days if lawful(schedule) else FLOOR_DAYS
+
+
 def days_for(category: str, unit: str = "") -> int:
     """The days that the schedule in force says; a year where there is none or its authority ran out."""
     schedule = in_force(category, unit)
-    return schedule.days if schedule is not None and lawful(schedule) else FLOOR_DAYS
+    return FLOOR_DAYS if schedule is None else days_of(schedule)
 
 
 def purge_on(read: Read) -> datetime:

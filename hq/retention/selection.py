@@ -12,7 +12,7 @@ from hq.records.keeping import FLOOR_DAYS
 from hq.records.models import Picture, Read
 from hq.retention.holds import held
 from hq.retention.models import Proposal, Schedule
-from hq.retention.schedules import in_force, lawful
+from hq.retention.schedules import days_of, in_force
 
 
 def due(schedule: Schedule, at: datetime) -> QuerySet[Read]:
@@ -21,7 +21,12 @@ def due(schedule: Schedule, at: datetime) -> QuerySet[Read]:
     A schedule for all units leaves out those that have one of their own. One whose authority ran out is
     applied as a year.
     """
-    found = Read.objects.filter(_past(schedule, at), category=schedule.category)
+    return of_schedule(schedule).filter(_past(schedule, at))
+
+
+def of_schedule(schedule: Schedule) -> QuerySet[Read]:
+    """The reads that a schedule is for, due or not."""
+    found = Read.objects.filter(category=schedule.category)
     if schedule.unit_id is not None:
         return found.filter(unit=schedule.unit_id)
     own = Schedule.objects.filter(
@@ -38,7 +43,7 @@ def of_proposal(proposal: Proposal) -> QuerySet[Read]:
 
 
 def _past(schedule: Schedule, at: datetime) -> Q:
-    days = schedule.days if lawful(schedule) else FLOOR_DAYS
+    days = days_of(schedule)
     return Q(
         purge_after__lte=at - timedelta(days=days - FLOOR_DAYS), received_at__lte=at - timedelta(days=days)
     )

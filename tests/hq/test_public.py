@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.conf import settings as django_settings
+from django.core.files.base import ContentFile
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, IntegrityError, transaction
 from django.test import Client
@@ -33,6 +34,9 @@ from hq.public.alarms import alarms
 from hq.public.models import Figures, PostedCheck, Publication, Text
 from hq.public.suppress import SMALL, suppress
 from hq.records.models import UnitStatus
+from hq.releases import partners
+from hq.retention.alarms import calendar
+from hq.site import clock as hq_clock
 from hq.site.models import Settings
 from tests.disk import fill, tmpfs
 from tests.hq import kept
@@ -107,6 +111,51 @@ def test_every_element_of_the_statute_and_the_policy_has_a_slot_in_the_page(
         assert filled.lines or filled.text
         assert slot.title in page
         assert clause in page
+
+
+@db
+@pytest.mark.clause("CC-51b2D")
+@pytest.mark.clause("430.8-0")
+def test_page_lists_those_partners_alone_that_may_receive(whole: kept.Office) -> None:
+    for agency, kind in (("Next Police", "ca_law"), ("Bureau of Elsewhere", "federal")):
+        made = partners.propose(
+            whole.administrator, agency=agency, kind=kind, valid_until=hq_clock.today() + timedelta(days=9)
+        )
+        partners.approve(whole.commander, made.pk)
+    page = bundle.make().files[bundle.PAGE].decode()
+    assert "Approved to ask: Next Police" in page
+    assert "Bureau of Elsewhere" not in page
+    override = partners.propose_override(
+        whole.administrator,
+        made,
+        citation="Court order 12-345",
+        document=ContentFile(b"order", "order.pdf"),
+        valid_until=hq_clock.today() + timedelta(days=9),
+    )
+    partners.approve_override(whole.commander, override.pk)
+    assert "Approved to ask: Bureau of Elsewhere" in bundle.make().files[bundle.PAGE].decode()
+
+
+@db
+@pytest.mark.clause("CC-51b2G")
+@pytest.mark.clause("430.4-c")
+def test_page_tells_the_days_that_are_applied_when_an_authority_ran_out(
+    whole: kept.Office, clock: Clock, client_for: ClientFor
+) -> None:
+    trailer = kept.unit("trailer-1")
+    last = hq_clock.today() + timedelta(days=3)
+    authority = whole.authority("shorter", least_days=30, valid_until=last)
+    whole.schedule(30, unit=trailer, authority=authority)
+    assert "alpr, trailer-1: 30 days" in bundle.make().files[bundle.PAGE].decode()
+    kept.read(days=100, on=trailer)
+    assert [line.next_due and line.next_due > clock.at for line in calendar()] == [None, False]
+    clock.advance(days=4)
+    page = bundle.make().files[bundle.PAGE].decode()
+    assert "alpr, trailer-1: 365 days" in page
+    assert "it no longer allows 30 days" in page
+    assert [line.next_due and line.next_due > clock.at for line in calendar()] == [None, True]
+    shown = client_for(whole.custodian).get("/retention/").content.decode()
+    assert "its authority ran out: 365 days apply" in shown
 
 
 @db
