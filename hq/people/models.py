@@ -129,6 +129,14 @@ class Person(AbstractBaseUser):
         """Django asks this at every request: a suspended or ended account is out at once (AC-2)."""
         return self.state == self.State.ACTIVE and (self.ends_on is None or clock.today() <= self.ends_on)
 
+    def must_retake(self, done: Completion) -> bool:
+        """Whether a suspension came after that training, which then no longer counts (2019-118 rec. 11).
+
+        Nor does training from before it of which the sign-off sheet is entered later.
+        """
+        again = self.retrain_from
+        return again is not None and (done.entered_at <= again or done.completed_on < clock.day_of(again))
+
     def appointments_now(self, day: date | None = None) -> list[Appointment]:
         """The live appointments on a day, today by default."""
         day = day or clock.today()

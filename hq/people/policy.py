@@ -263,7 +263,7 @@ def _course_state(person: Person, course: Course) -> str:
         return "not completed"
     if newest.expires_on < clock.today():
         return f"expired on {newest.expires_on}"
-    if person.retrain_from is not None and newest.entered_at <= person.retrain_from:
+    if person.must_retake(newest):
         return "must be taken again after the suspension"
     return ""
 

@@ -245,6 +245,7 @@ def test_suspended_account_comes_back_only_after_new_training(
     people: People, client_for: Clients, clock: Any
 ) -> None:
     person = people("officer")
+    clock.advance(days=30)
     client_for(people("administrator")).post(f"/people/{person.pk}/suspend/", {"reason": "unused"})
     clock.advance(minutes=5)
     commander = client_for(people("commander"))
@@ -258,6 +259,9 @@ def test_suspended_account_comes_back_only_after_new_training(
         "completed_on": policy.clock.today(),
         "trainer": "A Trainer",
     }
+    before = done | {"completed_on": policy.clock.today() - timedelta(days=1)}
+    assert sergeant.post("/people/training/completion/", before).status_code == 302
+    assert commander.post(f"/people/{person.pk}/reactivate/").status_code == 403
     assert sergeant.post("/people/training/completion/", done).status_code == 302
     assert commander.post(f"/people/{person.pk}/reactivate/").status_code == 200
     person.refresh_from_db()

@@ -100,7 +100,7 @@ def _cell(person: Person, done: Completion | None, needed: bool) -> Cell:
         return Cell("missing", "bad")
     if done.expires_on < today:
         return Cell("expired", "bad", done.expires_on)
-    if person.retrain_from is not None and done.entered_at <= person.retrain_from:
+    if person.must_retake(done):
         return Cell("take again", "bad", done.expires_on)
     if done.expires_on < today + SOON:
         return Cell("expires soon", "warn", done.expires_on)
