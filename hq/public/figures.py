@@ -68,7 +68,7 @@ def _counts(start: date) -> dict[str, dict[str, int]]:
     stated = dict(searches.exclude(purpose="").values_list("purpose").annotate(n=Count("pk")).order_by())
     released = dict(
         ReleaseRequest.objects.filter(
-            state=ReleaseRequest.State.FULFILLED, received_at__gte=since, received_at__lt=until
+            state=ReleaseRequest.State.FULFILLED, fulfilled_at__gte=since, fulfilled_at__lt=until
         )
         .values_list("partner__kind").annotate(n=Count("pk")).order_by()
     )  # fmt: skip

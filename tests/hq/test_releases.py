@@ -22,6 +22,7 @@ from hq.hits import corrections
 from hq.log.models import AccessRecord
 from hq.people.models import Person
 from hq.people.policy import Refused
+from hq.public import figures
 from hq.records.models import Read
 from hq.releases import partners, requests
 from hq.releases.forms import RegisterForm
@@ -554,3 +555,23 @@ def test_anybody_else_is_routed_to_the_custodian_with_a_due_date(office: kept.Of
     assert requests.late().get() == row
     requests.close(office.custodian, row.pk, "answered by letter")
     assert not requests.waiting().exists()
+
+
+# What the public is told
+
+
+@pytest.mark.clause("430.2.1(g)")
+def test_a_release_is_published_in_the_quarter_in_which_it_was_made(office: kept.Office, clock: Any) -> None:
+    clock.at = datetime(2026, 3, 20, 20, tzinfo=UTC)
+    kept.read("7ABC123")
+    rows = [approved(office) for _ in range(10)]
+    clock.at = datetime(2026, 4, 20, 20, tzinfo=UTC)
+    figures.publish()
+    for row in rows:
+        requests.fulfil(office.custodian, row.pk)
+    clock.at = datetime(2026, 7, 20, 20, tzinfo=UTC)
+    tables = [
+        {table["title"]: table["total"] for table in quarter.tables}["Releases by kind of agency"]
+        for quarter in figures.publish()
+    ]
+    assert tables == [10, None]
