@@ -14,7 +14,8 @@ from django.db import transaction
 
 from hq.log import chain
 from hq.people import sealing
-from hq.people.models import Authenticator, Departure, Person
+from hq.people.models import Authenticator, Departure, Person, Role
+from hq.people.policy import may
 from hq.site import clock
 
 INACTIVE = timedelta(days=90)
@@ -88,20 +89,37 @@ def release(person: Person) -> None:
 def expire(person: Person) -> None:
     """Close the account past its last day; suspend it after 90 days without use, or a week after its person
     left and nobody has seen to the notice (AC-2(3)).
+
+    Unused, the last one who may open accounts stays open: nobody could ever open it, or any other, again.
     """
     if person.state != Person.State.ACTIVE:
         return
     left = person.departures.filter(
         kind=Departure.Kind.LEFT, seen_to_at=None, on__lte=clock.today() - LEFT
     ).first()
-    last_used = person.seen_at or person.approved_at or person.state_at
+    idle = is_idle(person) and not is_last_to_open(person)
     with transaction.atomic():
         if person.ends_on is not None and person.ends_on < clock.today():
             close(person, f"last day was {person.ends_on}")
             chain.append(kind="account", person=person, action="accounts.close", note=person.state_reason)
-        elif left is not None or clock.now() - last_used >= INACTIVE:
+        elif left is not None or idle:
             suspend(person, f"left on {left.on}: {left}" if left else "90 days without use")
             chain.append(kind="account", person=person, action="accounts.suspend", note=person.state_reason)
+
+
+def is_idle(person: Person) -> bool:
+    """Whether nobody has used the account for 90 days."""
+    last_used = person.seen_at or person.approved_at or person.state_at
+    return clock.now() - last_used >= INACTIVE
+
+
+def is_last_to_open(person: Person) -> bool:
+    """Whether this person may open suspended accounts, and nobody else with an open one may open this."""
+    held = person.appointments_now()
+    if not any(one.role == Role.COMMANDER or "accounts.approve" in one.rights for one in held):
+        return False
+    others = Person.objects.filter(state=Person.State.ACTIVE).exclude(pk=person.pk)
+    return not any(may(other, "accounts.approve", obj=person) for other in others)
 
 
 def expire_all() -> int:

@@ -64,9 +64,10 @@ class PeopleConfig(AppConfig):
         """Accounts set back within a day: whoever handed out the new password could have used it.
 
         Notices of leaving that nobody has seen to, by number: who left is no matter for a mail (CJIS AC-2).
+        An account that should be suspended and cannot be, for nobody could open it again.
         """
         from hq.log.models import AccessRecord
-        from hq.people.accounts import NEW_START
+        from hq.people.accounts import NEW_START, is_idle, is_last_to_open
         from hq.people.models import Departure, Person
         from hq.retention.alarms import Alarm
         from hq.site import clock
@@ -78,6 +79,10 @@ class PeopleConfig(AppConfig):
         for notice in Departure.objects.filter(seen_to_at=None):
             what = f"somebody {notice.get_kind_display()}, last day {notice.on}"
             yield Alarm("CJIS AC-2", f"{notice}: {what}; nobody has seen to the account")
+        for person in Person.objects.filter(state=Person.State.ACTIVE):
+            if is_idle(person) and is_last_to_open(person):
+                what = "90 days without use; nobody else may open accounts, so it is not suspended"
+                yield Alarm("CJIS AC-2", f"the account {person.username}: {what}")
 
     def waiting(self, person: Person, standing: Standing) -> list[tuple[str, str, int]]:
         """What waits for this person: label, address, count."""

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.contrib.auth.password_validation import validate_password
 from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.backends.db import SessionStore
@@ -358,6 +359,22 @@ def test_account_unused_for_90_days_is_suspended_and_one_past_its_last_day_close
     idle.refresh_from_db()
     assert (idle.state, idle.state_reason) == ("suspended", "90 days without use")
     assert chain.verify() is None
+
+
+@pytest.mark.clause("CJIS AC-2")
+def test_last_who_may_open_accounts_is_not_shut_out_by_the_clock(people: People, clock: Any) -> None:
+    """Else nobody could open that account, or any other, ever again, and the site would not start."""
+    first, second = people("commander"), people("commander")
+    people("administrator", seen_at=clock.at + timedelta(days=90))
+    clock.advance(days=90)
+    assert accounts.expire_all() == 1
+    open_ = Person.objects.get(pk__in=(first.pk, second.pk), state="active")
+    told = [str(one) for one in apps.get_app_config("people").alarms()]
+    assert any(f"the account {open_.username}: 90 days without use" in line for line in told)
+    people("commander", seen_at=clock.at)
+    assert accounts.expire_all() == 1
+    open_.refresh_from_db()
+    assert open_.state == "suspended"
 
 
 @pytest.mark.clause("CJIS IA-5")
