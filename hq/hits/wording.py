@@ -6,11 +6,14 @@ time of that list, until CLETS has confirmed it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
+from uuid import UUID
 
 from hq.hits.models import Clets
 from hq.hits.review import Review
+from hq.hits.review import of as reviews_of
 from hq.lists.classes import words
 from hq.records.models import Hit, Read
 from hq.site.times import local_minute
@@ -127,6 +130,20 @@ def status(review: Review) -> str:
     if answer.result == Clets.Result.NOT_PRACTICABLE:
         return "UNVERIFIED, CHECK NOT PRACTICABLE"
     return Clets.Result(answer.result).label
+
+
+def statuses(reads: Iterable[Read]) -> dict[UUID, str]:
+    """How the hits of these reads stand, by read; of reads that were fetched with their own hits.
+
+    A hit that the unit took back is not among them.
+    """
+    hits = [hit for read in reads for hit in read.hits.all() if not hit.withdrawn]
+    found: dict[UUID, list[str]] = {}
+    for one in reviews_of(hits):
+        words = found.setdefault(one.hit.read_id, [])
+        if status(one) not in words:
+            words.append(status(one))
+    return {read: "; ".join(words) for read, words in found.items()}
 
 
 def advice(review: Review) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from hq.hits import corrections
+from hq.hits import corrections, wording
 from hq.people.models import Person
 from hq.records.models import Read
 from hq.search.asked import Asked, AskedError
@@ -38,7 +38,11 @@ class Stay:
 
 
 class Seen:
-    """One plate of a report; `read_as` are the texts that were read and that a person corrected to it."""
+    """One plate of a report.
+
+    `read_as` are the texts that were read and that a person corrected to it, `hits` says how the hits of its
+    reads stand.
+    """
 
     def __init__(self, plate: str) -> None:
         self.plate = plate
@@ -46,6 +50,7 @@ class Seen:
         self.stays: list[Stay] = []
         self.alike: list[str] = []
         self.read_as: list[str] = []
+        self.hits: list[str] = []
 
     @property
     def first(self) -> datetime:
@@ -63,11 +68,6 @@ class Seen:
     @property
     def units(self) -> list[str]:
         return sorted({str(read.unit) for read in self.reads})
-
-    @property
-    def hit(self) -> bool:
-        """Whether a read of it met a hot list: unverified."""
-        return any(not hit.withdrawn for read in self.reads for hit in read.hits.all())
 
     def add(self, read: Read) -> None:
         """The next read of it in time."""
@@ -102,13 +102,17 @@ def report(reads: Iterable[Read]) -> list[Seen]:
     is right is for a person to see.
     """
     seen: dict[str, Seen] = {}
-    for read in sorted(reads, key=lambda one: (one.at, str(one.pk))):
+    reads = sorted(reads, key=lambda one: (one.at, str(one.pk)))
+    hits = wording.statuses(reads)
+    for read in reads:
         right = corrections.right(read)
         name = right or read.key or read.text
         one = seen.setdefault(name, Seen(name))
         one.add(read)
         if right and read.text not in one.read_as:
             one.read_as.append(read.text)
+        if read.pk in hits and hits[read.pk] not in one.hits:
+            one.hits.append(hits[read.pk])
     groups: dict[str, list[str]] = {}
     for name in seen:
         groups.setdefault(fold(name), []).append(name)

@@ -21,13 +21,13 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.template.response import TemplateResponse
 from django.views.decorators.http import require_POST, require_safe
 
-from hq.hits import corrections
+from hq.hits import corrections, review, wording
 from hq.lists import masking
 from hq.people import purposes, stated
 from hq.people.decorators import PageRequest, page
 from hq.people.policy import Standing, Unstated, check, may
 from hq.records.keys import search_key
-from hq.records.models import Hit, Picture, Read, UnitStatus
+from hq.records.models import Picture, Read, UnitStatus
 from hq.search import canvass, export, finding, localtime, pictures
 from hq.search.asked import SCAN, Asked
 from hq.search.forms import MOST_PAGES, CanvassForm, SearchForm, ShiftForm
@@ -82,7 +82,7 @@ def results(request: PageRequest) -> HttpResponseBase:
     last = min(-(-found.count // SIZE) or 1, MOST_PAGES)
     context = _shown(request, filled) | {
         "found": found,
-        "rows": [_line(read) for read in found.reads],
+        "rows": _lines(found.reads),
         "number": number,
         "last": last,
         "before": number - 1 if number > 1 else None,
@@ -117,8 +117,14 @@ def read(request: PageRequest, pk: UUID) -> HttpResponseBase:
     row = _read(request, pk, "reads.view")
     held = masking.grants_of(request.person)
     hits = [
-        {"hit": hit, "masked": bool(masking.lacking_for_hit(held, hit.alarm_class, hit.source))}
-        for hit in row.hits.all()
+        {
+            "hit": one.hit,
+            "masked": bool(masking.lacking_for_hit(held, one.hit.alarm_class, one.hit.source)),
+            "status": wording.status(one),
+            "advice": wording.advice(one),
+            "outcome": one.outcome,
+        }
+        for one in review.of(row.hits.all())
     ]
     request.access.ids = [row.pk]
     context = {
@@ -150,7 +156,7 @@ def timeline(request: PageRequest, pk: UUID) -> HttpResponseBase:
     context = {
         "read": row,
         "asked": asked,
-        "rows": [_line(one) for one in reads],
+        "rows": _lines(reads),
         "found": finding.Found(reads, count),
         "cut": count > len(reads),
         "elements": asked.elements(),
@@ -333,16 +339,21 @@ def _shown(request: PageRequest, filled: SearchForm) -> dict[str, Any]:
     }
 
 
-def _line(one: Read) -> dict[str, Any]:
-    """A read as one line of a table."""
+def _lines(reads: Sequence[Read]) -> list[dict[str, Any]]:
+    """Reads as the lines of a table."""
+    hits = wording.statuses(reads)
+    return [_line(one, hits.get(one.pk, "")) for one in reads]
+
+
+def _line(one: Read, hit: str) -> dict[str, Any]:
+    """A read as one line, with how its hits stand."""
     held: Sequence[Picture] = [p for p in one.pictures.all() if p.current]
-    hits: Sequence[Hit] = [hit for hit in one.hits.all() if not hit.withdrawn]
     return {
         "read": one,
         "right": corrections.right(one),
         "plate_picture": any(p.kind == Picture.Kind.PLATE and not p.missing for p in held),
         "scene_picture": any(p.kind == Picture.Kind.SCENE and not p.missing for p in held),
-        "hit": bool(hits),
+        "hit": hit,
     }
 
 

@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from hq.hits import corrections
+from hq.hits import corrections, review
 from hq.log.models import AccessRecord
 from hq.people.models import Person
 from hq.records import trigrams
@@ -32,7 +32,7 @@ from hq.search.asked import Asked, AskedError, Box, Circle, plate_text
 from hq.search.finding import Reach
 from hq.search.models import Shift
 from hq.site import clock
-from tests.hq import kept
+from tests.hq import hits_kept, kept
 from tests.hq.searching import WHY, WINDOW, last
 
 pytestmark = pytest.mark.django_db
@@ -605,6 +605,40 @@ def test_class_of_a_restricted_hit_is_masked(investigator: Client) -> None:
     assert "class hidden, call dispatch" in page
     assert "sex" not in page
     assert "UNVERIFIED" in page
+
+
+@pytest.mark.clause("430.3(f)")
+@pytest.mark.parametrize(
+    ("result", "status", "advice"),
+    [
+        ("", "UNVERIFIED", "Ask CLETS before you act"),
+        ("cancelled", "CANCELLED", "CLETS does not bear it out"),
+        ("not_found", "NOT FOUND", "CLETS does not bear it out"),
+        ("confirmed", "CONFIRMED", "CLETS has confirmed it"),
+    ],
+)
+def test_hit_is_told_as_it_stands_now_wherever_its_read_is_shown(
+    investigator: Client, people: People, result: str, status: str, advice: str
+) -> None:
+    officer, hit = people("officer"), hits_kept.a_hit("7ABC123", pictures=False)
+    kept.deployment("D-7")
+    type(hit.read).objects.filter(pk=hit.read_id).update(deployment="D-7")
+    hits_kept.looked(hit, officer)
+    if result:
+        hits_kept.answered(hit, officer, result)
+    read = f"/search/reads/{hit.read_id}/"
+    listed = investigator.post("/search/results/", WHY | {"plate": "7ABC123"}).content.decode()
+    canvassed = investigator.post("/search/canvass/report/", WHY | {"deployment": "D-7"}).content.decode()
+    for page in (listed, canvassed, investigator.get(f"{read}timeline/").content.decode()):
+        assert f"hit, {status}<" in page
+    page = investigator.get(read).content.decode()
+    assert f"Hit, {status}<" in page
+    assert advice in page
+    review.close(hits_kept.reviewed(hit), officer, kind="no_action")
+    page = investigator.get(read).content.decode()
+    assert f"Hit, {status}<" in page
+    assert "Closed. Outcome: no action taken." in page
+    assert advice not in page
 
 
 @pytest.mark.parametrize("plate", ["%", "_______", "7%", "7ABC12_", "%' OR 1=1 --", "7ABC123%", "\\%ABC"])
