@@ -220,6 +220,38 @@ def test_last_step_counts_and_the_ones_before_it_stay(officer: Person) -> None:
     assert not reviewed(hit).confirmed
 
 
+@pytest.mark.clause("430.3(f)")
+@pytest.mark.clause("CC-51b2F")
+def test_what_is_sent_twice_is_there_once(officer: Person, people: People, clock: Clock) -> None:
+    """A second press on a slow network says nothing more; the same words about something new do."""
+    hit, second = a_hit(), people("dispatcher")
+    answered_at = clock.at
+
+    def gone(by: Person) -> Outcome:
+        return review.close(reviewed(hit), by, kind="gone", note="left")
+
+    def confirm() -> Clets:
+        return review.answer(
+            reviewed(hit), officer, result="confirmed", operator="Dispatch 4", answered_at=answered_at
+        )
+
+    def right() -> Correction:
+        return correct(hit.read, officer, corrected="7TSI123", why="the picture shows it")
+
+    for act in (lambda: looked(hit, officer), confirm, lambda: gone(officer), right):
+        first = act()
+        clock.advance(seconds=3)
+        assert act() == first
+    assert gone(second).by == second, "another's own act"
+    clock.advance(seconds=3)
+    looked(hit, officer)
+    clock.advance(seconds=3)
+    gone(second)
+    one = reviewed(hit)
+    counts = [len(acts) for acts in (one.visuals, one.answers, one.outcomes, one.corrections)]
+    assert counts == [2, 1, 3, 1]
+
+
 def test_first_to_acknowledge_counts(officer: Person, people: People) -> None:
     hit, second = a_hit(), people("dispatcher")
     review.acknowledge(hit, officer)
@@ -244,7 +276,7 @@ def test_what_a_list_says_is_never_told_without_its_time_and_that_it_is_unverifi
 def test_hit_that_a_better_look_withdrew_says_so() -> None:
     one = reviewed(a_hit(withdrawn=True))
     assert wording.status(one) == "WITHDRAWN"
-    assert "do not act" in wording.advice(one)
+    assert "Do not act" in wording.advice(one)
     assert not one.open
 
 
