@@ -31,21 +31,27 @@ _NOBODY = "nobody: it is the rule of corrections"
 
 
 def correct(read: Read, by: Person, *, corrected: str, why: str) -> Correction:
-    """Add a correction of the read's text; the last one counts. Raises Refused for one that says nothing."""
+    """Add a correction of the read's text; the last one counts. Sent twice, it is there once.
+
+    Raises Refused for one that says nothing.
+    """
     try:
         text = normalise(corrected)
     except TextError as error:
         raise Refused(CLAUSE, f"corrected text: {error}", _NOBODY) from error
     if not why.strip():
         raise Refused(CLAUSE, "say why, such as what the picture shows", _NOBODY)
-    if text == now_read(read):
-        raise Refused(CLAUSE, "that is the text that stands already", _NOBODY)
     key = search_key(text)
     with transaction.atomic():
         # Locked, so that the index and a revision or purge of the read do not pass each other.
         held = Read.objects.select_for_update().filter(pk=read.pk).first()
         if held is None:
             raise Refused(CLAUSE, "the read was destroyed meanwhile", _NOBODY)
+        last = held.corrections.order_by("-pk").first()
+        if last is not None and (last.corrected, last.why, last.by_id) == (text, why.strip(), by.pk):
+            return last
+        if text == now_read(held):
+            raise Refused(CLAUSE, "that is the text that stands already", _NOBODY)
         trigrams.add_text(held, key)
         return Correction.objects.create(
             read=held,

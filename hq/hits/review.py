@@ -7,15 +7,16 @@ database holds the same rule (`hq.hits.guard`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 
-from hq.hits.models import Acknowledgement, Clets, Correction, Outcome, Visual
+from hq.hits.models import Acknowledgement, Act, Clets, Correction, Outcome, Visual
 from hq.lists import publish
 from hq.people.models import Person
 from hq.people.policy import Refused
@@ -28,6 +29,8 @@ LIVE: Final = timedelta(hours=24)
 """So long after its receipt a hit is a live one, whatever became of it."""
 
 _NOBODY: Final = "nobody: it is the policy's rule"
+
+_Act = TypeVar("_Act", bound=Act)
 
 
 @dataclass
@@ -139,34 +142,41 @@ def acknowledge(hit: Hit, by: Person) -> Acknowledgement:
     return row
 
 
+@transaction.atomic
 def look(
     review: Review, by: Person, *, plate: str, read_as: str, state: str, vehicle: str, seen: str, note: str
 ) -> Visual:
-    """Step 1: compare by eye. Raises Refused if it says another plate without saying which."""
+    """Step 1: compare by eye; sent twice, it is there once.
+
+    Raises Refused if it says another plate without saying which.
+    """
+    review = _held(review)
     read_as = _plate(read_as)
     if plate == Visual.Plate.DIFFERS and not read_as:
         raise Refused("430.3(f)", "say which plate you read in the picture", _NOBODY)
     if plate == Visual.Plate.DIFFERS and read_as == review.hit.entry_plate:
         raise Refused("430.3(f)", "what you read is the listed plate, so it does not differ", _NOBODY)
-    return Visual.objects.create(
-        hit=review.hit,
-        read_id=review.hit.read_id,
-        by=by,
-        at=clock.now(),
-        revision=review.read.revision if review.read else review.hit.read_revision,
-        plate=plate,
-        read_as=read_as,
-        state=state,
-        vehicle=vehicle,
-        seen=seen,
-        note=note,
-    )
+    said = {
+        "revision": review.read.revision if review.read else review.hit.read_revision,
+        "plate": plate,
+        "read_as": read_as,
+        "state": state,
+        "vehicle": vehicle,
+        "seen": seen,
+        "note": note,
+    }
+    return _sent_before(review, by, Visual, said) or _enter(review, by, Visual, said)
 
 
+@transaction.atomic
 def answer(
     review: Review, by: Person, *, result: str, operator: str, answered_at: datetime, reason: str = ""
 ) -> Clets:
-    """Step 2: enter what CLETS answered. Raises Refused without step 1, or without a reason it takes."""
+    """Step 2: enter what CLETS answered; sent twice, it is there once.
+
+    Raises Refused without step 1, or without a reason it takes.
+    """
+    review = _held(review)
     visual = review.visual
     if visual is None:
         raise Refused("430.3(f)", "step 1 comes first: compare plate and state by eye", _NOBODY)
@@ -180,24 +190,23 @@ def answer(
         raise Refused("430.3(f)", "say why a check through CLETS was not practicable", _NOBODY)
     if answered_at > clock.now():
         raise Refused("430.3(f)", "the answer cannot come from the future", _NOBODY)
-    return Clets.objects.create(
-        hit=review.hit,
-        read_id=review.hit.read_id,
-        by=by,
-        at=clock.now(),
-        visual=visual,
-        result=result,
-        reason=reason.strip() if result == Clets.Result.NOT_PRACTICABLE else "",
-        operator=operator.strip() or by.full_name,
-        answered_at=answered_at,
-    )
+    said = {
+        "visual": visual,
+        "result": result,
+        "reason": reason.strip() if result == Clets.Result.NOT_PRACTICABLE else "",
+        "operator": operator.strip() or by.full_name,
+        "answered_at": answered_at,
+    }
+    return _sent_before(review, by, Clets, said) or _enter(review, by, Clets, said)
 
 
+@transaction.atomic
 def close(review: Review, by: Person, *, kind: str, note: str = "") -> Outcome:
     """Say how it ended. Raises Refused for `acted_on` without step 2, or for one that step 2 speaks against.
 
-    It may be said again, as more becomes known; the last counts.
+    It may be said again, as more becomes known; the last counts. Sent twice, it is there once.
     """
+    review = _held(review)
     given = review.answer
     if kind == Outcome.Kind.ACTED_ON:
         if given is None:
@@ -212,14 +221,36 @@ def close(review: Review, by: Person, *, kind: str, note: str = "") -> Outcome:
             raise Refused("430.3(f)", "the checks speak against acting: say what was done and why", _NOBODY)
     if kind == Outcome.Kind.WRONG and review.visual is None:
         raise Refused("430.3(f)", "compare plate and state by eye first", _NOBODY)
-    return Outcome.objects.create(
-        hit=review.hit,
-        read_id=review.hit.read_id,
-        by=by,
-        at=clock.now(),
-        kind=kind,
-        clets=given if kind == Outcome.Kind.ACTED_ON else None,
-        note=note.strip(),
+    said = {
+        "kind": kind,
+        "clets": given if kind == Outcome.Kind.ACTED_ON else None,
+        "note": note.strip(),
+    }
+    return _sent_before(review, by, Outcome, said) or _enter(review, by, Outcome, said)
+
+
+def _held(review: Review) -> Review:
+    """The hit as it stands now; of two acts at once, the second waits here until the first is in."""
+    list(Hit.objects.select_for_update(of=("self",)).filter(pk=review.hit.pk).values_list("pk"))
+    (one,) = of([review.hit])
+    return one
+
+
+def _sent_before(review: Review, by: Person, act: type[_Act], said: Mapping[str, object]) -> _Act | None:
+    """The newest act about the hit, if it is the person's own and says just this, as after a second press.
+
+    The same words after somebody's other act are said anew.
+    """
+    acts: list[Act] = [*review.visuals, *review.answers, *review.outcomes]
+    last = max(reversed(acts), key=lambda one: one.at, default=None)
+    if not isinstance(last, act) or last.by_id != by.pk:
+        return None
+    return last if all(getattr(last, name) == value for name, value in said.items()) else None
+
+
+def _enter(review: Review, by: Person, act: type[_Act], said: Mapping[str, object]) -> _Act:
+    return act._default_manager.create(
+        hit=review.hit, read_id=review.hit.read_id, by=by, at=clock.now(), **said
     )
 
 

@@ -100,11 +100,16 @@ def sent_before(same: QuerySet[_Entry], group: ListGroup) -> _Entry | None:
 
 
 def withdraw(entry: ManualEntry | PartialPlate, *, by: Person, why: str) -> None:
-    """Take an entry off the list before it expires. Raises ListRefused without a reason, or if it is off."""
+    """Take an entry off the list before it expires; sent twice, it is taken off once.
+
+    Raises ListRefused without a reason, or if somebody took it off already.
+    """
     if not why.strip():
         raise ListRefused("430.2-d", "taking an entry off the list needs its reason")
     with transaction.atomic():
         held = type(entry).objects.select_for_update(of=("self",)).get(pk=entry.pk)
+        if held.withdrawn_at is not None and (held.withdrawn_by, held.withdrawn_why) == (by, why.strip()):
+            return
         if held.withdrawn_at is not None:
             raise ListRefused("430.2-d", f"{held} is off the list already")
         held.withdrawn_by, held.withdrawn_at, held.withdrawn_why = by, clock.now(), why.strip()

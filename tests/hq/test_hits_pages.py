@@ -270,6 +270,24 @@ def test_verification_walked_from_the_board_to_the_outcome(at_board: Client, off
 
 
 @pytest.mark.clause("430.3(f)")
+def test_second_press_of_a_button_leads_to_the_same_page(
+    at_board: Client, officer: Person, clock: Clock
+) -> None:
+    hit = a_hit()
+    looked(hit, officer)
+    correct = f"{reverse('hits:correct', args=[hit.read_id])}?hit={hit.pk}"
+    for address, sent in (
+        (url(hit, "outcome"), {"kind": "gone", "note": "left northbound"}),
+        (correct, {"corrected": "7TSI123", "why": "the picture shows it"}),
+    ):
+        for _ in range(2):
+            answer = at_board.post(address, sent)
+            assert (answer.status_code, answer["Location"]) == (302, url(hit))
+            clock.advance(seconds=3)
+    assert (Outcome.objects.count(), Correction.objects.count()) == (1, 1)
+
+
+@pytest.mark.clause("430.3(f)")
 def test_acted_on_before_step_two_is_refused_by_clause_and_logged(at_board: Client, officer: Person) -> None:
     hit = a_hit()
     looked(hit, officer)

@@ -178,6 +178,7 @@ def test_a_hot_plate_needs_a_case_and_a_reason(hot_plate: manual.HotPlate, offic
     with pytest.raises(ListRefused):
         manual.withdraw(entry, by=officer, why="")
     manual.withdraw(entry, by=officer, why="found")
+    manual.withdraw(entry, by=officer, why=" found ")  # a second press on a slow network
     with pytest.raises(ListRefused, match="already"):
         manual.withdraw(entry, by=officer, why="again")
     assert AccessRecord.objects.filter(action="lists.manual", elements__withdrawn=True).count() == 1
