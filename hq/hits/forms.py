@@ -62,6 +62,8 @@ class CletsForm(forms.ModelForm):  # type: ignore[type-arg]
     result = _radio(Clets.Result.choices, "What CLETS answered")
     answered_at = HappenedField(
         label="When it answered",
+        required=False,
+        help_text="Left empty: the moment at which you enter this.",
         widget=forms.DateTimeInput(attrs={"type": "datetime-local", "step": "1"}, format="%Y-%m-%dT%H:%M:%S"),
         input_formats=["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M"],
     )
@@ -71,12 +73,12 @@ class CletsForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = ("result", "reason", "operator", "answered_at")
         labels = {"reason": "If not practicable: why", "operator": "Who ran the query"}
 
-    def clean_answered_at(self) -> datetime:
-        at: datetime = self.cleaned_data["answered_at"]
-        # The form's clock has whole seconds.
-        if at > clock.now() + timedelta(seconds=1):
+    def clean_answered_at(self) -> datetime | None:
+        at: datetime | None = self.cleaned_data["answered_at"]
+        # A browser's clock may be a little ahead.
+        if at is not None and at > clock.now() + timedelta(seconds=1):
             raise forms.ValidationError("The answer cannot come from the future.")
-        return min(at, clock.now())
+        return at and min(at, clock.now())
 
     def clean(self) -> dict[str, Any]:
         found: dict[str, Any] = super().clean() or self.cleaned_data

@@ -30,6 +30,9 @@ LIVE: Final = timedelta(hours=24)
 
 _NOBODY: Final = "nobody: it is the policy's rule"
 
+_SOON: Final = timedelta(minutes=2)
+"""The second press of a button comes within it, another answer of CLETS hardly ever."""
+
 _Act = TypeVar("_Act", bound=Act)
 
 
@@ -170,9 +173,15 @@ def look(
 
 @transaction.atomic
 def answer(
-    review: Review, by: Person, *, result: str, operator: str, answered_at: datetime, reason: str = ""
+    review: Review,
+    by: Person,
+    *,
+    result: str,
+    operator: str,
+    answered_at: datetime | None = None,
+    reason: str = "",
 ) -> Clets:
-    """Step 2: enter what CLETS answered; sent twice, it is there once.
+    """Step 2: enter what CLETS answered, without a time just now; sent twice, it is there once.
 
     Raises Refused without step 1, or without a reason it takes.
     """
@@ -188,16 +197,19 @@ def answer(
         )
     if result == Clets.Result.NOT_PRACTICABLE and not reason.strip():
         raise Refused("430.3(f)", "say why a check through CLETS was not practicable", _NOBODY)
-    if answered_at > clock.now():
+    if answered_at is not None and answered_at > clock.now():
         raise Refused("430.3(f)", "the answer cannot come from the future", _NOBODY)
     said = {
         "visual": visual,
         "result": result,
         "reason": reason.strip() if result == Clets.Result.NOT_PRACTICABLE else "",
         "operator": operator.strip() or by.full_name,
-        "answered_at": answered_at,
     }
-    return _sent_before(review, by, Clets, said) or _enter(review, by, Clets, said)
+    twin = _sent_before(review, by, Clets, said)
+    if twin is not None and _same_answer(twin, answered_at):
+        return twin
+    now = clock.now()
+    return _enter(review, by, Clets, {**said, "at": now, "answered_at": answered_at or now})
 
 
 @transaction.atomic
@@ -248,9 +260,16 @@ def _sent_before(review: Review, by: Person, act: type[_Act], said: Mapping[str,
     return last if all(getattr(last, name) == value for name, value in said.items()) else None
 
 
+def _same_answer(twin: Clets, answered_at: datetime | None) -> bool:
+    """Whether the time of the answer is the same; of two without one, when the second came soon."""
+    if answered_at is not None:
+        return answered_at == twin.answered_at
+    return twin.answered_at == twin.at and clock.now() - twin.at < _SOON
+
+
 def _enter(review: Review, by: Person, act: type[_Act], said: Mapping[str, object]) -> _Act:
     return act._default_manager.create(
-        hit=review.hit, read_id=review.hit.read_id, by=by, at=clock.now(), **said
+        hit=review.hit, read_id=review.hit.read_id, by=by, **{"at": clock.now(), **said}
     )
 
 

@@ -15,7 +15,6 @@ from django.http.response import HttpResponseBase
 from django.middleware.csrf import get_token
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
-from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from hq.hits import board, corrections, drawn, live, reports, review, shared, wording
@@ -283,7 +282,6 @@ def _hit(
     if not line.masked:
         scene = one.pictures.get("scene")
         listed_at = wording.listed_at(one)
-        operator = {"operator": person.full_name, "answered_at": timezone.localtime(clock.now())}
         context |= {
             "state_read": wording.state_read(one.hit, one.read),
             "listed": drawn.listed(one.hit.entry_plate, one.hit.entry_state),
@@ -295,7 +293,7 @@ def _hit(
             "scene_height": (scene.height or 720) * STAMP if scene else 0,
             "box": _box(one),
             "visual_form": visual or VisualForm(),
-            "clets_form": clets or CletsForm(initial=operator),
+            "clets_form": clets or CletsForm(initial={"operator": person.full_name}),
             "outcome_form": outcome or OutcomeForm(),
             "may_verify": may(person, "hits.verify"),
             "may_correct": may(person, "reads.correct"),
