@@ -270,6 +270,27 @@ def test_verification_walked_from_the_board_to_the_outcome(at_board: Client, off
 
 
 @pytest.mark.clause("430.3(f)")
+@pytest.mark.parametrize("how", ["closed", "withdrawn"])
+def test_hit_that_is_closed_waits_for_nobody(
+    at_board: Client, officer: Person, clock: Clock, how: str
+) -> None:
+    hit = a_hit()
+    looked(hit, officer)
+    clock.advance(minutes=45)
+    page = shown(at_board, url(hit))
+    assert "Waiting for <" in page
+    assert ">to do<" in page
+    if how == "closed":
+        review.close(reviewed(hit), officer, kind="gone")
+    else:
+        Hit.objects.filter(pk=hit.pk).update(withdrawn=True)
+    page = shown(at_board, url(hit))
+    assert "Waiting for" not in page
+    assert ">to do<" not in page
+    assert ">not done<" in page
+
+
+@pytest.mark.clause("430.3(f)")
 def test_second_press_of_a_button_leads_to_the_same_page(
     at_board: Client, officer: Person, clock: Clock
 ) -> None:
