@@ -276,7 +276,7 @@ def test_hit_that_is_closed_waits_for_nobody(
 ) -> None:
     hit = a_hit()
     looked(hit, officer)
-    clock.advance(minutes=45)
+    clock.advance(minutes=25)
     page = shown(at_board, url(hit))
     assert "Waiting for <" in page
     assert ">to do<" in page
