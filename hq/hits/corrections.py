@@ -17,7 +17,7 @@ from django.db.models import Count
 
 from hq.hits.models import Correction, Visual
 from hq.people.models import Person
-from hq.people.policy import Refused
+from hq.people.policy import Misfilled, Refused
 from hq.records import trigrams
 from hq.records.keys import lookalike_key, search_key
 from hq.records.models import Read
@@ -38,9 +38,9 @@ def correct(read: Read, by: Person, *, corrected: str, why: str) -> Correction:
     try:
         text = normalise(corrected)
     except TextError as error:
-        raise Refused(CLAUSE, f"corrected text: {error}", _NOBODY) from error
+        raise Misfilled("corrected", CLAUSE, f"corrected text: {error}", _NOBODY) from error
     if not why.strip():
-        raise Refused(CLAUSE, "say why, such as what the picture shows", _NOBODY)
+        raise Misfilled("why", CLAUSE, "say why, such as what the picture shows", _NOBODY)
     key = search_key(text)
     with transaction.atomic():
         # Locked, so that the index and a revision or purge of the read do not pass each other.
@@ -51,7 +51,7 @@ def correct(read: Read, by: Person, *, corrected: str, why: str) -> Correction:
         if last is not None and (last.corrected, last.why, last.by_id) == (text, why.strip(), by.pk):
             return last
         if text == now_read(held):
-            raise Refused(CLAUSE, "that is the text that stands already", _NOBODY)
+            raise Misfilled("corrected", CLAUSE, "that is the text that stands already", _NOBODY)
         trigrams.add_text(held, key)
         return Correction.objects.create(
             read=held,

@@ -19,7 +19,7 @@ from django.db.models import Exists, OuterRef, Q
 from hq.hits.models import Acknowledgement, Act, Clets, Correction, Outcome, Visual
 from hq.lists import publish
 from hq.people.models import Person
-from hq.people.policy import Refused
+from hq.people.policy import Misfilled, Refused
 from hq.records.models import Hit, Picture, Read
 from hq.site import clock
 from plates.errors import TextError
@@ -156,9 +156,10 @@ def look(
     review = _held(review)
     read_as = _plate(read_as)
     if plate == Visual.Plate.DIFFERS and not read_as:
-        raise Refused("430.3(f)", "say which plate you read in the picture", _NOBODY)
+        raise Misfilled("read_as", "430.3(f)", "say which plate you read in the picture", _NOBODY)
     if plate == Visual.Plate.DIFFERS and read_as == review.hit.entry_plate:
-        raise Refused("430.3(f)", "what you read is the listed plate, so it does not differ", _NOBODY)
+        why = "what you read is the listed plate, so it does not differ"
+        raise Misfilled("read_as", "430.3(f)", why, _NOBODY)
     said = {
         "revision": review.read.revision if review.read else review.hit.read_revision,
         "plate": plate,
@@ -196,9 +197,9 @@ def answer(
             "nobody: compare again, or close it as not the listed plate",
         )
     if result == Clets.Result.NOT_PRACTICABLE and not reason.strip():
-        raise Refused("430.3(f)", "say why a check through CLETS was not practicable", _NOBODY)
+        raise Misfilled("reason", "430.3(f)", "say why a check through CLETS was not practicable", _NOBODY)
     if answered_at is not None and answered_at > clock.now():
-        raise Refused("430.3(f)", "the answer cannot come from the future", _NOBODY)
+        raise Misfilled("answered_at", "430.3(f)", "the answer cannot come from the future", _NOBODY)
     said = {
         "visual": visual,
         "result": result,
@@ -222,7 +223,8 @@ def close(review: Review, by: Person, *, kind: str, note: str = "") -> Outcome:
     given = review.answer
     if kind == Outcome.Kind.ACTED_ON:
         if given is None:
-            raise Refused(
+            raise Misfilled(
+                "kind",
                 "430.3(f)",
                 "a hit cannot be closed as acted on before CLETS answered: enter the result, or NOT "
                 "PRACTICABLE with the reason",
@@ -230,9 +232,10 @@ def close(review: Review, by: Person, *, kind: str, note: str = "") -> Outcome:
             )
         against = given.result in (Clets.Result.NOT_FOUND, Clets.Result.CANCELLED) or review.differs
         if against and not note.strip():
-            raise Refused("430.3(f)", "the checks speak against acting: say what was done and why", _NOBODY)
+            why = "the checks speak against acting: say what was done and why"
+            raise Misfilled("note", "430.3(f)", why, _NOBODY)
     if kind == Outcome.Kind.WRONG and review.visual is None:
-        raise Refused("430.3(f)", "compare plate and state by eye first", _NOBODY)
+        raise Misfilled("kind", "430.3(f)", "compare plate and state by eye first", _NOBODY)
     said = {
         "kind": kind,
         "clets": given if kind == Outcome.Kind.ACTED_ON else None,
@@ -280,4 +283,4 @@ def _plate(text: str) -> str:
     try:
         return normalise(text)
     except TextError as error:
-        raise Refused("430.3(f)", f"the plate as you read it: {error}", _NOBODY) from error
+        raise Misfilled("read_as", "430.3(f)", f"the plate as you read it: {error}", _NOBODY) from error

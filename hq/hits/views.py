@@ -6,10 +6,11 @@ A page decides nothing: it asks a service and shows what that says.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.contrib import messages
+from django.forms import BaseForm
 from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.csrf import get_token
@@ -24,7 +25,7 @@ from hq.hits.review import Review
 from hq.hits.sight import Sight
 from hq.people import kiosks
 from hq.people.decorators import PageRequest, page
-from hq.people.policy import Standing, check, may
+from hq.people.policy import Misfilled, Standing, check, may
 from hq.people.sessions import LOCK
 from hq.records.models import Hit, Picture, Read
 from hq.search import pictures
@@ -33,6 +34,8 @@ from hq.site import clock
 
 STAMP = 1.08
 """The height of a scene with the stamp below it, in heights of the scene."""
+
+_Form = TypeVar("_Form", bound=BaseForm)
 
 
 @page("hits.board", purpose=True, kiosk=True)
@@ -93,7 +96,10 @@ def compare(request: PageRequest, pk: UUID) -> HttpResponseBase:
     form = VisualForm(request.POST)
     if not form.is_valid():
         return _hit(request, one, visual=form)
-    made = review.look(one, request.person, **form.cleaned_data)
+    try:
+        made = review.look(one, request.person, **form.cleaned_data)
+    except Misfilled as refused:
+        return _hit(request, one, visual=_again(request, form, refused))
     request.access.elements = {"step": 1, "plate": made.plate, "state": made.state, "vehicle": made.vehicle}
     return redirect("hits:hit", pk)
 
@@ -107,7 +113,10 @@ def ask(request: PageRequest, pk: UUID) -> HttpResponseBase:
     form = CletsForm(request.POST)
     if not form.is_valid():
         return _hit(request, one, clets=form)
-    made = review.answer(one, request.person, **form.cleaned_data)
+    try:
+        made = review.answer(one, request.person, **form.cleaned_data)
+    except Misfilled as refused:
+        return _hit(request, one, clets=_again(request, form, refused))
     request.access.elements = {"step": 2, "result": made.result}
     return redirect("hits:hit", pk)
 
@@ -121,7 +130,10 @@ def close(request: PageRequest, pk: UUID) -> HttpResponseBase:
     form = OutcomeForm(request.POST)
     if not form.is_valid():
         return _hit(request, one, outcome=form)
-    made = review.close(one, request.person, **form.cleaned_data)
+    try:
+        made = review.close(one, request.person, **form.cleaned_data)
+    except Misfilled as refused:
+        return _hit(request, one, outcome=_again(request, form, refused))
     request.access.elements = {"outcome": made.kind}
     messages.success(request, f"Closed: {made.get_kind_display()}.")
     return redirect("hits:hit", pk)
@@ -156,10 +168,18 @@ def correct(request: PageRequest, pk: UUID) -> HttpResponseBase:
     one = _of_read(request, read)
     form = CorrectionForm(request.POST or None, initial={"corrected": _suggested(one)})
     if request.method == "POST" and form.is_valid():
-        made = corrections.correct(read, request.person, **form.cleaned_data)
-        request.access.elements = {"read": read.pk, "original": made.original, "corrected": made.corrected}
-        messages.success(request, "Corrected. What was read is kept beside it.")
-        return redirect("hits:hit", one.hit.pk) if one else redirect(request.get_full_path())
+        try:
+            made = corrections.correct(read, request.person, **form.cleaned_data)
+        except Misfilled as refused:
+            _again(request, form, refused)
+        else:
+            request.access.elements = {
+                "read": read.pk,
+                "original": made.original,
+                "corrected": made.corrected,
+            }
+            messages.success(request, "Corrected. What was read is kept beside it.")
+            return redirect("hits:hit", one.hit.pk) if one else redirect(request.get_full_path())
     request.access.ids = [pk]
     context = {
         "read": read,
@@ -168,7 +188,7 @@ def correct(request: PageRequest, pk: UUID) -> HttpResponseBase:
         "made": corrections.of(read),
         "plate_picture": one is not None and "plate" in one.pictures,
     }
-    return render(request, "hits/correct.html", context)
+    return render(request, "hits/correct.html", context, status=_status(request))
 
 
 @page("hits.view", purpose=True)
@@ -266,6 +286,17 @@ def _suggested(one: Review | None) -> str:
     return visual.read_as if visual is not None and visual.plate == Visual.Plate.DIFFERS else ""
 
 
+def _again(request: PageRequest, form: _Form, refused: Misfilled) -> _Form:
+    """The form as it was sent, with the reason at its field; the record says that it was refused."""
+    request.access.misfilled = refused
+    form.add_error(refused.field, refused.sentence)
+    return form
+
+
+def _status(request: PageRequest) -> int:
+    return 403 if request.access.misfilled is not None else 200
+
+
 def _hit(
     request: PageRequest,
     one: Review,
@@ -298,7 +329,7 @@ def _hit(
             "may_verify": may(person, "hits.verify"),
             "may_correct": may(person, "reads.correct"),
         }
-    return render(request, "hits/hit.html", context)
+    return render(request, "hits/hit.html", context, status=_status(request))
 
 
 def _box(one: Review) -> dict[str, float] | None:

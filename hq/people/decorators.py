@@ -20,7 +20,7 @@ from hq.log import chain
 from hq.log.models import AccessRecord
 from hq.people import stated
 from hq.people.models import Kiosk, Person
-from hq.people.policy import RIGHTS, Refused, Standing, Unstated, check
+from hq.people.policy import RIGHTS, Misfilled, Refused, Standing, Unstated, check
 
 P = ParamSpec("P")
 SAFE = ("GET", "HEAD", "OPTIONS")
@@ -40,6 +40,8 @@ class Access:
     result_count: int | None = None
     ids: Sequence[object] = ()
     note: str = ""
+    misfilled: Misfilled | None = None
+    """The rule against what the sent form says; the page is that form again, and the record says refused."""
     record: AccessRecord | None = None
     """The row once it is written; a TemplateResponse is rendered after that and can name it."""
 
@@ -80,7 +82,8 @@ def page(
 
     The view finds `request.person` and fills `request.access`. Its record is written when the view is done
     and before anything is sent; for a POST in the view's own transaction. Where it cannot be written nothing
-    is shown. Raising Refused in the view undoes its transaction, and the refusal is logged.
+    is shown. Raising Refused in the view undoes its transaction, and the refusal is logged. A view that shows
+    its form again for what a rule has against it writes nothing and says so in `request.access.misfilled`.
     """
     RIGHTS[action]
 
@@ -170,11 +173,11 @@ def _run(
     check(request.person, action, purpose=given, case=request.access.case, standing=request.standing)
     if request.method in SAFE or not changes:
         response = view(request, *args, **kwargs)
-        _record(request, action, "done")
+        _record_shown(request, action)
         return response
     with transaction.atomic():
         response = view(request, *args, **kwargs)
-        _record(request, action, "done")
+        _record_shown(request, action)
     return response
 
 
@@ -197,7 +200,16 @@ def _stated(request: HttpRequest, action: str, kind: str) -> Access:
     )
 
 
-def _record(request: Any, action: str, outcome: str, note: str = "") -> None:
+def _record_shown(request: Any, action: str) -> None:
+    """Record a page that is shown, be it a form again that a rule did not let pass."""
+    why: Misfilled | None = request.access.misfilled
+    if why is None:
+        _record(request, action, "done", shown=True)
+    else:
+        _record(request, action, "refused", f"{why.clause}: {why.why}", shown=True)
+
+
+def _record(request: Any, action: str, outcome: str, note: str = "", *, shown: bool = False) -> None:
     access: Access = request.access
     at = {"kiosk": request.kiosk.pk} if request.kiosk is not None else {}
     access.record = chain.append(
@@ -209,8 +221,8 @@ def _record(request: Any, action: str, outcome: str, note: str = "") -> None:
         case=access.case,
         on_behalf_of=access.on_behalf_of,
         elements={"path": request.path, "method": request.method, **at, **access.elements},
-        result_count=access.result_count if outcome == "done" else None,
-        ids=access.ids if outcome == "done" else (),
+        result_count=access.result_count if shown else None,
+        ids=access.ids if shown else (),
         outcome=outcome,
         note=note or access.note,
     )

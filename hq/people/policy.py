@@ -33,12 +33,21 @@ class Refused(Exception):
         self.who_can_grant = who_can_grant
 
 
-class Unstated(Refused):
-    """The purpose or case that was stated does not do: `field` says which of the two."""
+class Misfilled(Refused):
+    """A rule against what a form says, not against the person: `field` is where the reason belongs."""
 
     def __init__(self, field: str, clause: str, why: str, who_can_grant: str) -> None:
         super().__init__(clause, why, who_can_grant)
         self.field = field
+
+    @property
+    def sentence(self) -> str:
+        """The reason as it stands at the field."""
+        return f"{self.why[:1].upper()}{self.why[1:]} ({self.clause})."
+
+
+class Unstated(Misfilled):
+    """The purpose or case that was stated does not do: `field` says which of the two."""
 
 
 @dataclass(frozen=True)

@@ -305,7 +305,7 @@ def _ask_again(
     standing = Standing(request.person)
     filled = kind(standing, finding.reach_of(standing), request.POST)
     filled.errors.pop(refused.field, None)
-    filled.add_error(refused.field, f"{refused.why[:1].upper()}{refused.why[1:]} ({refused.clause}).")
+    filled.add_error(refused.field, refused.sentence)
     return _ask(request, filled, template, status=403)
 
 

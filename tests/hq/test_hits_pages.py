@@ -27,7 +27,7 @@ from hq.records.models import Hit, Picture
 from hq.site.models import Settings
 from tests.hq import kept
 from tests.hq.conftest import Clock
-from tests.hq.hits_kept import PLATE, a_hit, looked, reviewed
+from tests.hq.hits_kept import PLATE, a_hit, answered, looked, reviewed
 
 People = Callable[..., Person]
 ClientFor = Callable[..., Client]
@@ -69,6 +69,12 @@ def shown(client: Client, path: str) -> str:
     answer = client.get(path)
     assert answer.status_code == 200, answer
     return answer.content.decode()
+
+
+def errors(page: str, field: str) -> str:
+    """What is said at a field."""
+    found = re.search(rf'id="id_{field}_error">(.*?)</ul>', page)
+    return found[1] if found else ""
 
 
 def last(action: str) -> AccessRecord:
@@ -312,11 +318,17 @@ def test_second_press_of_a_button_leads_to_the_same_page(
 def test_acted_on_before_step_two_is_refused_by_clause_and_logged(at_board: Client, officer: Person) -> None:
     hit = a_hit()
     looked(hit, officer)
-    answer = at_board.post(url(hit, "outcome"), {"kind": "acted_on", "note": "stopped"})
+    answer = at_board.post(url(hit, "outcome"), {"kind": "acted_on", "note": "stopped at Mission St"})
     assert answer.status_code == 403
-    assert "430.3(f)" in answer.content.decode()
+    page = answer.content.decode()
+    assert "before CLETS answered" in errors(page, "kind")
+    assert "430.3(f)" in errors(page, "kind")
+    assert 'value="stopped at Mission St"' in page
+    assert re.search(r'name="kind" value="acted_on"[^>]* checked', page)
     assert not Outcome.objects.exists()
-    assert last("hits.outcome").outcome == "refused"
+    record = last("hits.outcome")
+    assert (record.outcome, record.ids) == ("refused", [str(hit.pk)])
+    assert "before CLETS answered" in record.note
 
 
 @pytest.mark.clause("430.3(f)")
@@ -345,6 +357,35 @@ def test_form_that_is_not_whole_comes_back_with_what_is_missing(
     assert answer.status_code == 200
     assert said in answer.content.decode()
     assert not Clets.objects.exists()
+
+
+@pytest.mark.clause("430.3(f)")
+def test_rule_against_what_a_form_says_is_told_at_its_field(at_board: Client, officer: Person) -> None:
+    hit = a_hit()
+    differs = VISUAL | {"plate": "differs", "read_as": PLATE, "note": "by torchlight"}
+    answer = at_board.post(url(hit, "visual"), differs)
+    assert (answer.status_code, last("hits.verify").outcome) == (403, "refused")
+    page = answer.content.decode()
+    assert "is the listed plate" in errors(page, "read_as")
+    assert 'value="by torchlight"' in page
+    answer = at_board.post(url(hit, "outcome"), {"kind": "wrong", "note": ""})
+    assert "by eye first" in errors(answer.content.decode(), "kind")
+    looked(hit, officer)
+    answered(hit, officer, "cancelled")
+    answer = at_board.post(url(hit, "outcome"), {"kind": "acted_on", "note": ""})
+    assert "say what was done and why" in errors(answer.content.decode(), "note")
+    assert not Outcome.objects.exists()
+
+
+@pytest.mark.clause("CC-51b2F")
+def test_correction_to_the_text_that_stands_is_told_at_its_field(at_board: Client) -> None:
+    hit = a_hit()
+    path = f"{reverse('hits:correct', args=[hit.read_id])}?hit={hit.pk}"
+    answer = at_board.post(path, {"corrected": PLATE, "why": "a second look"})
+    page = answer.content.decode()
+    assert (answer.status_code, last("reads.correct").outcome) == (403, "refused")
+    assert "stands already" in errors(page, "corrected")
+    assert 'value="a second look"' in page
 
 
 def restricted(**fields: Any) -> Hit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -329,6 +330,27 @@ def test_purpose_is_stated_once_shown_on_every_page_and_logged(people: People, c
     assert (row.purpose, row.case, row.on_behalf_of) == ("missing_person", "26-77", "Arcadia PD")
     client.post("/people/purpose/", {"purpose": "audit", "case": "1"})
     assert client.session["purpose"] == "missing_person"
+
+
+@pytest.mark.clause("430.5(b)")
+def test_case_that_does_not_do_is_told_at_its_field_and_what_was_typed_stays(
+    people: People, client_for: Clients
+) -> None:
+    client = client_for(people("investigator"))
+    stated = {"purpose": "missing_person", "case": "no number", "on_behalf_of": "Arcadia PD"}
+    answer = client.post("/people/purpose/?next=/people/me/", stated)
+    page = answer.content.decode()
+    assert answer.status_code == 403
+    for there in ('value="no number"', 'value="Arcadia PD"', 'value="missing_person" selected'):
+        assert there in page
+    error = re.search(r'id="id_case_error">(.*?)</ul>', page)
+    assert error is not None
+    assert "has a digit" in error[1]
+    assert "430.5(b)" in error[1]
+    row = AccessRecord.objects.latest("sequence")
+    assert (row.action, row.outcome) == ("self.purpose", "refused")
+    assert "purpose" not in client.session
+    assert client.post("/people/purpose/?next=/people/me/", stated | {"case": "26-7"}).url == "/people/me/"
 
 
 @pytest.mark.clause("AU-11")

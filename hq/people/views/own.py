@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 
@@ -12,7 +13,7 @@ from hq.people import stated, unsent
 from hq.people.decorators import PageRequest, page
 from hq.people.inforce import policy_words
 from hq.people.models import Completion
-from hq.people.policy import RIGHTS, Standing, check_purpose
+from hq.people.policy import RIGHTS, Standing, Unstated, check_purpose
 from hq.people.returning import wanted_or_home
 
 
@@ -40,7 +41,15 @@ class PurposeForm(forms.Form):
         ]
 
 
-@page("self.purpose", kind="purpose")
+def _asks_purpose(request: PageRequest, refused: Unstated) -> HttpResponse:
+    """The form as it was sent, with what is wrong at its purpose or case."""
+    form = PurposeForm(Standing(request.person), request.POST)
+    form.errors.pop(refused.field, None)
+    form.add_error(refused.field, refused.sentence)
+    return render(request, "people/purpose.html", {"form": form}, status=403)
+
+
+@page("self.purpose", kind="purpose", asks=_asks_purpose)
 def purpose(request: PageRequest) -> HttpResponseBase:
     """State the purpose that is in force from now on."""
     standing = Standing(request.person)
