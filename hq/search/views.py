@@ -19,7 +19,7 @@ from django.http import Http404, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.response import TemplateResponse
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from hq.hits import corrections, review, wording
 from hq.lists import masking
@@ -57,11 +57,11 @@ def _asks_canvass(request: PageRequest, refused: Unstated) -> HttpResponse:
     return _ask_again(request, refused, CanvassForm, "search/canvass_form.html")
 
 
-@page("reads.search")
-@require_safe
+@page("reads.search", changes=False)
+@require_http_methods(["GET", "HEAD", "POST"])
 def form(request: PageRequest) -> HttpResponseBase:
-    """Ask; what the log will say stands beside the form."""
-    return _ask(request, _blank(request, SearchForm), "search/form.html")
+    """Ask; what the log will say stands beside the form. A search that is sent here is changed."""
+    return _ask(request, _blank(request, SearchForm, _typed(request)), "search/form.html")
 
 
 @require_POST
@@ -167,13 +167,13 @@ def timeline(request: PageRequest, pk: UUID) -> HttpResponseBase:
     return TemplateResponse(request, "search/timeline.html", context)
 
 
-@page("deployments.canvass")
-@require_safe
+@page("deployments.canvass", changes=False)
+@require_http_methods(["GET", "HEAD", "POST"])
 def canvass_form(request: PageRequest) -> HttpResponseBase:
-    """Ask for a canvass."""
+    """Ask for a canvass, or change one that is sent here."""
     held = deployments.visible(request.person, request.GET.get("deployment", ""))
     named = {"deployment": held.code, "case": held.incident} if held else {}
-    return _ask(request, _blank(request, CanvassForm, named), "search/canvass_form.html")
+    return _ask(request, _blank(request, CanvassForm, named | _typed(request)), "search/canvass_form.html")
 
 
 @require_POST
@@ -271,7 +271,12 @@ def _shifts(request: PageRequest, filled: ShiftForm) -> HttpResponse:
     return render(request, "search/shifts.html", context)
 
 
-def _blank(request: PageRequest, kind: type[_Form], named: dict[str, str] | None = None) -> _Form:
+def _typed(request: PageRequest) -> dict[str, str]:
+    """What was asked before, without the page of its results that was shown."""
+    return {name: str(value) for name, value in request.POST.items() if name not in ("page", "asof")}
+
+
+def _blank(request: PageRequest, kind: type[_Form], named: dict[str, str]) -> _Form:
     """The empty form, with the purpose that is in force and what is named already."""
     session = request.session
     person, _, agency = str(session.get("on_behalf_of", "")).partition(", ")
@@ -280,7 +285,7 @@ def _blank(request: PageRequest, kind: type[_Form], named: dict[str, str] | None
         "case": session.get("case", ""),
         "behalf_person": person[:60],
         "behalf_agency": agency[:60],
-    } | (named or {})
+    } | named
     standing = Standing(request.person)
     return kind(standing, finding.reach_of(standing), initial=initial)
 

@@ -607,6 +607,40 @@ def test_class_of_a_restricted_hit_is_masked(investigator: Client) -> None:
     assert "UNVERIFIED" in page
 
 
+@pytest.mark.clause("430.7-b")
+@pytest.mark.parametrize(
+    ("shown", "asked", "form"),
+    [
+        ("results", {"plate": "7ABC12?", "lookalikes": "on", "unit": "gate-1"}, "/search/"),
+        ("canvass/report", {"deployment": "D-7"}, "/search/canvass/"),
+    ],
+)
+def test_search_is_changed_without_typing_it_again_and_no_address_holds_it(
+    investigator: Client, shown: str, asked: dict[str, str], form: str
+) -> None:
+    kept.deployment("D-7")
+    kept.read("7ABC123", deployment="D-7")
+    sent = WHY | {"behalf_person": "J. Doe"} | WINDOW | asked
+    page = investigator.post(f"/search/{shown}/", sent).content.decode()
+    change = re.search(
+        rf'<form method="post" action="{form}"[^>]*>([\s\S]*?<button>Change this \w+</button>)', page
+    )
+    assert change is not None
+    again = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', change[1]))
+    page = investigator.post(form, again).content.decode()
+    for name, value in sent.items():
+        if name in ("purpose", "unit"):
+            assert f'<option value="{value}" selected>' in page
+        elif name == "lookalikes":
+            assert re.search(r'name="lookalikes"[^>]* checked', page)
+        elif value:
+            assert re.search(rf'name="{name}" value="{re.escape(value)}"', page), name
+    record = AccessRecord.objects.latest("sequence")
+    assert (record.kind, record.case, record.ids) == ("view", sent["case"], [])
+    assert "errors" not in page
+    assert 'value="7ABC12?"' not in investigator.get(form).content.decode()
+
+
 @pytest.mark.clause("430.3(f)")
 @pytest.mark.parametrize(
     ("result", "status", "advice"),
