@@ -71,8 +71,11 @@ def approve(person: Person, pk: int) -> Package:
 
 @transaction.atomic
 def refuse(person: Person, pk: int, why: str) -> Package:
-    """Raises Refused without the right or a reason."""
-    package = _in_state(pk, Package.State.REQUESTED)
+    """Say no, or take an approval back before the package is made: an open one keeps its reads (430.4-d).
+
+    Raises Refused without the right or a reason.
+    """
+    package = _in_state(pk, Package.State.REQUESTED, Package.State.APPROVED)
     check(person, "evidence.approve", obj=package)
     package.refused_why = said("430.4-e", "the reason of the refusal", why)[:300]
     package.refused_by, package.refused_at = person, clock.now()
@@ -219,12 +222,11 @@ def reads_in(made: Made) -> list[str]:
         raise bag.Unreadable(f"the package's file cannot be read: {error.strerror}") from error
 
 
-def _in_state(pk: int, state: str) -> Package:
+def _in_state(pk: int, *states: Package.State) -> Package:
     package = Package.objects.select_for_update().get(pk=pk)
-    if package.state != state:
+    if package.state not in states:
+        wanted = " or ".join(str(state.label) for state in states)
         raise Refused(
-            "430.4-e",
-            f"package {package} is {package.get_state_display()}, not {Package.State(state).label}",
-            COMMANDER,
+            "430.4-e", f"package {package} is {package.get_state_display()}, not {wanted}", COMMANDER
         )
     return package

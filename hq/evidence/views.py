@@ -73,6 +73,7 @@ def detail(request: PageRequest, pk: int) -> HttpResponseBase:
     context = {
         "package": row,
         "may_approve": row.state == State.REQUESTED and may(me, "evidence.approve", obj=row),
+        "may_refuse": row.state in (State.REQUESTED, State.APPROVED) and may(me, "evidence.approve", obj=row),
         "may_prepare": row.state == State.APPROVED and may(me, "evidence.prepare", obj=row),
         "may_download": bool(row.file) and may(me, "evidence.prepare", obj=row),
         "booking": BookingForm(initial={"booked_name": me.full_name})
@@ -95,7 +96,7 @@ def approve(request: PageRequest, pk: int) -> HttpResponseBase:
 @require_POST
 @page("evidence.approve", kind="evidence")
 def refuse(request: PageRequest, pk: int) -> HttpResponseBase:
-    """The Commander says no."""
+    """The Commander says no, or takes the approval back."""
     _package(request, pk)
     packages.refuse(request.person, pk, request.POST.get("why", ""))
     request.access.note = "refused"

@@ -4,9 +4,10 @@ Owns the SQL condition under which a row may be deleted at all:
 
 - it has passed its schedule's days and the floor of two years, by the database's own clock (CJIS AU-11),
 - a removal that three persons signed names it, and its signed anchor stands in the chain,
-- nothing keeps it: a freeze of an open breach from that row on, an open hold on its case or on a read that it
-  tells of, an audit of its time that is not signed off, whose sample must be drawn again from the same rows,
-  whatever table points to it, as an audit's sample does for ever.
+- nothing keeps it: a freeze of an open breach from that row on, an open hold on its case, what keeps a read
+  that it tells of (a hold, a package or release that is asked for), an audit of its time that is not signed
+  off, whose sample must be drawn again from the same rows, whatever table points to it, as an audit's sample
+  does for ever.
 """
 
 from __future__ import annotations
@@ -49,9 +50,8 @@ def keeps(vendor: str, row: str) -> str:
             WHERE a.approved_at IS NULL AND a.since <= {row}.at AND {row}.at < a.until)
         OR EXISTS (SELECT 1 FROM retention_hold h
             WHERE h.released_at IS NULL AND lower(h."case") = lower({row}."case"))
-        OR EXISTS (SELECT 1 FROM retention_hold h, records_read r
-            WHERE h.released_at IS NULL AND r.id IN ({_READS[vendor].format(row=row)})
-            AND {reads.reaches()}){sampled})"""
+        OR EXISTS (SELECT 1 FROM records_read r
+            WHERE r.id IN ({_READS[vendor].format(row=row)}) AND {reads.kept(vendor)}){sampled})"""
 
 
 def _references() -> list[tuple[str, str]]:

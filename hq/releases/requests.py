@@ -1,7 +1,7 @@
 """Release requests: received in writing, reviewed, decided, fulfilled within what was approved (430.8).
 
-RECEIVED -> REVIEWED -> APPROVED or DENIED -> FULFILLED. A request of anybody but law enforcement or a
-prosecutor is ROUTED to the custodian of records, with a due date and no way to export (430.8-z).
+RECEIVED -> REVIEWED -> APPROVED or DENIED -> FULFILLED or CLOSED. A request of anybody but law enforcement
+or a prosecutor is ROUTED to the custodian of records, with a due date and no way to export (430.8-z).
 """
 
 from __future__ import annotations
@@ -193,10 +193,17 @@ def fulfil(
 
 @transaction.atomic
 def close(person: Person, pk: int, note: str) -> ReleaseRequest:
-    """The custodian has answered an OTHER request by the department's records procedure. Raises Refused."""
-    row = _in_state(pk, State.ROUTED)
+    """The custodian has answered an OTHER request by the department's records procedure.
+
+    Or nothing is handed out on an approved one, say since the agency has withdrawn it: an open one keeps its
+    reads (430.4-d). Raises Refused.
+    """
+    row = _in_state(pk, State.ROUTED, State.APPROVED)
     check(person, "releases.register")
-    how = said("430.8-z", "how it was answered", note)
+    if row.state == State.ROUTED:
+        how = said("430.8-z", "how it was answered", note)
+    else:
+        how = said("430.8(c)", "why nothing is handed out", note)
     row.closed_by, row.closed_at, row.closing_note, row.state = person, clock.now(), how[:500], State.CLOSED
     row.save(update_fields=["closed_by", "closed_at", "closing_note", "state"])
     return row
@@ -248,10 +255,9 @@ def _asker(agency: str, partner: Partner | None, title: str, contact: str) -> No
             )
 
 
-def _in_state(pk: int, state: str) -> ReleaseRequest:
+def _in_state(pk: int, *states: ReleaseRequest.State) -> ReleaseRequest:
     row = ReleaseRequest.objects.select_for_update().get(pk=pk)
-    if row.state != state:
-        raise Refused(
-            "430.8(b)", f"request {row} is {row.get_state_display()}, not {State(state).label}", COMMANDER
-        )
+    if row.state not in states:
+        wanted = " or ".join(str(state.label) for state in states)
+        raise Refused("430.8(b)", f"request {row} is {row.get_state_display()}, not {wanted}", COMMANDER)
     return row

@@ -105,7 +105,7 @@ def detail(request: PageRequest, pk: int) -> HttpResponseBase:
         "decision": DecisionForm(initial=asked) if row.state == State.REVIEWED and decides else None,
         "may_fulfil": row.state == State.APPROVED and may(me, "releases.fulfil", obj=row),
         "may_download": bool(row.file) and may(me, "releases.fulfil", obj=row),
-        "may_close": row.state == State.ROUTED and may(me, "releases.register"),
+        "may_close": row.state in (State.ROUTED, State.APPROVED) and may(me, "releases.register"),
     }
     return render(request, "releases/request.html", context)
 
@@ -197,7 +197,7 @@ def download(request: PageRequest, pk: int) -> HttpResponseBase:
 @require_POST
 @page("releases.register", kind="release")
 def close(request: PageRequest, pk: int) -> HttpResponseBase:
-    """The custodian has answered a routed request."""
+    """The custodian has answered a routed request, or nothing is handed out on an approved one."""
     _request(request, pk)
     requests.close(request.person, pk, request.POST.get("note", ""))
     request.access.note = "closed"

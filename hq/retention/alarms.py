@@ -75,7 +75,7 @@ def alarms(now: datetime | None = None) -> list[Alarm]:
                 Alarm(
                     "430.4-d",
                     f"reads of {line.schedule.category} kept {line.schedule.grace_days} days longer than "
-                    f"{line.schedule}, by no hold: {line.overdue}",
+                    f"{line.schedule}, by no hold or open request: {line.overdue}",
                 )
             )
     if Read.objects.exists() and not Schedule.objects.filter(state=Schedule.State.IN_FORCE).exists():

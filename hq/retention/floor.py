@@ -3,7 +3,7 @@
 Owns the SQL condition under which a row of a read, its pictures, hits and revisions may be deleted at all:
 
 - the read has passed its schedule's days, and the year where no schedule with authority says less,
-- no open hold reaches it,
+- no open hold reaches it, nor what is asked for and not handed out yet (`hq.retention.asked`),
 - it is part of a purge whose proposal was signed and whose files are aside.
 
 The times are the database's own, so that a clock held by the program does not shorten the floor.
@@ -16,6 +16,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from hq.log.triggers import drops, protect, tables
 from hq.records import models as records
 from hq.records.keeping import FLOOR_DAYS
+from hq.retention import asked
 
 _LATER = {
     # Days gone by since capture or receipt, whichever is later; purge_after is FLOOR_DAYS past it.
@@ -37,7 +38,7 @@ def when(read: str) -> dict[str, str]:
 def _may_go(vendor: str, read: str) -> str:
     return f"""EXISTS (SELECT 1 FROM records_read r WHERE r.id = {read}
     AND {_LATER[vendor]} >= {_days(vendor)}
-    AND NOT EXISTS (SELECT 1 FROM retention_hold h WHERE h.released_at IS NULL AND {reaches()})
+    AND NOT {kept(vendor)}
     AND EXISTS (SELECT 1 FROM retention_batchitem i
         JOIN retention_batch b ON b.id = i.batch_id
         JOIN retention_proposal p ON p.id = b.proposal_id
@@ -59,7 +60,13 @@ def _days(vendor: str) -> str:
     return f"COALESCE({own}, {common}, {FLOOR_DAYS})"
 
 
-def reaches() -> str:
+def kept(vendor: str) -> str:
+    """SQL: whether something keeps read r past its days; the same as `holds.held()`."""
+    return f"""(EXISTS (SELECT 1 FROM retention_hold h WHERE h.released_at IS NULL AND {_reaches()})
+        OR {asked.sql(vendor)})"""
+
+
+def _reaches() -> str:
     """SQL: whether hold h reaches read r; the same as `Hold.scope.q()`."""
     return """(
         EXISTS (SELECT 1 FROM retention_heldread n WHERE n.hold_id = h.id AND n.read_id = r.id)

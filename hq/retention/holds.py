@@ -15,6 +15,7 @@ from hq.people import cases
 from hq.people.models import Person
 from hq.people.policy import Refused, check, said
 from hq.records.models import Read
+from hq.retention import asked
 from hq.retention.models import HeldRead, Hold, HoldReview
 from hq.retention.scope import Scope, ScopeError
 from hq.site import clock
@@ -123,16 +124,17 @@ def reach(hold: Hold) -> Q:
 
 
 def held(since: datetime | None = None) -> Q:
-    """The reads that any open hold keeps; with `since`, also one that was open then and released later.
+    """The reads that any open hold keeps, or what is asked for and not handed out yet (`asked`).
 
-    They are all reads while an open hold has a pattern that cannot be read.
+    With `since` also what one kept that was open then and ended later. They are all reads while an open hold
+    has a pattern that cannot be read.
     """
     if unreadable():
         return Q(pk__isnull=False)
     holds = Q(released_at__isnull=True)
     if since is not None:
         holds |= Q(placed_at__lte=since, released_at__gt=since)
-    found = Q(pk__in=[])
+    found = asked.reach(since)
     for hold in Hold.objects.filter(holds):
         found |= reach(hold)
     return found

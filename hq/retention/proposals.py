@@ -46,7 +46,9 @@ def propose(person: Person, schedule: Schedule, authority: Authority) -> Proposa
     now = clock.now()
     found = selection.count(schedule, now)
     if not found.reads:
-        raise Refused("430.4-c", "no read is due under this schedule that no hold keeps", "nobody")
+        raise Refused(
+            "430.4-c", "no read is due under this schedule that no hold or open request keeps", "nobody"
+        )
     proposal = Proposal(
         schedule=schedule,
         authority=authority,
@@ -211,8 +213,8 @@ def _words(certificate: Certificate) -> str:
         f"Captured from {_time(proposal.earliest)} to {_time(proposal.latest)}",
         f"Due at {_time(proposal.due_at)}; begun at {_time(first.started_at if first else None)}; "
         f"finished at {_time(certificate.at)}",
-        f"Kept by holds when proposed: {proposal.held}; "
-        f"by holds or schedules that came since: {certificate.held_since}",
+        f"Kept by holds and open requests when proposed: {proposal.held}; "
+        f"by holds, requests or schedules that came since: {certificate.held_since}",
         f"Authority: {authority.title}; {authority.council_resolution} of {authority.resolution_on}; "
         f"written consent of {authority.attorney} of {authority.consent_on}; "
         f"document SHA-256 {authority.sha256}",

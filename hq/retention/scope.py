@@ -1,7 +1,7 @@
 """Which reads somebody means: plate, unit, time, area or their ids.
 
 Holds, evidence packages and releases are bounded by it, each in its own table. Owns how a scope becomes a
-query; `hq.retention.floor` says the same in SQL for the database's own guard.
+query; `hq.retention.floor` and `hq.retention.asked` say the same in SQL for the database's own guard.
 """
 
 from __future__ import annotations
@@ -119,9 +119,13 @@ class Scope:
         )
 
     def to_json(self) -> dict[str, object]:
-        """For a JSON column; `from_json` reads it back."""
+        """For a JSON column; `from_json` reads it back, `hq.retention.asked` compares it in SQL.
+
+        Raises ScopeError for a plate that cannot be read.
+        """
         return {
             "plate": self.plate,
+            "like": like_of(self.plate, self.lookalikes) if self.plate else "",
             "unit": self.unit,
             "since": self.since.isoformat() if self.since else None,
             "until": self.until.isoformat() if self.until else None,

@@ -1,4 +1,7 @@
-"""Which reads a schedule makes due, and which of them holds keep. Owns the one query that a purge goes by."""
+"""Which reads a schedule makes due, and which of them holds and open requests keep.
+
+Owns the one query that a purge goes by.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +65,7 @@ class Counts:
 
 
 def count(schedule: Schedule, at: datetime) -> Counts:
-    """What would go and what holds keep."""
+    """What would go and what holds and open requests keep."""
     reads = due(schedule, at)
     going = reads.exclude(held())
     pictures = Picture.objects.filter(read__in=going.values("id"), missing=False)
@@ -79,7 +82,7 @@ def count(schedule: Schedule, at: datetime) -> Counts:
 
 
 def overdue(schedule: Schedule, at: datetime) -> QuerySet[Read]:
-    """Reads that are kept longer than the schedule and its grace, and that no hold keeps (430.4-d)."""
+    """Reads that are kept longer than the schedule and its grace, and that nothing keeps (430.4-d)."""
     return due(schedule, at - timedelta(days=schedule.grace_days)).exclude(held())
 
 

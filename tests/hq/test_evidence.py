@@ -130,6 +130,24 @@ def test_who_approved_it_neither_takes_it_out_nor_books_it(
     assert AccessRecord.objects.filter(person=both, outcome="refused").count() == 2
 
 
+@pytest.mark.clause("430.4-d")
+def test_the_commander_takes_an_approval_back_on_its_page_until_the_package_is_made(
+    office: kept.Office, client_for: Callable[..., Client]
+) -> None:
+    kept.read()
+    page = client_for(office.commander)
+    package, whole = ask(office), made(office)
+    packages.approve(office.commander, package.pk)
+    content = page.get(f"/evidence/{package.pk}/").content
+    assert b"refuse/" in content
+    assert b"approve/" not in content
+    assert page.post(f"/evidence/{package.pk}/refuse/", {"why": "plea"}).status_code == 302
+    assert Package.objects.get(pk=package.pk).state == "refused"
+    assert b"refuse/" not in page.get(f"/evidence/{whole.pk}/").content
+    with pytest.raises(Refused, match="is packaged, not booked, not requested or approved"):
+        packages.refuse(office.commander, whole.pk, "plea")
+
+
 @pytest.mark.clause("430.4-e")
 def test_a_package_is_not_refused_without_a_reason(office: kept.Office) -> None:
     package = ask(office)

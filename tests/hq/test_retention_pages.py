@@ -166,7 +166,7 @@ def test_a_hold_that_cannot_be_read_is_shown_and_the_custodian_told(
     assert "pattern cannot be read" in see(custodian, "retention:holds")
     assert "pattern cannot be read" in see(custodian, "retention:hold", hold.pk)
     assert told in see(custodian, "retention:calendar")
-    assert 'Due and on no hold</p><p class="count">0' in see(custodian, "retention:proposals")
+    assert 'Due and on no hold or open request</p><p class="count">0' in see(custodian, "retention:proposals")
     see(custodian, "retention:proposal", proposal.pk)
     assert "holds whose pattern cannot be read" in see(custodian, "site:home")
     refused = as_("administrator").post(
