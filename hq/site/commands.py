@@ -1,17 +1,32 @@
-"""What the commands have in common that work on records.
+"""What the commands have in common.
 
-Owns the refusal of a database that is older than the code. Commands that make, mend or judge such a database
-(migrate, backup, restore, doctor, serve, demo), or need none, are plain ones.
+Owns the name under which a command that nobody logged in for stands in the records, and the refusal of a
+database that is older than the code. Commands that make, mend or judge such a database (migrate, backup,
+restore, doctor, serve, demo), or need none, are plain ones.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
+import pwd
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
 from hq.site import doctor
+
+
+def account() -> str:
+    """Who runs this process, for the access log and for certificates: the machine's own account.
+
+    The kernel is asked, for whoever runs a command may set LOGNAME to any name (430.5(b), CJIS AU-3).
+    """
+    user = os.geteuid()
+    try:
+        return f"account {pwd.getpwuid(user).pw_name}"
+    except KeyError:  # a container's user without a name
+        return f"account uid {user}"
 
 
 class RecordsCommand(BaseCommand):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -909,11 +910,16 @@ def test_keeping_too_long_is_an_alarm(office: kept.Office) -> None:
 
 
 def test_the_command_destroys_what_is_signed_and_tells(
-    office: kept.Office, capsys: pytest.CaptureFixture[str]
+    office: kept.Office, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Also who ran it, whatever name the environment gives."""
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, "commander")
     kept.read(days=400)
     proposal = office.signed()
     call_command("purge")
+    me = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
+    assert Certificate.objects.get().run_by == f"account {me}"
     assert f"proposal {proposal.pk}: 1 reads destroyed" in capsys.readouterr().out
     assert not Read.objects.exists()
     call_command("purge")

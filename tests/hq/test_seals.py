@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -432,6 +433,18 @@ class _Cut(Exception):
 
 def _cut(*_: object) -> None:
     raise _Cut
+
+
+@pytest.mark.clause("CJIS AU-3")
+def test_nobody_seals_under_a_name_that_the_environment_gives(
+    take: Taker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, "commander")
+    take(received(samples.read(), 1))
+    call_command("log", "seal", stdout=StringIO())
+    me = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
+    assert AccessRecord.objects.latest("sequence").username == f"account {me}"
 
 
 def test_the_command_and_the_page_tell_of_reads(

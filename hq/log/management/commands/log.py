@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from hq.log import chain, copies, heads, removal, seals
 from hq.log.models import Removal
 from hq.people.policy import Refused
 from hq.retention import purge
-from hq.site.commands import RecordsCommand
+from hq.site.commands import RecordsCommand, account
 from hq.site.keys import KeyExposed
 
 
@@ -89,7 +88,7 @@ class Command(RecordsCommand):
 
     def _seal(self) -> int:
         try:
-            return seals.seal(f"account {getpass.getuser()}")
+            return seals.seal(account())
         except (seals.Busy, chain.LogUnavailable) as error:
             raise CommandError(str(error)) from error
 
@@ -107,7 +106,7 @@ class Command(RecordsCommand):
         try:
             for pk in list(signed.values_list("pk", flat=True)):
                 try:
-                    gone = removal.run(pk, run_by=f"account {getpass.getuser()}")
+                    gone = removal.run(pk, run_by=account())
                 except (Refused, removal.NotRemoved) as error:
                     refused.append(f"removal {pk}: {error}")
                     continue

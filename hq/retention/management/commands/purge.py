@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from argparse import ArgumentParser
 from typing import Any
 
@@ -11,7 +10,7 @@ from django.core.management.base import CommandError
 from hq.people.policy import Refused
 from hq.retention import purge
 from hq.retention.models import Proposal
-from hq.site.commands import RecordsCommand
+from hq.site.commands import RecordsCommand, account
 
 
 class Command(RecordsCommand):
@@ -33,7 +32,7 @@ class Command(RecordsCommand):
             signed = Proposal.objects.filter(state=Proposal.State.COSIGNED).order_by("pk")
             for pk in options["proposal"] or list(signed.values_list("pk", flat=True)):
                 try:
-                    certificate = purge.run(pk, run_by=f"account {getpass.getuser()}")
+                    certificate = purge.run(pk, run_by=account())
                 except Refused as error:
                     # One whose authority ran out does not keep the others from being carried out.
                     refused.append(f"proposal {pk}: {error}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import sys
 from argparse import ArgumentParser
@@ -15,6 +14,7 @@ from django.core.management.base import BaseCommand, CommandError
 from hq.log.chain import LogUnavailable
 from hq.retention import purge
 from hq.site import backup
+from hq.site.commands import account
 
 
 class Command(BaseCommand):
@@ -36,7 +36,7 @@ class Command(BaseCommand):
     def _to_pipe(self) -> backup.Made:
         if sys.stdout.isatty():
             raise backup.BackupError("standard output is a terminal")
-        made = backup.make(sys.stdout.buffer, made_by=_account())
+        made = backup.make(sys.stdout.buffer, made_by=account())
         sys.stdout.buffer.flush()
         return made
 
@@ -48,7 +48,7 @@ class Command(BaseCommand):
         draft = path.with_name(f"{path.name}.part")
         try:
             with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                made = backup.make(file, made_by=_account())
+                made = backup.make(file, made_by=account())
                 file.flush()
                 os.fsync(file.fileno())
             draft.rename(path)
@@ -58,7 +58,3 @@ class Command(BaseCommand):
             draft.unlink(missing_ok=True)
             raise
         return made
-
-
-def _account() -> str:
-    return f"account {getpass.getuser()}"

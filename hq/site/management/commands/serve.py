@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import sys
 from argparse import ArgumentParser
 from pathlib import Path
@@ -17,6 +16,7 @@ from hq.log import chain
 from hq.log.chain import LogUnavailable
 from hq.retention import purge
 from hq.site import disks, doctor
+from hq.site.commands import account
 
 
 class Command(BaseCommand):
@@ -79,7 +79,7 @@ def _record_start() -> None:
     chain.append(
         kind="system",
         person=None,
-        username=f"account {getpass.getuser()}",
+        username=account(),
         action="system.serve",
         note=f"disk: {found.kept.value}, {found.why}{vouched}",
     )
