@@ -28,6 +28,10 @@ from hq.records.models import AccessReceived, Read
 
 LOOKED: Final = ("reads.search", "reads.export", "deployments.canvass")
 OPENED: Final = ("reads.view", "reads.picture")
+COUNTED: Final = ("breaches.record", "holds.view")
+"""Of these the rows that name a plate's place in the question, be it empty: how far a breach reached and how
+many reads a hold keeps tell of a plate, a unit and a time what a search would.
+"""
 BUCKETS: Final = (1, 7, 30, 60, 90, 180, 365, 730)
 """Upper ends in days of the age histogram."""
 _CHUNK: Final = 500
@@ -113,19 +117,25 @@ class Anomaly:
 
 def anomalies(since: datetime, until: datetime) -> list[Anomaly]:
     """Everything odd about searches of a period, by kind and person (430.3-0)."""
-    rows = _done(since, until).filter(action__in=(*LOOKED, *OPENED)).order_by("sequence")
+    rows = _done(since, until).filter(_looked() | Q(action__in=OPENED)).order_by("sequence")
     searches = list(_without_further_pages(rows.iterator(_CHUNK)))
-    looked = [row for row in searches if row.action in LOOKED]
+    looked = [row for row in searches if row.action not in OPENED]
+    # Of a count the breach or hold in its row says what it was for.
+    stated = [row for row in searches if row.action not in COUNTED]
     on_units = [of_unit(row) for row in _on_units(since, until).order_by("received_at", "id")]
     return [
         *_same_plate([*map(of_log, looked), *on_units]),
         *_several_cases([*map(of_log, looked), *on_units]),
-        *_no_case([*map(of_log, searches), *on_units]),
+        *_no_case([*map(of_log, stated), *on_units]),
         *_own(looked),
         *_off_hours(searches, since),
         *_volume(looked, since, until),
         *_volume_on_units(on_units, since, until),
     ]
+
+
+def _looked() -> Q:
+    return Q(action__in=LOOKED) | Q(action__in=COUNTED, elements__has_key="plate")
 
 
 def _without_further_pages(rows: Iterable[AccessRecord]) -> Iterator[AccessRecord]:
@@ -239,7 +249,7 @@ def _volume(rows: Iterable[AccessRecord], since: datetime, until: datetime) -> I
     for username, numbers in found.items():
         if len(numbers) < VOLUME_LEAST:
             continue
-        own = AccessRecord.objects.filter(username=username, action__in=LOOKED, outcome="done")
+        own = AccessRecord.objects.filter(_looked(), username=username, outcome="done")
         if not own.filter(at__lt=since).exists():
             yield Anomaly("volume", username, f"{len(numbers)} searches, the first of this person", numbers)
             continue

@@ -16,6 +16,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
 from hq.evidence.models import Package
+from hq.log.chain import stamp
 from hq.people.decorators import PageRequest, page
 from hq.people.policy import may
 from hq.records.models import Read
@@ -159,11 +160,20 @@ def hold(request: PageRequest, pk: int) -> HttpResponseBase:
     """One hold: whom it serves, what it reaches, its reviews, its release."""
     row = get_object_or_404(Hold.objects.select_related("placed_by", "release_by", "released_by"), pk=pk)
     request.access.ids = [pk]
-    reads = Read.objects.filter(holds.reach(row))
+    count = Read.objects.filter(holds.reach(row)).count()
+    # How many reads there are of a plate, a unit or a time is what a search tells too (CC-52a).
+    request.access.elements = {
+        "plate": row.plate,
+        "unit": row.unit_id or "",
+        "since": stamp(row.since) if row.since else "",
+        "until": stamp(row.until) if row.until else "",
+        "area": row.scope.area or [],
+    }
+    request.access.result_count = count
     me = request.person
     context = {
         "hold": row,
-        "count": reads.count(),
+        "count": count,
         "named": row.reads.count(),
         "reviews": row.reviews.select_related("by"),
         "packages": Package.objects.filter(hold=row),

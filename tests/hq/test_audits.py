@@ -14,15 +14,16 @@ from django.test import Client
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hq.audits import reports, reviews, runs
+from hq.audits import breaches, reports, reviews, runs
 from hq.audits.alarms import alarms
-from hq.audits.models import Audit, Finding, Item, LogReview, Plan, Reevaluation
+from hq.audits.models import Audit, Breach, Finding, Item, LogReview, Plan, Reevaluation
 from hq.audits.sample import AREAS, areas_of, draw, rank
 from hq.log import chain
 from hq.log.models import AccessRecord
 from hq.people.models import Person
 from hq.people.policy import Refused
 from hq.records.models import AccessReceived
+from hq.retention.scope import Scope
 from hq.site import clock as clock_module
 from tests.hq import kept
 from tests.hq.conftest import Clock
@@ -542,6 +543,34 @@ def test_reports_count_what_was_seen_on_units_as_what_it_is(
     assert "volume" in {kind for kind, who in found if who == "B. Other on unit gate-1"}
     ages = {row.label: row for row in reports.search_ages(end - timedelta(1), end)}
     assert (ages["30 to 60 days"].on_units, ages["30 to 60 days"].listed) == (5, 0)
+
+
+@pytest.mark.clause("430.3-0")
+@pytest.mark.clause("CC-52a")
+def test_counts_of_one_plate_are_odd_as_its_searches_are(
+    office: kept.Office, client_for: ClientFor, clock: Clock
+) -> None:
+    """How far a breach reached and how many reads a hold keeps tell whether a plate was seen."""
+    kept.read("8ABC120", pictures=())
+    hold = office.place(Scope(plate="8ABC120"))
+    breach = breaches.record(office.custodian, Breach(what="x", told_by="y", detected_at=clock.at))
+    breacher, holder = client_for(office.custodian), client_for(office.records_clerk)
+    for _ in range(5):
+        asked = {"plate": "8abc 120", "unit": "gate-1"}
+        assert breacher.post(f"/audits/breaches/{breach.pk}/affected/", asked).status_code == 302
+        assert b"Reads kept now</dt><dd>1" in holder.get(f"/retention/holds/{hold.pk}/").content
+        clock.advance(minutes=1)
+    step = {"kind": "containment", "what": "closed it"}
+    assert breacher.post(f"/audits/breaches/{breach.pk}/step/", step).status_code == 302
+    end = clock.advance(seconds=1)
+    found = {(x.kind, x.username): x.rows for x in reports.anomalies(end - timedelta(1), end)}
+    assert found.keys() == {
+        ("same plate often", person.username) for person in (office.custodian, office.records_clerk)
+    }
+    for rows in found.values():
+        records = AccessRecord.objects.filter(sequence__in=rows)
+        assert len(rows) == len(records) == 5
+        assert all(row.result_count == 1 for row in records)
 
 
 @pytest.mark.clause("430.3-0")
