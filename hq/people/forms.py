@@ -18,6 +18,14 @@ def day(**attrs: str) -> forms.DateInput:
     return forms.DateInput(format="%Y-%m-%d", attrs={"type": "date", **attrs})
 
 
+class AskerField(forms.ModelChoiceField):
+    """Who asked for something, where that person has an account here: then somebody else decides on it."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        people = Person.objects.exclude(state=Person.State.CLOSED)
+        super().__init__(people, required=False, **kwargs)
+
+
 class AccountForm(forms.ModelForm[Person]):
     """A proposed account (430.2.1(a)): title and kind always, employer and last day of a contractor."""
 

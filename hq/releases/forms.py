@@ -8,7 +8,7 @@ from django import forms
 from django.core.files.uploadedfile import UploadedFile
 
 from hq.people import purposes
-from hq.people.forms import day
+from hq.people.forms import AskerField, day
 from hq.releases.models import Override, Partner, ReleaseRequest
 from hq.retention.forms import ScopeForm, check_document
 from hq.site import clock
@@ -30,6 +30,10 @@ class RegisterForm(ScopeForm):
     person_name = forms.CharField(label="Name of the person requesting", max_length=200)
     person_title = forms.CharField(label="Title", max_length=200, required=False)
     person_contact = forms.CharField(label="Telephone or e-mail", max_length=200, required=False)
+    requested_by = AskerField(
+        label="Their account",
+        help_text="If they have one here: nobody decides what they asked for themselves.",
+    )
     purpose = forms.ChoiceField(label="Intended purpose")
     purpose_text = forms.CharField(
         label="Intended purpose, in the request's words", max_length=500, widget=forms.Textarea
@@ -45,8 +49,8 @@ class RegisterForm(ScopeForm):
     )
     pictures = forms.BooleanField(label="Pictures are asked for", required=False)
     field_order = (
-        "kind", "partner", "agency", "person_name", "person_title", "person_contact", "purpose",
-        "purpose_text", "case", "document", "received_at", "due_on", "pictures",
+        "kind", "partner", "agency", "person_name", "person_title", "person_contact", "requested_by",
+        "purpose", "purpose_text", "case", "document", "received_at", "due_on", "pictures",
     )  # fmt: skip
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -72,8 +72,9 @@ def new(request: PageRequest) -> HttpResponseBase:
     form = RegisterForm(request.POST or None, request.FILES or None)
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
-        names = ("kind", "partner", "agency", "person_name", "person_title", "person_contact", "purpose",
-                 "purpose_text", "case", "document", "received_at", "due_on", "pictures")  # fmt: skip
+        names = ("kind", "partner", "agency", "person_name", "person_title", "person_contact", "requested_by",
+                 "purpose", "purpose_text", "case", "document", "received_at", "due_on",
+                 "pictures")  # fmt: skip
         row = requests.register(
             request.person,
             scope=form.scope() if form.scope_needed(data) else None,

@@ -9,7 +9,7 @@ from uuid import UUID
 from django import forms
 from django.core.files.uploadedfile import UploadedFile
 
-from hq.people.forms import day
+from hq.people.forms import AskerField, day
 from hq.records.models import Unit
 from hq.retention.models import RECORD_CATEGORIES, Authority, Hold, Schedule
 from hq.retention.scope import Scope, ScopeError
@@ -168,9 +168,12 @@ class HoldForm(ScopeForm):
     kind = forms.ChoiceField(choices=Hold.Kind.choices)
     case = forms.CharField(label="Case or claim number", max_length=64)
     requester = forms.CharField(label="Who asks for it, with agency", max_length=200)
+    requested_by = AskerField(
+        label="Their account", help_text="If they have one here: nobody releases what they wanted themselves."
+    )
     reason = forms.CharField(max_length=500, widget=forms.Textarea)
     review_on = forms.DateField(label="To be reviewed on", widget=day())
-    field_order = ("kind", "case", "requester", "reason", "review_on")
+    field_order = ("kind", "case", "requester", "requested_by", "reason", "review_on")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

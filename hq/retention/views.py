@@ -144,7 +144,10 @@ def new_hold(request: PageRequest) -> HttpResponseBase:
                 request.person,
                 scope=form.scope(),
                 purpose=request.access.purpose,
-                **{name: data[name] for name in ("kind", "case", "requester", "reason", "review_on")},
+                **{
+                    name: data[name]
+                    for name in ("kind", "case", "requester", "requested_by", "reason", "review_on")
+                },
             )
         except ScopeError as error:
             form.add_error(None, str(error))

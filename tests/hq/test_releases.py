@@ -442,6 +442,33 @@ def test_taking_it_out_is_recorded_with_its_purpose_and_its_reads(
     assert (taken.ids, taken.result_count) == ([row.number, str(read.id)], 1)
 
 
+@pytest.mark.clause("430.8(b)")
+def test_who_asks_and_has_an_account_here_decides_nothing(
+    office: kept.Office, client_for: Callable[..., Client]
+) -> None:
+    them = partner(office)
+    written = {
+        "kind": "agency",
+        "partner": them.pk,
+        "agency": them.agency,
+        "person_name": office.commander.full_name,
+        "person_title": office.commander.title,
+        "person_contact": "555-0100",
+        "requested_by": office.commander.pk,
+        "purpose": "criminal_investigation",
+        "purpose_text": "burglary series",
+        "case": "26-77",
+        "document": ContentFile(LETTER, "letter.pdf"),
+        "received_at": "2020-01-01T00:00",
+        "plate": "7ABC123",
+    }
+    assert client_for(office.records_clerk).post("/releases/new/", written).status_code == 302
+    row = ReleaseRequest.objects.get()
+    chief = client_for(office.commander)
+    assert "has an account here" in chief.get(f"/releases/{row.pk}/").content.decode()
+    assert chief.post(f"/releases/{row.pk}/review/", {"note": "in order"}).status_code == 403
+
+
 @pytest.mark.clause("430.8(a)1")
 @pytest.mark.clause("430.8(a)2")
 def test_the_form_says_what_an_agencys_request_lacks(office: kept.Office) -> None:

@@ -148,6 +148,20 @@ def test_a_hold_from_its_placing_to_its_release(as_: Callable[[str], Client]) ->
 
 
 @pytest.mark.clause("430.4-d")
+def test_who_wanted_a_hold_does_not_release_it(as_: Callable[[str], Client]) -> None:
+    clerk, commander, custodian = as_("records_clerk"), as_("commander"), as_("custodian")
+    wanted_by = Person.objects.get(appointments__role="custodian")
+    post(
+        clerk, "retention:new_hold", kind="civil_evidence", case="26-7", requester=wanted_by.full_name,
+        requested_by=wanted_by.pk, reason="claim", plate="7ABC123", review_on=day(30),
+    )  # fmt: skip
+    row = Hold.objects.get()
+    assert "has an account here" in see(custodian, "retention:hold", row.pk)
+    post(commander, "retention:ask_release", row.pk, why="claim is settled")
+    assert custodian.post(reverse("retention:release_hold", args=[row.pk])).status_code == 403
+
+
+@pytest.mark.clause("430.4-d")
 def test_a_hold_that_cannot_be_read_is_shown_and_the_custodian_told(
     as_: Callable[[str], Client], people: Callable[..., Person]
 ) -> None:
