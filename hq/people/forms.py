@@ -18,7 +18,7 @@ def day(**attrs: str) -> forms.DateInput:
     return forms.DateInput(format="%Y-%m-%d", attrs={"type": "date", **attrs})
 
 
-class AskerField(forms.ModelChoiceField[Person]):
+class AskerField(forms.ModelChoiceField):  # type: ignore[type-arg]
     """Who asked for something, where that person has an account here: then somebody else decides on it."""
 
     def __init__(self, **kwargs: Any) -> None:
