@@ -139,7 +139,7 @@ def test_the_commander_takes_an_approval_back_on_its_page_until_the_package_is_m
     package, whole = ask(office), made(office)
     packages.approve(office.commander, package.pk)
     content = page.get(f"/evidence/{package.pk}/").content
-    assert b"refuse/" in content
+    assert b"Take the approval back" in content
     assert b"approve/" not in content
     assert page.post(f"/evidence/{package.pk}/refuse/", {"why": "plea"}).status_code == 302
     assert Package.objects.get(pk=package.pk).state == "refused"

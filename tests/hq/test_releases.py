@@ -80,6 +80,23 @@ def approved(office: kept.Office, **fields: Any) -> ReleaseRequest:
     return requests.approve(office.commander, row.pk, row.asked, pictures=True, reason="case shown")
 
 
+@pytest.mark.clause("430.4-d")
+@pytest.mark.clause("430.8(c)")
+def test_an_approved_request_that_the_agency_withdraws_is_closed_on_its_page_and_stays_on_file(
+    office: kept.Office, client_for: Callable[..., Client]
+) -> None:
+    row, received = approved(office), ask(office, case="N-78")
+    clerk = client_for(office.records_clerk)
+    assert b"Why nothing is handed out" in clerk.get(f"/releases/{row.pk}/").content
+    assert b"close/" not in clerk.get(f"/releases/{received.pk}/").content
+    assert clerk.post(f"/releases/{row.pk}/close/", {"note": "withdrawn by letter"}).status_code == 302
+    content = clerk.get(f"/releases/{row.pk}/").content
+    assert b"withdrawn by letter" in content
+    assert b"fulfil/" not in content
+    with pytest.raises(Refused, match="not approved"):
+        requests.fulfil(office.custodian, row.pk)
+
+
 # Who may receive at all
 
 
