@@ -72,6 +72,9 @@ def approve(person: Person, pk: int) -> Proposal:
     """The Commander's signature, for the department head (GC-34090.6). Raises Refused."""
     proposal = _proposed(pk)
     check(person, "destruction.approve", obj=proposal)
+    if proposal.approved_by is not None:
+        why = f"proposal {pk} is approved already by {proposal.approved_by}"
+        raise Refused("430.2.1(f)", why, "nobody: it stays approved")
     proposal.approved_by, proposal.approved_at = person, clock.now()
     proposal.save(update_fields=["approved_by", "approved_at"])
     return proposal

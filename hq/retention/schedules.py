@@ -80,6 +80,7 @@ def approve(person: Person, pk: int) -> Schedule:
     """The Commander's signature. Raises Refused."""
     schedule = _proposed(pk)
     check(person, "retention.approve", obj=schedule)
+    _unsigned(schedule, schedule.approved_by)
     if schedule.cosigned_by == person:
         raise Refused("430.2.1(f)", "it takes a second person: you have co-signed it", COMMANDER)
     schedule.approved_by, schedule.approved_at = person, clock.now()
@@ -92,6 +93,7 @@ def cosign(person: Person, pk: int) -> Schedule:
     """The custodian's signature (430.2.1(f)). Raises Refused."""
     schedule = _proposed(pk)
     check(person, "retention.cosign", obj=schedule)
+    _unsigned(schedule, schedule.cosigned_by)
     schedule.cosigned_by, schedule.cosigned_at = person, clock.now()
     schedule.save(update_fields=["cosigned_by", "cosigned_at"])
     return _come_into_force(schedule)
@@ -189,6 +191,11 @@ def _proposed(pk: int) -> Schedule:
             "430.2-d", f"{schedule} is {schedule.get_state_display()}, no longer proposed", COMMANDER
         )
     return schedule
+
+
+def _unsigned(schedule: Schedule, signer: Person | None) -> None:
+    if signer is not None:
+        raise Refused("430.2-d", f"{schedule} is signed already by {signer}", "nobody: it stays signed")
 
 
 def _come_into_force(schedule: Schedule) -> Schedule:

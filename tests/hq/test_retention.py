@@ -781,6 +781,26 @@ def test_a_hold_placed_after_the_signatures_still_keeps(office: kept.Office) -> 
     assert second.id != first.id
 
 
+@pytest.mark.clause("430.2.1(f)")
+def test_a_signature_is_not_written_over_by_another_one(
+    office: kept.Office, people: Callable[..., Person], clock: Any
+) -> None:
+    kept.read(days=400)
+    schedule = schedules.propose(office.administrator, category="alpr", days=400, basis="x", reason="x")
+    schedules.cosign(office.custodian, schedule.pk)
+    clock.advance(hours=1)
+    with pytest.raises(Refused, match="signed already"):
+        schedules.cosign(people("custodian"), schedule.pk)
+    proposal = proposals.propose(office.administrator, office.schedule(), office.authority())
+    proposals.approve(office.commander, proposal.pk)
+    clock.advance(hours=1)
+    for again in (office.commander, people("commander")):
+        with pytest.raises(Refused, match="approved already"):
+            proposals.approve(again, proposal.pk)
+    proposal.refresh_from_db()
+    assert (proposal.approved_by, proposal.approved_at) == (office.commander, clock.at - timedelta(hours=1))
+
+
 @pytest.mark.clause("430.4-c")
 def test_a_longer_schedule_after_the_signatures_keeps_what_it_keeps(office: kept.Office) -> None:
     stays, trailer = kept.read(days=400), kept.unit("trailer-1")
