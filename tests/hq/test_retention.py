@@ -778,6 +778,9 @@ def test_a_hold_placed_after_the_signatures_still_keeps(office: kept.Office) -> 
     certificate = purge.run(proposal.pk, run_by="test")
     assert list(Read.objects.all()) == [first]
     assert (certificate.reads, certificate.held_since) == (1, 1)
+    assert "Destroyed: 1 reads" in certificate.text
+    # Of what was destroyed alone nobody knows the range any more.
+    assert "\nProposed: 2 reads, captured from " in certificate.text
     assert second.id != first.id
 
 
