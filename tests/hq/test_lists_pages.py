@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -314,7 +316,9 @@ def test_an_officer_enters_a_hot_plate_for_a_case(
     assert wide.post(f"/lists/matches/other/{entry.pk}/").status_code == 404
     assert wide.post(f"/lists/matches/manual/{entry.pk}/").status_code == 302
     run = f"/lists/matches/{RetroRun.objects.get().pk}/"
-    assert wide.get(run).status_code == 200
+    matched = re.findall(r'href="(/search/reads/[^"]+)"', wide.get(run).content.decode())
+    assert len(matched) == 1, "each match leads to its read, to be compared by eye"
+    assert b"TST001" in wide.get(unescape(matched[0])).content
     client.post(f"/lists/hot-plates/{entry.pk}/withdraw/", {"why": "found"})
     entry.refresh_from_db()
     assert (entry.withdrawn_by, entry.withdrawn_why) == (officer, "found")
