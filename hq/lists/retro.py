@@ -53,8 +53,9 @@ def run_manual(entry: ManualEntry, *, by: Person, purpose: str, case: str) -> Re
     """Match a hot plate against the reads of the last days."""
     reads = _recent()
     found: list[_Found] = [(1.0, MatchKind.EXACT.value, read) for read in reads.filter(key=entry.plate)]
-    alike = reads.filter(lookalike=fold(entry.plate)).exclude(key=entry.plate)
-    for read in alike.iterator(_CHUNK):
+    # A confusion goes both ways: what the entry may be read as are the reads that may be the entry.
+    alike = lookalikes(entry.plate, [0.0] * len(entry.plate), {}, 1, LEAST_SCORE)
+    for read in reads.filter(key__in=list(alike)).iterator(_CHUNK):
         candidates = dict(read.candidates)
         score = lookalikes(read.key, read.char_confidence, candidates, 1, LEAST_SCORE).get(entry.plate)
         if score is not None:

@@ -6,10 +6,12 @@ import dataclasses
 import random
 import uuid
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from django.db import IntegrityError, transaction
 
+from firmware import hotlist
 from hq.hits import corrections
 from hq.lists import ageing, manual, masking, partials, retro, versions
 from hq.lists.errors import ListRefused
@@ -337,6 +339,33 @@ def test_a_hot_plate_is_matched_backwards_exactly_and_where_the_camera_doubted(
     run = retro.run_manual(entry, by=officer, purpose="stolen_vehicle", case="C-1")
     found = [(one.read_id, one.kind) for one in run.matches.all()]
     assert found == [(exact.pk, "exact"), (doubted.pk, "lookalike")]
+
+
+@pytest.mark.clause("430.2-a")
+@pytest.mark.parametrize(
+, "TST018"), ("TST01V", "TST01Y"), ("TST017", "TST01Z")]
+)
+@pytest.mark.parametrize("doubt", [0.6, 0.01])
+def test_a_hot_plate_is_matched_backwards_where_a_unit_would_alarm(
+    hot_plate: manual.HotPlate,
+    officer: Person,
+    unit: Unit,
+    clock: Clock,
+    tmp_path: Path,
+    plate: str,
+    text: str,
+    doubt: float,
+) -> None:
+    """Also where the characters are alike only when they are small or blurred."""
+    sure = [0.9] * 5 + [1.0 - doubt]
+    reads(unit, [text], clock.at - timedelta(days=2), char_confidence=sure)
+    entry = manual.enter(dataclasses.replace(hot_plate, plate=plate), by=officer, purpose="stolen_vehicle")
+    run = retro.run_manual(entry, by=officer, purpose="stolen_vehicle", case="C-1")
+    hotlist.build(tmp_path / "list", [entry.value()], version="1", issued_at="")
+    with hotlist.HotList.open(tmp_path / "list") as on_the_unit:
+        alarms = [(one.kind.value, one.score) for one in on_the_unit.match(text, char_confidence=sure)]
+    assert [(one.kind, one.score) for one in run.matches.all()] == alarms
+    assert bool(alarms) is (doubt > 0.5)
 
 
 @pytest.mark.clause("CC-51b2F")
