@@ -343,7 +343,7 @@ def test_a_hot_plate_is_matched_backwards_exactly_and_where_the_camera_doubted(
 
 @pytest.mark.clause("430.2-a")
 @pytest.mark.parametrize(
-, "TST018"), ("TST01V", "TST01Y"), ("TST017", "TST01Z")]
+    ("plate", "text"), [("TST013", "TST018"), ("TST01V", "TST01Y"), ("TST017", "TST01Z")]
 )
 @pytest.mark.parametrize("doubt", [0.6, 0.01])
 def test_a_hot_plate_is_matched_backwards_where_a_unit_would_alarm(
