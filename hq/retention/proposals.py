@@ -213,7 +213,8 @@ def _words(certificate: Certificate) -> str:
         f"Under: {policy_words(certificate.at)}",
         f"Destroyed: {certificate.reads} reads, {certificate.pictures} pictures, {certificate.octets} bytes",
         f"Of: {proposal.schedule}",
-        f"Proposed: {proposal.reads} reads, captured from {_time(proposal.earliest)} to {_time(proposal.latest)}",
+        f"Proposed: {proposal.reads} reads, captured from {_time(proposal.earliest)} "
+        f"to {_time(proposal.latest)}",
         f"Due at {_time(proposal.due_at)}; begun at {_time(first.started_at if first else None)}; "
         f"finished at {_time(certificate.at)}",
         f"Kept by holds and open requests when proposed: {proposal.held}; "
