@@ -35,6 +35,7 @@ from hq.units.board import alarms as of_units
 _OFFICE: Final = (Role.ADMINISTRATOR, Role.COMMANDER)
 _BY_CLAUSE: Final[dict[str, tuple[Role, ...]]] = {
     "430.2-c": (Role.COMMANDER, Role.ADMINISTRATOR, Role.TECHNICIAN),
+    "430.6": (Role.TRAINING_SERGEANT, Role.COMMANDER),
     "430.5-z": (Role.COMMANDER, Role.ADMINISTRATOR, Role.CUSTODIAN),
     "CJIS AU-5": (Role.AUDITOR, Role.ADMINISTRATOR, Role.COMMANDER),
     "CJIS IA-5": (Role.COMMANDER, Role.AUDITOR, Role.CUSTODIAN, Role.ADMINISTRATOR),

@@ -64,11 +64,12 @@ class PeopleConfig(AppConfig):
         """Accounts set back within a day: whoever handed out the new password could have used it.
 
         Notices of leaving that nobody has seen to, by number: who left is no matter for a mail (CJIS AC-2).
-        An account that should be suspended and cannot be, for nobody could open it again.
+        An account that should be suspended and cannot be, for nobody could open it again. Courses to come that
+        would shut out all who certify.
         """
         from hq.log.models import AccessRecord
         from hq.people.accounts import NEW_START, is_idle, is_last_to_open
-        from hq.people.models import Departure, Person
+        from hq.people.models import Completion, Course, Departure, Person, Role, holders
         from hq.retention.alarms import Alarm
         from hq.site import clock
 
@@ -83,6 +84,13 @@ class PeopleConfig(AppConfig):
             if is_idle(person) and is_last_to_open(person):
                 what = "90 days without use; nobody else may open accounts, so it is not suspended"
                 yield Alarm("CJIS AC-2", f"the account {person.username}: {what}")
+        sergeants = holders(Role.TRAINING_SERGEANT)
+        for course in Course.objects.filter(required_from__gt=clock.today()):
+            needed = not course.roles or Role.TRAINING_SERGEANT in course.roles
+            if needed and not Completion.objects.filter(course=course, person__in=sergeants).exists():
+                text = f"course {course.pk} is needed from {course.required_from}"
+                why = "it is completed by no Training Sergeant, so nobody could certify anybody then"
+                yield Alarm("430.6", f"{text}: {why}")
 
     def waiting(self, person: Person, standing: Standing) -> list[tuple[str, str, int]]:
         """What waits for this person: label, address, count."""

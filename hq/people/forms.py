@@ -199,8 +199,20 @@ class CourseForm(forms.ModelForm[Course]):
         widgets = {"required_from": day()}
         help_texts = {
             "validity_months": "Twelve at most (CJIS AT-2).",
-            "required_from": "From this day a version replaces the one before it.",
+            "required_from": "From this day a version replaces the one before it. Who has not completed it "
+            "by then is refused, Training Sergeants too, whom another one certifies.",
         }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["required_from"].initial = clock.today() + timedelta(days=30)
+
+    def clean_required_from(self) -> date:
+        """Not today: nobody would have completed it, and nobody be let in who could certify anybody."""
+        day: date = self.cleaned_data["required_from"]
+        if day <= clock.today():
+            raise forms.ValidationError("From tomorrow at the earliest: until then it must be completed.")
+        return day
 
 
 class CompletionForm(forms.ModelForm[Completion]):

@@ -14,6 +14,7 @@ from django.db import IntegrityError, transaction
 from django.test import Client
 
 from hq.log.models import AccessRecord
+from hq.mail import alarms
 from hq.people import accounts, policy
 from hq.people.forms import expiry
 from hq.people.models import Appointment, Completion, Course, Grant, Person
@@ -270,6 +271,33 @@ def test_suspended_account_comes_back_only_after_new_training(
 
 
 @pytest.mark.clause("430.6")
+def test_a_new_course_shuts_nobody_out_before_anybody_could_complete_it(
+    people: People, client_for: Clients, clock: Any
+) -> None:
+    first, second = people("training_sergeant"), people("training_sergeant")
+    client, today = client_for(first), policy.clock.today()
+    course = {"code": "alpr", "version": "2", "title": "ALPR use", "document": "x", "validity_months": 12}
+    shown = client.post("/people/training/course/", course | {"required_from": today}).content.decode()
+    assert "From tomorrow at the earliest" in shown
+    assert client.get("/people/training/").status_code == 200
+    fields = course | {"required_from": today + timedelta(days=1)}
+    assert client.post("/people/training/course/", fields).status_code == 302
+    told = [one for one in alarms.standing() if one.alarm.clause == "430.6"]
+    assert "completed by no Training Sergeant" in told[0].alarm.text
+    assert "training_sergeant" in told[0].roles
+    done = {
+        "person": second.pk,
+        "course": Course.objects.latest("pk").pk,
+        "completed_on": today,
+        "trainer": "T",
+    }
+    assert client.post("/people/training/completion/", done).status_code == 302
+    assert not [one for one in alarms.standing() if one.alarm.clause == "430.6"]
+    clock.advance(days=1)
+    assert client_for(second).get("/people/training/completion/").status_code == 200
+
+
+@pytest.mark.clause("430.6")
 @pytest.mark.clause("430.3(d)")
 def test_nobody_certifies_the_own_training(people: People, client_for: Clients) -> None:
     sergeant, other = people("training_sergeant"), people("officer", trained=False)
@@ -312,7 +340,7 @@ def test_training_ends_the_day_before_its_return(done: date, months: int, last: 
 
 @pytest.mark.clause("CJIS AT-2")
 def test_course_holds_a_year_at_most(people: People, client_for: Clients) -> None:
-    fields = {"code": "x", "version": "1", "title": "X", "document": "x", "required_from": "2026-01-01"}
+    fields = {"code": "x", "version": "1", "title": "X", "document": "x", "required_from": "2026-07-01"}
     client_for(people("training_sergeant")).post("/people/training/course/", fields | {"validity_months": 13})
     assert not Course.objects.filter(code="x").exists()
 
