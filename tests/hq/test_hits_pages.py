@@ -324,6 +324,7 @@ def test_acted_on_before_step_two_is_refused_by_clause_and_logged(at_board: Clie
     assert "before CLETS answered" in errors(page, "kind")
     assert "430.3(f)" in errors(page, "kind")
     assert 'value="stopped at Mission St"' in page
+    assert f'action="{url(hit, "outcome")}#outcome"' in page, "a browser scrolls to what it says"
     assert re.search(r'name="kind" value="acted_on"[^>]* checked', page)
     assert not Outcome.objects.exists()
     record = last("hits.outcome")
