@@ -246,7 +246,7 @@ def close(review: Review, by: Person, *, kind: str, note: str = "") -> Outcome:
 
 def _held(review: Review) -> Review:
     """The hit as it stands now; of two acts at once, the second waits here until the first is in."""
-    list(Hit.objects.select_for_update(of=("self",)).filter(pk=review.hit.pk).values_list("pk"))
+    Hit.objects.select_for_update().filter(pk=review.hit.pk).first()
     (one,) = of([review.hit])
     return one
 
