@@ -64,8 +64,8 @@ class PeopleConfig(AppConfig):
         """Accounts set back within a day: whoever handed out the new password could have used it.
 
         Notices of leaving that nobody has seen to, by number: who left is no matter for a mail (CJIS AC-2).
-        An account that should be suspended and cannot be, for nobody could open it again. Courses to come that
-        would shut out all who certify.
+        An account that should be suspended and cannot be, for nobody could open it again. Courses to come
+        that would shut out all who certify.
         """
         from hq.log.models import AccessRecord
         from hq.people.accounts import NEW_START, is_idle, is_last_to_open

@@ -48,6 +48,7 @@ def ids(people: People) -> dict[str, str]:
     """One thing of each kind that table B7 lets stand for a case, by kind."""
     office = kept.Office(people)
     row = kept.read("7ABC123", days=400)
+    kept.read("8XYZ999", days=400)  # due, and asked for by nobody
     package = packages.request(office.custodian, case="26-1", reason="x", scope=Scope(plate="7ABC123"))
     plan = Plan.objects.create(
         auditor=office.auditor, other_auditor=people("auditor"), reviewer=office.commander,
