@@ -27,6 +27,7 @@ from mqtt.fields import time_text
 from plates.words import AlarmClass, HotListEntry
 from tests.broker import Certificates
 from tests.firmware.store_samples import SetClock
+from tests.users import NOBODY, another_user
 
 ROOT = Path(__file__).resolve().parents[2]
 BOTH = ["store.directory", "hotlist.file"]
@@ -45,19 +46,14 @@ def settings(folder: Path, *overrides: str) -> Settings:
 
 
 @contextmanager
-def another_user(folder: Path) -> Iterator[None]:
+def owner_of(folder: Path) -> Iterator[None]:
     """Be the owner of `folder` and what it holds, who may not write everywhere as root may."""
     list(check(settings(folder)))  # Has everything imported, which another user might not be able to.
-    root = os.geteuid() == 0
-    if root:
+    if os.geteuid() == 0:
         for path in (folder, *folder.rglob("*")):
-            os.chown(path, 65534, 65534)
-        os.seteuid(65534)
-    try:
+            os.chown(path, NOBODY, NOBODY)
+    with another_user():
         yield
-    finally:
-        if root:
-            os.seteuid(0)
 
 
 def about(subject: str, found: Settings) -> Finding:
@@ -127,7 +123,7 @@ def test_a_part_of_the_store_that_this_user_may_not_write_is_a_problem(name: str
         Store.open(found.store.directory, SetClock()).close()
         part.parent.mkdir(exist_ok=True)
         part.mkdir() if name.startswith("pictures") else part.touch()
-        with another_user(Path(folder)):
+        with owner_of(Path(folder)):
             assert about("store.directory", found).outcome is Outcome.OK
             part.chmod(0o500 if part.is_dir() else 0o400)
             finding = about("store.directory", found)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -23,6 +20,7 @@ from plates.match import STATE_SURE
 from plates.words import AlarmClass, HotListEntry
 from tests.firmware import store_samples as samples
 from tests.firmware.board import Lamps
+from tests.users import another_user
 
 ISSUED = time_text(samples.NOON - timedelta(hours=2))
 
@@ -218,19 +216,6 @@ def test_a_list_that_the_unit_may_not_read_is_told_and_taken_as_soon_as_it_may()
             with another_user():
                 assert [hit.list_version for hit in desk.hits("DEMO456")] == ["2"]
                 assert desk.watch.state().fault == fault
-
-
-@contextmanager
-def another_user() -> Iterator[None]:
-    """Root may read everything."""
-    root = os.geteuid() == 0
-    if root:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        if root:
-            os.seteuid(0)
 
 
 def test_a_unit_starts_with_a_list_of_garbage(tmp_path: Path) -> None:
