@@ -268,7 +268,8 @@ def delegating(made: Agency) -> None:
     post(commander, "people:approve_grant", wider.pk)
     post(
         trainer, "people:add_course", code="clets", version="3", title="CLETS practitioner (demo)",
-        document="Demo", validity_months=12, required_from=made.today, roles=["records_clerk"],
+        document="Demo", validity_months=12, required_from=made.today + timedelta(days=30),
+        roles=["records_clerk"],
     )  # fmt: skip
     for clerk in made.who("clerk", "clerk2"):
         post(
