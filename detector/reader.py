@@ -87,6 +87,7 @@ class Reader:
         Where a plate fills the picture (FILLS), the locator is shown it a second time, half as large.
         """
         found = self._corners.refine(image, self._locator.locate(image, self._corners.spec.candidate))
+        # Less sure places are none in use: only an evaluation, which counts every place, keeps them.
         sure = self._locator.spec.threshold
         filled = any(plate.score >= sure and _fills(plate, image) for plate in found)
         return self._farther(image, found) if filled else found
