@@ -30,6 +30,7 @@ SETTLE: Final = timedelta(days=14)
 """How long after its end a quarter waits for what units send late."""
 SHOWN: Final = 8
 _NONE: Final = "none recorded"
+_OTHER: Final = "any other class"
 
 
 def publish() -> list[Figures]:
@@ -61,7 +62,12 @@ def _counts(start: date) -> dict[str, dict[str, int]]:
     zone = ZoneInfo(settings.TIME_ZONE)
     since, until = (datetime.combine(day, time.min, zone) for day in (start, _after(start)))
     hits = Hit.objects.filter(received_at__gte=since, received_at__lt=until, withdrawn=False)
-    classes = dict(hits.values_list("alarm_class").annotate(n=Count("pk")).order_by())
+    # One line for all that is not in use: a line that comes and goes would tell of a single alarm, and a
+    # unit's own word for a class may be anything.
+    in_use = {one.value for one in purposes.alarm_classes()}
+    classes: Counter[str] = Counter()
+    for name, count in hits.values_list("alarm_class").annotate(n=Count("pk")).order_by():
+        classes[name if name in in_use else _OTHER] += count
     searches = AccessRecord.objects.filter(
         at__gte=since, at__lt=until, outcome="done", action__in=("reads.search", "reads.export")
     )
@@ -74,10 +80,7 @@ def _counts(start: date) -> dict[str, dict[str, int]]:
     )  # fmt: skip
     return {
         "Plates read": {"reads": Read.objects.filter(received_at__gte=since, received_at__lt=until).count()},
-        "Alarms by class": {
-            name.replace("_", " "): classes.get(name, 0)
-            for name in sorted({*classes, *(one.value for one in purposes.alarm_classes())})
-        },
+        "Alarms by class": {name.replace("_", " "): classes[name] for name in (*sorted(in_use), _OTHER)},
         "Alarms by outcome": _outcomes(list(hits.values_list("pk", flat=True))),
         "Searches by purpose": {one.title: stated.get(code, 0) for code, one in purposes.ALL.items()},
         "Releases by kind of agency": {kind.label: released.get(kind.value, 0) for kind in Partner.Kind},

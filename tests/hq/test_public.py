@@ -33,7 +33,7 @@ from hq.public import bundle, figures, slots, texts
 from hq.public.alarms import alarms
 from hq.public.models import Figures, PostedCheck, Publication, Text
 from hq.public.suppress import SMALL, suppress
-from hq.records.models import UnitStatus
+from hq.records.models import Hit, UnitStatus
 from hq.releases import partners
 from hq.retention.alarms import calendar
 from hq.site import clock as hq_clock
@@ -495,6 +495,23 @@ def test_figures_are_of_whole_quarters_made_once_and_hold_no_plate(
     bundle.write(tmp_path / "site")
     for file in (tmp_path / "site").iterdir():
         assert "7XYZ" not in file.read_text()
+
+
+@db
+@pytest.mark.clause("430.7-b")
+def test_figures_do_not_tell_by_a_line_of_its_own_that_an_alarm_of_a_class_came(
+    whole: kept.Office, clock: Clock
+) -> None:
+    def labels() -> list[str]:
+        tables = {table["title"]: table for table in figures.tables(date(2026, 4, 1))}
+        return [label for label, _ in tables["Alarms by class"]["rows"]]
+
+    before = labels()
+    for alarm_class in ("sex_offender", "7XYZ001"):
+        hit = kept.a_hit(kept.read(pictures=()))
+        Hit.objects.filter(pk=hit.pk).update(alarm_class=alarm_class)
+    assert labels() == before
+    assert before[-1] == "any other class"
 
 
 # The pages
