@@ -7,17 +7,18 @@ writes the access record, except for `expire`, which acts by the clock and write
 from __future__ import annotations
 
 import secrets
-from datetime import timedelta
+from datetime import date, timedelta
 
 from axes.utils import reset
 from django.db import transaction
 
 from hq.log import chain
 from hq.people import sealing
-from hq.people.models import Authenticator, Departure, Person, Role
-from hq.people.policy import may
+from hq.people.models import Authenticator, Departure, LastDay, Person, Role
+from hq.people.policy import Misfilled, Refused, may
 from hq.site import clock
 
+CLAUSE = "430.2.1(a)"
 INACTIVE = timedelta(days=90)
 LEFT = timedelta(days=7)
 """The account of one who left is shut by then, whoever has seen to the notice (AC-2(3))."""
@@ -49,20 +50,61 @@ def reactivate(person: Person) -> str:
 
 
 def close(person: Person, why: str, by: Person | None = None) -> None:
-    """Shut the account for good, on leaving; appointments, grants and open notices of leaving end with it.
+    """Shut the account for good, on leaving; appointments, grants, what is proposed and open notices of
+    leaving end with it.
 
     `by` is who closed it, None for the clock.
     """
     _set_state(person, Person.State.CLOSED, why)
     person.set_unusable_password()
     person.save()
-    for given in [*person.appointments.all(), *person.grants.all()]:
+    waiting = person.last_days.filter(approved_at=None)
+    for given in [*person.appointments.all(), *person.grants.all(), *waiting]:
         if given.ended_at is None:
             given.ended_at, given.ended_why = clock.now(), f"account closed: {why}"[:200]
             given.save(update_fields=["ended_at", "ended_why"])
     person.departures.filter(seen_to_at=None).update(
         seen_to_by=by, seen_to_at=clock.now(), answer=f"account closed: {why}"[:200]
     )
+
+
+def propose_last_day(person: Person, moved: LastDay, by: Person) -> None:
+    """Ask that the account end on another day than it does now. Raises Refused."""
+    moved.was = _last_day(person)
+    if moved.ends_on == moved.was:
+        raise Misfilled("ends_on", CLAUSE, "it is the account's last day already", "nobody: nothing changes")
+    if moved.ends_on < clock.today():
+        why = "this day has passed: close the account instead, which shuts it at once"
+        raise Misfilled("ends_on", CLAUSE, why, "nobody: it is a rule of accounts")
+    if waiting := person.last_days.filter(approved_at=None, ended_at=None).first():
+        why = f"{waiting.ends_on} is proposed already and waits for approval"
+        raise Misfilled("ends_on", CLAUSE, why, "the Commander or a designee")
+    moved.person, moved.proposed_by = person, by
+    moved.save()
+
+
+def move_last_day(person: Person, moved: LastDay, by: Person) -> None:
+    """Approve another last day, which counts at once: one that has passed meanwhile shuts the account.
+
+    Raises Refused where the account is not as it was when this was proposed.
+    """
+    if _last_day(person) != moved.was:
+        why = f"the last day is {person.ends_on} by now, not {moved.was} as when this was proposed"
+        raise Refused(CLAUSE, why, "the ALPR administrator, who proposes it anew")
+    moved.approved_by, moved.approved_at = by, clock.now()
+    moved.save(update_fields=["approved_by", "approved_at"])
+    person.ends_on = moved.ends_on
+    person.save(update_fields=["ends_on"])
+    expire(person)
+
+
+def _last_day(person: Person) -> date:
+    """The last day of an account that has one and is not over: nothing revives one that is."""
+    if person.ends_on is None:
+        raise Refused(CLAUSE, "this account has no last day", "nobody: close it when it is needed no more")
+    if person.state == Person.State.CLOSED or person.ends_on < clock.today():
+        raise Refused(CLAUSE, f"the account ended on {person.ends_on}", "the administrator for a new account")
+    return person.ends_on
 
 
 def once(person: Person) -> str:

@@ -94,7 +94,7 @@ class PeopleConfig(AppConfig):
 
     def waiting(self, person: Person, standing: Standing) -> list[tuple[str, str, int]]:
         """What waits for this person: label, address, count."""
-        from hq.people.models import Appointment, Departure, Grant, Kiosk, Person
+        from hq.people.models import Appointment, Departure, Grant, Kiosk, LastDay, Person
         from hq.people.policy import may
 
         lines = []
@@ -109,6 +109,7 @@ class PeopleConfig(AppConfig):
         for model, action, label in (
             (Appointment, "roles.approve", "roles to approve"),
             (Grant, "grants.approve", "grants to approve"),
+            (LastDay, "roles.approve", "last days to approve"),
         ):
             if may(person, action, standing=standing):
                 open_ones = model.objects.filter(approved_at=None, ended_at=None).exclude(person=person)

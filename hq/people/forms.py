@@ -8,7 +8,18 @@ from typing import Any
 from django import forms
 
 from hq.people import kiosks
-from hq.people.models import OFFICES, Appointment, Completion, Course, Departure, Grant, Kiosk, Person, Role
+from hq.people.models import (
+    OFFICES,
+    Appointment,
+    Completion,
+    Course,
+    Departure,
+    Grant,
+    Kiosk,
+    LastDay,
+    Person,
+    Role,
+)
 from hq.people.policy import COLUMNS, RIGHTS
 from hq.site import clock
 
@@ -111,6 +122,15 @@ class GrantForm(_DelegatedForm):
         model = Grant
         fields = ("code", "starts_on", "ends_on", "document", "note")
         widgets = {"starts_on": day(), "ends_on": day()}
+
+
+class LastDayForm(forms.ModelForm[LastDay]):
+    """Another last day for an account, proposed."""
+
+    class Meta:
+        model = LastDay
+        fields = ("ends_on", "document", "note")
+        widgets = {"ends_on": day()}
 
 
 class KioskForm(_DelegatedForm):

@@ -291,6 +291,47 @@ class Grant(Delegated):
         return f"{self.person}: {self.get_code_display()}"
 
 
+class LastDay(Delegated):
+    """Another last day for an account, as when a contract is prolonged or cut short (430.2.1(a)).
+
+    Once it is approved the account's own `ends_on` says it; the row stays as what was proposed and decided.
+    """
+
+    person = models.ForeignKey(Person, models.PROTECT, related_name="last_days")
+    was = models.DateField("last day until then")
+    ends_on = models.DateField("new last day")
+    note = models.CharField("reason", max_length=200)
+
+    class Meta:
+        ordering: ClassVar = ["-proposed_at"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                name="one_open_last_day",
+                fields=["person"],
+                condition=Q(approved_at__isnull=True, ended_at__isnull=True),
+            ),
+            models.CheckConstraint(
+                name="nobody_moves_own_last_day",
+                condition=Q(approved_by__isnull=True)
+                | (
+                    ~Q(approved_by=F("person"))
+                    & (Q(proposed_by__isnull=True) | ~Q(approved_by=F("proposed_by")))
+                ),
+            ),
+            models.CheckConstraint(name="last_day_has_its_reason", condition=~Q(note="")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.person}: last day {self.ends_on} in place of {self.was}"
+
+    @property
+    def state(self) -> str:
+        """In one word, for a list."""
+        if self.ended_at is not None:
+            return "ended"
+        return "proposed" if self.approved_at is None else "approved"
+
+
 class Kiosk(Delegated):
     """A screen that shows the live board while its session is locked; `hq.people.kiosks` says more."""
 
@@ -438,6 +479,7 @@ protect(
 )
 protect(Appointment, allow=_ENDING)
 protect(Grant, allow=_ENDING)
+protect(LastDay, allow=_ENDING)
 protect(Kiosk, allow=(*_ENDING, "key_hash", "placed_by", "placed_at"))
 protect(Departure, once={"seen_to_at": ("seen_to_by", "answer", "mistaken")})
 protect(Course, allow=("retired_on",))

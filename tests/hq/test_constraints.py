@@ -45,6 +45,7 @@ CHECKS: Final[dict[str, tuple[Fields, list[Fields]]]] = {
     "account_not_approved_by_its_proposer": (APPROVED, APPROVED_ALONE),
     "nobody_appoints_themselves": ({"approved_by": ME, "person": OTHER}, [{"person": ME}]),
     "nobody_grants_themselves": (APPROVED | {"person": THIRD}, [{"person": ME}, *APPROVED_ALONE]),
+    "nobody_moves_own_last_day": (APPROVED | {"person": THIRD}, [{"person": ME}, *APPROVED_ALONE]),
     "kiosk_not_approved_by_its_proposer": (APPROVED, [*APPROVED_ALONE, {"proposed_by": None}]),
     "nobody_sees_to_own_departure": ({"person": ME, "seen_to_by": OTHER}, [{"seen_to_by": ME}]),
     "nobody_certifies_own_training": ({"person": ME, "entered_by": OTHER}, [{"entered_by": ME}]),
@@ -235,6 +236,7 @@ CHECKS: Final[dict[str, tuple[Fields, list[Fields]]]] = {
         {"place": "dispatch", "statement": "locked room", "ends_on": DAY},
         [{"place": ""}, {"statement": ""}, {"ends_on": None}],
     ),
+    "last_day_has_its_reason": ({"note": "contract prolonged"}, [{"note": ""}]),
     "departure_seen_to_has_an_answer": (
         {"seen_to_at": AT, "answer": "account closed"},
         [{"answer": ""}, {"seen_to_at": None, "mistaken": True}],

@@ -11,9 +11,18 @@ from django.views.decorators.http import require_POST
 
 from hq.people import accounts, leaving
 from hq.people.decorators import PageRequest, page
-from hq.people.forms import AccountForm, CloseForm, GrantForm, OfficeForm, ReasonForm, RoleForm
+from hq.people.forms import (
+    AccountForm,
+    CloseForm,
+    GrantForm,
+    LastDayForm,
+    OfficeForm,
+    ReasonForm,
+    RoleForm,
+)
 from hq.people.models import OFFICES, Authenticator, Person
 from hq.people.policy import Refused, Standing, check, may
+from hq.site import clock
 from hq.site.models import Settings
 
 STATES = Person.State
@@ -83,6 +92,8 @@ def detail(request: PageRequest, pk: int) -> HttpResponseBase:
                          for a in person.appointments.select_related("approved_by", "proposed_by")],
         "grants": [(g, may(me, "grants.approve", obj=g), may(me, "grants.end", obj=g))
                    for g in person.grants.select_related("approved_by", "proposed_by")],
+        "last_days": [(d, may(me, "roles.approve", obj=d), may(me, "roles.end", obj=d))
+                      for d in person.last_days.select_related("approved_by", "proposed_by")],
         "notices": person.departures.filter(seen_to_at=None),
         "asks_day": _asks_day(person),
         "gaps": Standing(person).training_gaps,
@@ -90,6 +101,8 @@ def detail(request: PageRequest, pk: int) -> HttpResponseBase:
         "locked": AxesProxyHandler.is_locked(request, {"username": person.username}),
         "authenticator": Authenticator.objects.filter(user=person, confirmed=True).exists(),
         "role_form": RoleForm(auto_id="role_%s") if may_do["propose_role"] else None,
+        "last_day_form": LastDayForm(auto_id="last_%s") if may_do["propose_role"] and _may_move(person)
+        else None,
         "grant_form": GrantForm(auto_id="grant_%s") if may_do["propose_grant"] else None,
         "office_form": OfficeForm(auto_id="office_%s") if may_do["appoint"] else None,
     }  # fmt: skip
@@ -196,6 +209,11 @@ def _shut(request: PageRequest, person: Person, what: str) -> HttpResponseBase:
     request.access.note = f"{what}: {person.state_reason}"
     messages.success(request, f"The account of {person.full_name} is {what}.")
     return redirect("people:account", person.pk)
+
+
+def _may_move(person: Person) -> bool:
+    """Whether the account has a last day that is yet to come: the only one that can be moved."""
+    return person.state != STATES.CLOSED and person.ends_on is not None and person.ends_on >= clock.today()
 
 
 def _asks_day(person: Person) -> bool:

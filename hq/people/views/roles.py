@@ -1,6 +1,8 @@
-"""Roles, offices and grants: proposed, approved, ended; never by the person they are for."""
+"""Roles, offices, grants, other last days: proposed, approved, ended; never by the person they are for."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from django.contrib import messages
 from django.forms import ModelForm
@@ -8,10 +10,11 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
+from hq.people import accounts
 from hq.people.decorators import PageRequest, page
-from hq.people.forms import GrantForm, OfficeForm, RoleForm
-from hq.people.models import Appointment, Delegated, Grant, Person
-from hq.people.policy import Refused, check, said
+from hq.people.forms import GrantForm, LastDayForm, OfficeForm, RoleForm
+from hq.people.models import Appointment, Delegated, Grant, LastDay, Person
+from hq.people.policy import Misfilled, Refused, check, said
 from hq.site import clock
 
 
@@ -76,12 +79,52 @@ def end_grant(request: PageRequest, pk: int) -> HttpResponseBase:
     return _end(request, get_object_or_404(Grant.objects.select_for_update(), pk=pk), "grants.end")
 
 
-def _add(request: PageRequest, pk: int, action: str, form: ModelForm[Delegated]) -> HttpResponseBase:
-    person = get_object_or_404(Person, pk=pk)
-    request.access.ids = [pk]
-    check(request.person, action, obj=person)
+@require_POST
+@page("roles.propose", kind="account")
+def propose_last_day(request: PageRequest, pk: int) -> HttpResponseBase:
+    """Propose another last day for an account that has one."""
+    person = _person(request, pk, "roles.propose")
+    form = LastDayForm(request.POST, auto_id="last_%s")
     if not form.is_valid():
-        return render(request, "people/delegated_form.html", {"form": form, "account": person}, status=422)
+        return _again(request, person, form)
+    moved = form.save(commit=False)
+    try:
+        accounts.propose_last_day(person, moved, request.person)
+    except Misfilled as refused:
+        form.add_error(refused.field, refused.sentence)
+        request.access.misfilled = refused
+        return _again(request, person, form)
+    _note_last_day(request, moved, "proposed")
+    messages.success(request, f"{moved}: it waits for approval, until then nothing changes.")
+    return redirect("people:account", pk)
+
+
+@require_POST
+@page("roles.approve", kind="account")
+def approve_last_day(request: PageRequest, pk: int) -> HttpResponseBase:
+    """Approve a proposed last day, which counts at once."""
+    moved = _last_day(request, pk)
+    _check_waits(request, moved, "roles.approve")
+    accounts.move_last_day(moved.person, moved, request.person)
+    _note_last_day(request, moved, "approved")
+    messages.success(request, f"{moved}. The account is {moved.person.state}.")
+    return redirect("people:account", moved.person_id)
+
+
+@require_POST
+@page("roles.end", kind="account")
+def end_last_day(request: PageRequest, pk: int) -> HttpResponseBase:
+    """Drop a proposed last day; one that was approved is moved by another."""
+    moved = _last_day(request, pk)
+    if moved.approved_at is not None:
+        raise Refused("430.2.1(a)", "this last day is approved", "the administrator, who proposes another")
+    return _end(request, moved, "roles.end")
+
+
+def _add(request: PageRequest, pk: int, action: str, form: ModelForm[Delegated]) -> HttpResponseBase:
+    person = _person(request, pk, action)
+    if not form.is_valid():
+        return _again(request, person, form)
     given = form.save(commit=False)
     given.person = person  # type: ignore[attr-defined]
     given.proposed_by = request.person
@@ -93,20 +136,51 @@ def _add(request: PageRequest, pk: int, action: str, form: ModelForm[Delegated])
     return redirect("people:account", pk)
 
 
-def _approve(request: PageRequest, given: Appointment | Grant, action: str) -> HttpResponseBase:
+def _person(request: PageRequest, pk: int, action: str) -> Person:
+    """The account that something is proposed for; of two proposals at once the second waits here."""
+    person = get_object_or_404(Person.objects.select_for_update(), pk=pk)
+    request.access.ids = [pk]
+    check(request.person, action, obj=person)
+    return person
+
+
+def _again(request: PageRequest, person: Person, form: ModelForm[Any]) -> HttpResponseBase:
+    return render(request, "people/delegated_form.html", {"form": form, "account": person}, status=422)
+
+
+def _last_day(request: PageRequest, pk: int) -> LastDay:
+    """A proposed last day, its account locked before it, in the order in which closing it locks them."""
+    found = get_object_or_404(LastDay, pk=pk)
+    person = Person.objects.select_for_update().get(pk=found.person_id)
+    moved = LastDay.objects.select_for_update().get(pk=pk)
+    moved.person = person
+    return moved
+
+
+def _note_last_day(request: PageRequest, moved: LastDay, what: str) -> None:
+    request.access.ids, request.access.note = [moved.person_id], f"last day {what}: {moved.note}"
+    request.access.elements = {"before": str(moved.was), "after": str(moved.ends_on)}
+
+
+def _check_waits(request: PageRequest, given: Appointment | Grant | LastDay, action: str) -> None:
+    """Whether the person may approve it and it waits for that; Refused otherwise."""
     request.access.ids, request.access.note = [given.pk], str(given)
     check(request.person, action, obj=given)
-    if isinstance(given, Appointment) and given.is_office:
-        raise Refused("430.2-e", "the Commander appoints to an office", "the Commander")
     if given.state != "proposed":
         raise Refused("430.2-d", f"this is {given.state}", "nobody: it does not wait for approval")
+
+
+def _approve(request: PageRequest, given: Appointment | Grant, action: str) -> HttpResponseBase:
+    _check_waits(request, given, action)
+    if isinstance(given, Appointment) and given.is_office:
+        raise Refused("430.2-e", "the Commander appoints to an office", "the Commander")
     given.approved_by, given.approved_at = request.person, clock.now()
     given.save(update_fields=["approved_by", "approved_at"])
     messages.success(request, f"Approved: {given}.")
     return redirect("people:account", given.person_id)
 
 
-def _end(request: PageRequest, given: Appointment | Grant, action: str) -> HttpResponseBase:
+def _end(request: PageRequest, given: Appointment | Grant | LastDay, action: str) -> HttpResponseBase:
     request.access.ids, request.access.note = [given.pk], str(given)
     check(request.person, action, obj=given)
     why = said("430.2-d", "the reason", request.POST.get("reason", ""))[:200]
