@@ -86,6 +86,8 @@ class PeopleConfig(AppConfig):
                 yield Alarm("CJIS AC-2", f"the account {person.username}: {what}")
         sergeants = holders(Role.TRAINING_SERGEANT)
         for course in Course.objects.filter(required_from__gt=clock.today()):
+            if course.taken_back:
+                continue
             needed = not course.roles or Role.TRAINING_SERGEANT in course.roles
             if needed and not Completion.objects.filter(course=course, person__in=sergeants).exists():
                 text = f"course {course.pk} is needed from {course.required_from}"

@@ -235,6 +235,24 @@ class CourseForm(forms.ModelForm[Course]):
         return day
 
 
+class RetireForm(forms.ModelForm[Course]):
+    """That a course is needed no more, from when on and why."""
+
+    class Meta:
+        model = Course
+        fields = ("retired_on", "retired_why")
+        widgets = {"retired_on": day()}
+        help_texts = {
+            "retired_on": "From this day nobody needs it; completions stay. A version that is retired before it "
+            "was ever needed does not replace the one before it."
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            field.required = True
+
+
 class CompletionForm(forms.ModelForm[Completion]):
     """That somebody completed a course."""
 

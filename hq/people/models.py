@@ -430,6 +430,9 @@ class Course(models.Model):
     validity_months = models.PositiveSmallIntegerField(default=12)
     required_from = models.DateField("needed from", default=clock.today)
     retired_on = models.DateField("no longer needed from", null=True, blank=True)
+    retired_by = models.ForeignKey(Person, models.PROTECT, null=True, blank=True, related_name="+")
+    retired_at = models.DateTimeField(null=True, blank=True)
+    retired_why = models.CharField("reason", max_length=200, blank=True)
     document = models.CharField("approval document", max_length=200)
     entered_by = models.ForeignKey(Person, models.PROTECT, null=True, blank=True, related_name="+")
     entered_at = models.DateTimeField(default=clock.now)
@@ -446,6 +449,11 @@ class Course(models.Model):
 
     def __str__(self) -> str:
         return f"{self.title} {self.version}"
+
+    @property
+    def taken_back(self) -> bool:
+        """Whether it was retired before it was ever needed."""
+        return self.retired_on is not None and self.retired_on <= self.required_from
 
 
 class Completion(models.Model):
@@ -482,5 +490,5 @@ protect(Grant, allow=_ENDING)
 protect(LastDay, allow=_ENDING)
 protect(Kiosk, allow=(*_ENDING, "key_hash", "placed_by", "placed_at"))
 protect(Departure, once={"seen_to_at": ("seen_to_by", "answer", "mistaken")})
-protect(Course, allow=("retired_on",))
+protect(Course, allow=("retired_on",), once={"retired_at": ("retired_by", "retired_why")})
 protect(Completion)

@@ -6,9 +6,11 @@ Rights are data (rights.toml, purposes.toml). Nothing else in HQ asks for a role
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 
@@ -253,13 +255,23 @@ def check_purpose(roles: Iterable[str], purpose: str, case: str) -> None:
 
 def courses_for(roles: Iterable[str]) -> list[Course]:
     """The newest needed version of every course that applies to these roles today."""
-    held, today, newest = set(roles), clock.today(), {}
-    for course in Course.objects.filter(required_from__lte=today).order_by("required_from", "id"):
-        newest[course.code] = course
+    today = clock.today()
+    return courses_on(today, roles, Course.objects.filter(required_from__lte=today))
+
+
+def courses_on(day: date, roles: Iterable[str], courses: Iterable[Course]) -> list[Course]:
+    """Of these courses the newest needed version of each that applies to these roles on a day.
+
+    A version that is retired before it was ever needed does not replace the one before it.
+    """
+    held, newest = set(roles), {}
+    for course in sorted(courses, key=lambda one: (one.required_from, one.pk or math.inf)):
+        if course.required_from <= day and not course.taken_back:
+            newest[course.code] = course
     return [
         course
         for course in newest.values()
-        if (course.retired_on is None or today < course.retired_on)
+        if (course.retired_on is None or day < course.retired_on)
         and (not course.roles or held & set(course.roles))
     ]
 

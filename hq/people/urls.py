@@ -47,5 +47,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("leaving/<int:pk>/answer/", leaving.answer, name="answer_leaving"),
     path("training/", training.matrix, name="training"),
     path("training/course/", training.add_course, name="add_course"),
+    path("training/course/<int:pk>/retire/", training.retire_course, name="retire_course"),
     path("training/completion/", training.add_completion, name="add_completion"),
 ]

@@ -8,13 +8,14 @@ from datetime import date, timedelta
 
 from django.contrib import messages
 from django.http.response import HttpResponseBase
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 
+from hq.people import courses
 from hq.people.decorators import PageRequest, page
-from hq.people.forms import CompletionForm, CourseForm, expiry
+from hq.people.forms import CompletionForm, CourseForm, RetireForm, expiry
 from hq.people.inforce import policy_words
 from hq.people.models import Completion, Course, Person
-from hq.people.policy import check, courses_for, may
+from hq.people.policy import Misfilled, check, courses_for, may
 from hq.site import clock
 
 SOON = timedelta(days=30)
@@ -37,13 +38,14 @@ def matrix(request: PageRequest) -> HttpResponseBase:
             "appointments", "completions__course"
         )
     )
-    courses = sorted(
+    needed = sorted(
         {course for person in people for course in courses_for(person.roles())}, key=lambda c: (c.code, c.id)
     )
-    rows = [(person, _row(person, courses)) for person in people]
+    rows = [(person, _row(person, needed)) for person in people]
     request.access.result_count = len(rows)
     context = {
-        "courses": courses,
+        "courses": needed,
+        "register": Course.objects.select_related("retired_by"),
         "rows": rows,
         "under": policy_words(),
         "may_course": may(request.person, "training.course"),
@@ -58,12 +60,37 @@ def add_course(request: PageRequest) -> HttpResponseBase:
     form = CourseForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         course = form.save(commit=False)
-        course.entered_by, course.roles = request.person, form.cleaned_data["roles"]
-        course.save()
-        request.access.note = f"course {course}"
-        messages.success(request, f"{course} is needed from {course.required_from}.")
-        return redirect("people:training")
+        course.roles = form.cleaned_data["roles"]
+        try:
+            courses.set_up(request.person, course)
+        except Misfilled as refused:
+            form.add_error(refused.field, refused.sentence)
+            request.access.misfilled = refused
+        else:
+            request.access.note = f"course {course}"
+            messages.success(request, f"{course} is needed from {course.required_from}.")
+            return redirect("people:training")
     return render(request, "people/training_form.html", {"form": form, "heading": "Set up a course"})
+
+
+@page("training.course", kind="training")
+def retire_course(request: PageRequest, pk: int) -> HttpResponseBase:
+    """Say from when on a course is needed no more, and why."""
+    course = get_object_or_404(Course, pk=pk)
+    request.access.ids = [pk]
+    form = RetireForm(request.POST or None, initial={"retired_on": clock.today()})
+    if request.method == "POST" and form.is_valid():
+        on, why = form.cleaned_data["retired_on"], form.cleaned_data["retired_why"]
+        try:
+            courses.retire(request.person, pk, on, why)
+        except Misfilled as refused:
+            form.add_error(refused.field, refused.sentence)
+            request.access.misfilled = refused
+        else:
+            request.access.note = f"course {course} retired from {on}: {why}"
+            messages.success(request, f"{course} is needed by nobody from {on}.")
+            return redirect("people:training")
+    return render(request, "people/training_form.html", {"form": form, "heading": f"Retire {course}"})
 
 
 @page("training.complete", kind="training")
@@ -84,12 +111,12 @@ def add_completion(request: PageRequest) -> HttpResponseBase:
     return render(request, "people/training_form.html", {"form": form, "heading": "Certify a completion"})
 
 
-def _row(person: Person, courses: Iterable[Course]) -> list[Cell]:
+def _row(person: Person, shown: Iterable[Course]) -> list[Cell]:
     needed = {course.pk for course in courses_for(person.roles())}
     newest: dict[int, Completion] = {}
     for done in sorted(person.completions.all(), key=lambda c: c.completed_on):
         newest[done.course_id] = done
-    return [_cell(person, newest.get(course.pk), course.pk in needed) for course in courses]
+    return [_cell(person, newest.get(course.pk), course.pk in needed) for course in shown]
 
 
 def _cell(person: Person, done: Completion | None, needed: bool) -> Cell:
