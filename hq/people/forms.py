@@ -243,8 +243,8 @@ class RetireForm(forms.ModelForm[Course]):
         fields = ("retired_on", "retired_why")
         widgets = {"retired_on": day()}
         help_texts = {
-            "retired_on": "From this day nobody needs it; completions stay. A version that is retired before it "
-            "was ever needed does not replace the one before it."
+            "retired_on": "From this day nobody needs it; completions stay. A version that is retired before "
+            "it was ever needed does not replace the one before it."
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
