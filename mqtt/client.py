@@ -39,7 +39,12 @@ logger = logging.getLogger(__name__)
 SESSION_EXPIRY_S = 7 * 24 * 3600
 """How long the broker keeps a session of ours that is not connected."""
 
+TAKEN_OVER = 0x8E
+"""Reason code of a DISCONNECT: the broker has connected another client under our id (MQTT 5)."""
+
 _NO_ANSWER = "no answer yet"
+_LOST = "the connection was lost"
+_CUT = 3  # so many connections that end soon and without a word are no accident
 _RECEIVE_MAXIMUM = 65535
 
 
@@ -106,7 +111,10 @@ class Link:
         self._client: paho.Client | None = None
         self._accepted = False
         self._connected = False
-        self._attempts = 0
+        self._pause_s = 0.0
+        self._up_at = 0.0
+        self._cut = 0
+        self._rival = ""
         self._next_attempt = 0.0
         self._deadline = 0.0
         self._fault = "not connected yet"
@@ -124,8 +132,10 @@ class Link:
 
     @property
     def fault(self) -> str:
-        """Why there is no connection, or no subscription; "" while all is well."""
-        return self._subscribe_fault if self._connected else self._fault
+        """Why there is no connection, or no subscription, or none that lasts; "" while all is well."""
+        if self._connected:
+            return self._subscribe_fault or self._rival
+        return self._rival if self._rival and self._fault == _NO_ANSWER else self._fault
 
     @property
     def maximum_packet(self) -> int | None:
@@ -159,17 +169,18 @@ class Link:
         if not self._connected and time.monotonic() > self._deadline:
             self._drop(f"no answer from the broker within {self._settings.connect_timeout_s:g} s")
             return
+        self._settle()
         sock = client.socket()
         if sock is None:
-            self._drop("the connection was lost")
+            self._drop(_LOST)
             return
         buffered = isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
         readable, writable = self._wait(client, 0.0 if buffered else timeout)
         if (readable or buffered) and client.loop_read() != paho.MQTT_ERR_SUCCESS:
-            self._drop("the connection was lost")
+            self._drop(_LOST)
             return
         if writable and client.loop_write() != paho.MQTT_ERR_SUCCESS:
-            self._drop("the connection was lost")
+            self._drop(_LOST)
             return
         if client.loop_misc() != paho.MQTT_ERR_SUCCESS or client.socket() is None:
             self._drop("the broker does not answer")
@@ -290,9 +301,12 @@ class Link:
 
     def _ready(self) -> None:
         self._connected = True
-        self._attempts = 0
+        self._up_at = time.monotonic()
+        if not self._rival:
+            self._pause_s = 0.0
         self._fault = ""
-        logger.info("connected to %s:%d", self._settings.host, self._settings.port)
+        level = logging.DEBUG if self._rival else logging.INFO
+        logger.log(level, "connected to %s:%d", self._settings.host, self._settings.port)
         self._on_up()
 
     def _puback(
@@ -308,32 +322,69 @@ class Link:
     def _disconnected(
         self, client: paho.Client, userdata: Any, flags: Any, reason: ReasonCode, properties: Any
     ) -> None:
-        # The first word is the telling one: after a refusing CONNACK paho calls with a bare code.
-        if self._fault in ("", _NO_ANSWER):
-            self._fault = f"disconnected: {reason}"
+        # The first word is the telling one, and of an end that is not the broker's word paho knows no reason.
+        if not flags.is_disconnect_packet_from_server or self._fault not in ("", _NO_ANSWER):
+            return
+        self._fault = f"disconnected: {reason}"
+        if reason.value == TAKEN_OVER:
+            self._suspect(f"another client with the same id, {self._client_id!r}, takes the connection over")
 
     def _drop(self, fault: str) -> None:
         """End the connection, keep the most telling fault and set the time of the next attempt."""
         client, self._client = self._client, None
         was_accepted, self._accepted = self._accepted, False
-        self._connected = False
+        was_connected, self._connected = self._connected, False
+        if was_connected:
+            self._weigh(fault)
         if self._fault in ("", _NO_ANSWER):
             self._fault = fault
         if client is not None:
             _discard(client)
         settings = self._settings
-        delay = min(settings.backoff_max_s, settings.backoff_min_s * 2 ** min(self._attempts, 20))
-        delay *= random.uniform(0.5, 1.0)
-        self._attempts += 1
+        first = not self._pause_s
+        self._pause_s = min(settings.backoff_max_s, max(settings.backoff_min_s, 2 * self._pause_s))
+        delay = self._pause_s * random.uniform(0.5, 1.0)
         self._next_attempt = time.monotonic() + delay
         logger.log(
-            logging.WARNING if self._attempts == 1 else logging.DEBUG,
+            logging.WARNING if first and not self._rival else logging.DEBUG,
             "no connection (%s), next attempt in %.1f s",
             self._fault,
             delay,
         )
         if was_accepted:
             self._on_down()
+
+    # Another client with our id: the broker ends the older connection for the newer one, so two of them that
+    # come back at once take turns for ever. Each then waits longer and longer, and tells why.
+
+    def _weigh(self, fault: str) -> None:
+        """What the end of a connection that had been made says of another client."""
+        lasted = time.monotonic() - self._up_at
+        if lasted > 2 * self._pause_s:
+            self._pause_s = 0.0
+        if self._fault or fault != _LOST:
+            return
+        # Mosquitto before 2.0.15 tells the older client nothing, it only closes.
+        self._cut = self._cut + 1 if lasted < self._settled_s() else 1
+        if self._cut >= _CUT:
+            self._suspect(
+                "the broker keeps ending the connection without a word, as it does when another client has"
+                f" the same id, {self._client_id!r}"
+            )
+
+    def _suspect(self, rival: str) -> None:
+        if not self._rival:
+            logger.warning("%s", rival)
+        self._rival = self._fault = rival
+
+    def _settle(self) -> None:
+        """A connection that has outlasted every pause of another client has no rival any more."""
+        if self._rival and self._connected and time.monotonic() - self._up_at > self._settled_s():
+            logger.info("the connection lasts again")
+            self._rival, self._cut, self._pause_s = "", 0, 0.0
+
+    def _settled_s(self) -> float:
+        return 2 * self._settings.backoff_max_s
 
     def _wait(self, client: paho.Client | None, timeout: float) -> tuple[bool, bool]:
         sock = None if client is None else client.socket()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -203,3 +204,38 @@ def test_a_password_file_that_is_empty_or_missing_is_named(tmp_path: Path) -> No
     for name in ("empty", "missing"):
         with pytest.raises(LinkError, match=name):
             Link(MqttSettings(username="u", password_file=str(tmp_path / name)), "a")
+
+
+def test_two_clients_with_one_id_say_so_and_leave_the_broker_in_peace(broker: Broker) -> None:
+    """Each takes the other's connection; Debian 12's mosquitto tells neither of them why."""
+    settings = replace(quick(broker.port), backoff_min_s=0.02, backoff_max_s=0.3)
+    ups: list[float] = []
+    one, other = (Link(settings, "pole-7", on_up=lambda: ups.append(time.monotonic())) for _ in range(2))
+
+    def both_say_so() -> bool:
+        other.step(0.01)
+        return all("the same id, 'pole-7'" in link.fault for link in (one, other))
+
+    until(one, both_say_so, 10)
+    # Once the pauses have grown: connected or not, the fault stays, and connections are few.
+    end = time.monotonic() + 1.5
+    until(one, lambda: both_say_so() and time.monotonic() > end, 10)
+    last_second = [up for up in ups if up > time.monotonic() - 1.0]
+    assert len(last_second) <= 8
+    other.close()
+    until(one, lambda: one.connected and one.fault == "", 10)
+    one.close()
+
+
+def test_a_broker_that_says_that_the_session_was_taken_over_is_believed_at_once() -> None:
+    """MQTT 5's reason code 0x8E, which mosquitto sends since 2.0.15."""
+    connack, taken_over = b"\x20\x03\x00\x00\x00", b"\xe0\x01\x8e"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        link = Link(quick(server.getsockname()[1]), "pole-7")
+        link.step(0.1)
+        accepted, _ = server.accept()
+        accepted.sendall(connack + taken_over)
+        accepted.close()
+        told = "another client with the same id, 'pole-7', takes the connection over"
+        until(link, lambda: link.fault == told)
+        link.close()
