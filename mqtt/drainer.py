@@ -7,6 +7,8 @@ uses a Drainer, with an SQLite connection of its own.
 Three marks move along the numbers: receipted <= acknowledged by the broker <= sent. Only the first
 is durable. `sent` falls back to the lowest unacknowledged number when the connection ends, and to
 `receipted` when HQ says nothing for `receipt_timeout_s` of the first that the broker has acknowledged.
+That everything goes again happens once: while HQ stays silent, only the first is sent from time to time,
+for a broker that keeps the messages for HQ keeps each repetition too.
 """
 
 from __future__ import annotations
@@ -77,6 +79,7 @@ class Drainer:
         self._handed = self._receipted
         self._unacked: dict[int, tuple[int, int]] = {}
         self._stretch = 1
+        self._asking = False
         self._quiet_since = clock()
         self._refused_pause = _REFUSED_PAUSE_S
         self._paused_until = 0.0
@@ -161,6 +164,7 @@ class Drainer:
         self._sent = max(self._sent, word.sequence)
         # A receipt that repeats the last one says that HQ is there, and no more.
         self._stretch = 1
+        self._asking = False
         if outcome is not Outcome.SAME:
             self._quiet_since = self._clock()
         return outcome
@@ -170,10 +174,8 @@ class Drainer:
         if not self._up or self._clock() < self._paused_until:
             return False
         self._send_again_after_silence()
-        room = min(
-            self._inflight - len(self._unacked),
-            self._settings.window - (self._sent - self._receipted),
-        )
+        window = 1 if self._asking else self._settings.window
+        room = min(self._inflight - len(self._unacked), window - (self._sent - self._receipted))
         if room <= 0 or self._inflight_bytes() >= MAX_INFLIGHT_BYTES:
             return False
         # Numbers are committed in order, so one that is missing up to `last`, asked for first, was
@@ -198,7 +200,10 @@ class Drainer:
             return
         if self._clock() - self._quiet_since < self._settings.receipt_timeout_s * self._stretch:
             return
-        logger.warning("no receipt for messages %d to %d: sent again", self._receipted + 1, self._sent)
+        # A receipt for the first says whether HQ is there again; what follows it then goes again as well.
+        self._asking = self._stretch > 1
+        last = self._receipted + 1 if self._asking else self._sent
+        logger.warning("no receipt for messages %d to %d: sent again", self._receipted + 1, last)
         self._sent = self._receipted
         self._quiet_since = self._clock()
         self._stretch = min(self._stretch * 2, _MAX_STRETCH)

@@ -120,7 +120,7 @@ def test_a_puback_frees_nothing() -> None:
     assert outbox.counts(db).queue == 1
 
 
-def test_silence_of_hq_sends_everything_again_with_growing_patience() -> None:
+def test_silence_of_hq_sends_everything_again_once_and_then_asks_with_the_first() -> None:
     db, wire = store(), Wire()
     add_reads(db, 2)
     drain = drainer(db, wire)
@@ -134,11 +134,22 @@ def test_silence_of_hq_sends_everything_again_with_growing_patience() -> None:
         wire.time += 1
         assert drain.step()
         ack(drain, wire)
-    assert wire.numbers() == [1, 2] * 4
+    assert wire.numbers() == [1, 2, 1, 2, 1, 1]
     drain.receipt(word(db, 1))
-    wire.time += 10
     drain.step()
-    assert wire.numbers()[8:] == [2]
+    assert wire.numbers()[6:] == [2], "HQ is there again"
+
+
+def test_a_week_without_hq_fills_no_broker_that_keeps_its_messages() -> None:
+    """HQ's session at the broker keeps what comes for seven days: 127,000 messages of one unit, once."""
+    db, wire = store(), Wire()
+    add_reads(db, 20)
+    drain = drainer(db, wire)
+    while wire.time < 7 * 24 * 3600:
+        if drain.step():
+            ack(drain, wire)
+        wire.time += 10
+    assert len(wire.sent) < 2 * SETTINGS.window + 7 * 24 * 3600 / (32 * SETTINGS.receipt_timeout_s) + 6
 
 
 def test_what_a_broker_lost_is_sent_again_while_new_reads_keep_coming() -> None:
