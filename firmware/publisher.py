@@ -185,6 +185,8 @@ class Publisher:
             yield f"broker: {link.fault}"
         if drainer.fault:
             yield f"outbox: {drainer.fault}"
+        if link.connected and drainer.unheard:
+            yield "HQ: gives no receipts, though the broker takes the messages"
         if self._lists is not None and self._lists.fault:
             yield self._lists.fault
 

@@ -94,6 +94,11 @@ class Drainer:
         return self._receipted
 
     @property
+    def unheard(self) -> bool:
+        """Whether HQ has receipted nothing for so long that everything was sent again in vain."""
+        return self._asking
+
+    @property
     def sent(self) -> int:
         """The highest number handed to the connection and not fallen back from."""
         return self._sent

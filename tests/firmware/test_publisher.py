@@ -59,6 +59,21 @@ def test_a_unit_that_was_off_sends_what_it_had_kept(tmp_path: Path, broker: Brok
         assert len(hq.read_ids()) == 5
 
 
+def test_an_hq_that_is_away_is_told_though_the_broker_takes_everything(
+    tmp_path: Path, broker: Broker
+) -> None:
+    with Unit(tmp_path / "unit", broker.port) as unit:
+        with Hq(tmp_path / "hq", broker.port):
+            unit.add(1)
+            wait_for(lambda: unit.queue() == 0)
+        assert unit.publisher.status().faults == ()
+        unit.add(1)
+        fault = ("HQ: gives no receipts, though the broker takes the messages",)
+        wait_for(lambda: unit.publisher.status().faults == fault)
+        with Hq(tmp_path / "hq", broker.port):
+            wait_for(lambda: unit.publisher.status().faults == () and unit.queue() == 0)
+
+
 def test_without_a_subscriber_nothing_is_freed(tmp_path: Path) -> None:
     """A PUBACK is not a receipt: a broker without persistence forgets what it acknowledged."""
     with Broker(tmp_path / "broker") as broker, Unit(tmp_path / "unit", broker.port) as unit:
