@@ -19,7 +19,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -160,6 +160,7 @@ class Settings:
         origins: where each came from: "default", "FILE:LINE", "environment NAME" or "--set".
         files: the files that were read, in order, without default.toml.
         config_hash: SHA-256 of `values`, lower-case hexadecimal.
+        tolerated: one line for each mistake that stops a nicety only: Home Assistant is then switched off.
     """
 
     unit: UnitSettings
@@ -180,6 +181,7 @@ class Settings:
     origins: Mapping[str, str]
     files: tuple[Path, ...]
     config_hash: str
+    tolerated: tuple[str, ...] = ()
 
 
 def load(
@@ -197,9 +199,10 @@ def load(
         overrides: "section.key=value" texts, the last layer.
 
     Raises:
-        ConfigError: with one line for each mistake in any layer.
+        ConfigError: with one line for each mistake in any layer, where one of them stops the unit.
     """
     problems: list[str] = []
+    tolerated: list[str] = []
     chosen = tuple(installed_files() if files is None else files)
     given: list[Given] = []
     for path in (DEFAULTS, *chosen):
@@ -210,10 +213,16 @@ def load(
     for broken in broken_rules({name: value for name, value in values.items() if name not in wrong}):
         places = [origins[name] for name in (broken.option, broken.related) if name]
         where = next((place for place in places if place != "default"), "default")
-        problems.append(f"{where}: {broken.option}: {broken.problem}")
+        # A file of the owner's own broker that is gone at a reboot must not keep a unit from reading plates.
+        bearable = broken.option.startswith("homeassistant.")
+        (tolerated if bearable else problems).append(f"{where}: {broken.option}: {broken.problem}")
     if problems:
-        raise ConfigError(list(dict.fromkeys(problems)))
-    return _settings(values, origins, chosen)
+        raise ConfigError(list(dict.fromkeys([*problems, *tolerated])))
+    settings = _settings(values, origins, chosen)
+    if tolerated:
+        off = replace(settings.homeassistant, enabled=False)
+        settings = replace(settings, homeassistant=off, tolerated=tuple(tolerated))
+    return settings
 
 
 def default_values() -> Mapping[str, Any]:

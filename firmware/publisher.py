@@ -27,7 +27,7 @@ from hw.protocols import Clock
 from mqtt import hotlists, messages, outbox, topics
 from mqtt.client import Incoming, Link, Will
 from mqtt.drainer import Drainer
-from mqtt.errors import MqttError
+from mqtt.errors import LinkError, MqttError
 from mqtt.fields import time_text
 from mqtt.messages import JSON_TYPE
 from mqtt.records import ChunkHeader, ChunkRequest, Manifest, Receipt, Status
@@ -74,9 +74,10 @@ class Publisher:
     """The task `publisher`. The store must have been opened once before `run`.
 
     Attributes:
-        home: the way to the owner's own broker, None where it is off; its `run` is a task of its own.
+        home: the way to the owner's own broker, None where it is off or set up wrongly, which is then a
+            fault; its `run` is a task of its own.
 
-    Raises LinkError or HotListError where a key, a certificate or the way to the broker is set up
+    Raises LinkError or HotListError where a key, a certificate or the way to HQ's broker is set up
     wrongly.
     """
 
@@ -88,18 +89,15 @@ class Publisher:
         self._reported: Status = Status(state="starting", demo=settings.unit.demo)
         self._status_due = True
         self._counted = 0.0
-        self._status = PublisherStatus(enabled=self._mqtt.enabled)
+        self._home_faults = settings.tolerated
         self._drainer: Drainer | None = None
         self._link: Link | None = None
         self._lists: ListLink | None = None
         if self._mqtt.enabled:
             self._link = self._make_link()
             self._lists = self._make_lists(settings)
-        self.home = (
-            HomeAssistant(settings.homeassistant, self._unit, self._directory / FILE)
-            if settings.homeassistant.enabled
-            else None
-        )
+        self.home = self._make_home(settings)
+        self._status = PublisherStatus(enabled=self._mqtt.enabled, faults=self._home_faults)
 
     def wake(self) -> None:
         """Say that the outbox has a new row; any thread may call it."""
@@ -189,6 +187,7 @@ class Publisher:
             yield "HQ: gives no receipts, though the broker takes the messages"
         if self._lists is not None and self._lists.fault:
             yield self._lists.fault
+        yield from self._home_faults
 
     def _make_link(self) -> Link:
         subscriptions = [topics.everything_down(self._unit)]
@@ -205,6 +204,16 @@ class Publisher:
             on_up=self._up,
             on_down=self._down,
         )
+
+    def _make_home(self, settings: Settings) -> HomeAssistant | None:
+        if not settings.homeassistant.enabled:
+            return None
+        try:
+            return HomeAssistant(settings.homeassistant, self._unit, self._directory / FILE)
+        except LinkError as error:
+            # It is a nicety of the owner's: plates are read, and HQ gets them, without it.
+            self._home_faults = (*self._home_faults, str(error))
+            return None
 
     def _make_lists(self, settings: Settings) -> ListLink | None:
         if not self._mqtt.list_key_file:

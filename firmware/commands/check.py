@@ -246,6 +246,8 @@ def _list_keys(settings: Settings) -> Iterator[Finding]:
 
 
 def _home_assistant(settings: Settings) -> Iterator[Finding]:
+    for line in settings.tolerated:
+        yield Finding(Outcome.PROBLEM, "homeassistant", line)
     if settings.homeassistant.enabled:
         from firmware.homeassistant import link_settings
 

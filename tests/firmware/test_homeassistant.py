@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from firmware.commands.check import Outcome, check
 from firmware.homeassistant import HomeAssistant
 from mqtt import outbox
 from mqtt.client import Incoming, Link
@@ -19,7 +20,7 @@ from mqtt.messages import encode_record
 from mqtt.records import Status
 from mqtt.settings import HomeAssistantSettings, MqttSettings
 from tests.broker import Broker
-from tests.firmware.chain import wait_for
+from tests.firmware.chain import Hq, Unit, wait_for
 from tests.mqtt import samples
 
 PLATE = "7TST123"
@@ -130,3 +131,37 @@ def test_what_is_wrong_with_its_own_file_is_not_blamed_on_the_way_to_hq(tmp_path
     settings = HomeAssistantSettings(enabled=True, tls=True, username="u", **{key: str(file)})  # type: ignore[arg-type]
     with pytest.raises(LinkError, match=f"^homeassistant.{key}: "):
         HomeAssistant(settings, "pole.1", tmp_path / "unit.sqlite")
+
+
+@pytest.mark.parametrize(
+    ("content", "wrong"),
+    [
+        (None, "--set: homeassistant.password_file: {file} cannot be read: No such file or directory"),
+        (b"", "homeassistant.password_file: {file} is empty"),
+    ],
+)
+def test_what_is_wrong_with_it_is_told_and_keeps_no_read_from_hq(
+    tmp_path: Path, broker: Broker, content: bytes | None, wrong: str
+) -> None:
+    """An owner's file that is gone after a reboot once ended the whole unit."""
+    file = tmp_path / "password"
+    if content is not None:
+        file.touch(0o600)
+    options = [
+        "homeassistant.enabled=true",
+        "homeassistant.username=u",
+        f"homeassistant.password_file={file}",
+    ]
+    with (
+        Hq(tmp_path / "hq", broker.port) as hq,
+        Unit(tmp_path / "unit", broker.port, overrides=options) as unit,
+    ):
+        assert unit.publisher.home is None
+        wait_for(lambda: unit.publisher.status().connected)
+        assert unit.publisher.status().faults == (wrong.format(file=file),)
+        unit.add()
+        wait_for(lambda: hq.read_ids())
+    told = [finding for finding in check(unit.settings) if finding.subject == "homeassistant"]
+    assert [(finding.outcome, finding.text) for finding in told] == [
+        (Outcome.PROBLEM, wrong.format(file=file))
+    ]
