@@ -41,6 +41,7 @@ BROKEN: Final = (
     EOFError,
     OSError,
     ValueError,
+    TypeError,
     LookupError,
     NotImplementedError,
     RuntimeError,
@@ -53,8 +54,10 @@ _TEMPLATES: Final = Engine(dirs=[str(Path(__file__).parent / "templates" / "evid
 _SAFE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
 
 
-class Unreadable(Exception):
-    """A picture cannot be read or is not what its row says; no package is made of a part."""
+class Unreadable(ValueError):
+    """A picture cannot be read or is not what its row says, so that no package is made of a part; or a
+    package's own file cannot be read.
+    """
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import BinaryIO, ClassVar, cast
 
 from django.conf import settings
+from django.core.files.storage import default_storage
 from django.db import models
 from django.db.models import F, Q
 
@@ -29,6 +30,17 @@ class Made(models.Model):
 
     class Meta:
         abstract = True
+
+    def read_ids(self) -> list[str]:
+        """The ids of the reads in its file. Raises bag.Unreadable, a ValueError."""
+        # What makes PDFs is loaded where a package is, not by every command.
+        from hq.evidence import bag
+
+        try:
+            with default_storage.open(str(self.file.name), "rb") as file:
+                return bag.read_ids(cast(BinaryIO, file))
+        except OSError as error:
+            raise bag.Unreadable(f"the package's file cannot be read: {error.strerror}") from error
 
 
 MADE = ("file", "sha256", "manifest_sha256", "public_key", "size", "reads", "pictures")

@@ -213,15 +213,6 @@ def store(made: Made, content: bag.Content, at: datetime) -> None:
     made.reads, made.pictures = len(content.reads), len(content.photos)
 
 
-def reads_in(made: Made) -> list[str]:
-    """The ids of the reads in a package, for the record of who takes it out. Raises bag.Unreadable."""
-    try:
-        with default_storage.open(str(made.file.name), "rb") as file:
-            return bag.read_ids(cast(BinaryIO, file))
-    except OSError as error:
-        raise bag.Unreadable(f"the package's file cannot be read: {error.strerror}") from error
-
-
 def _in_state(pk: int, *states: Package.State) -> Package:
     package = Package.objects.select_for_update().get(pk=pk)
     if package.state not in states:

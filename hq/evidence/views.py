@@ -14,6 +14,7 @@ from hq.evidence.models import Package
 from hq.people import purposes
 from hq.people.decorators import PageRequest, page
 from hq.people.policy import check, may
+from hq.retention import copies
 from hq.retention.models import Hold
 from hq.site import keys
 
@@ -69,13 +70,15 @@ def new(request: PageRequest) -> HttpResponseBase:
 def detail(request: PageRequest, pk: int) -> HttpResponseBase:
     """One package: what is in it, its digests, its booking; prints as a custody record."""
     row = _package(request, pk)
-    me = request.person
+    me, copy = request.person, copies.of(row.number)
     context = {
         "package": row,
         "may_approve": row.state == State.REQUESTED and may(me, "evidence.approve", obj=row),
         "may_refuse": row.state in (State.REQUESTED, State.APPROVED) and may(me, "evidence.approve", obj=row),
         "may_prepare": row.state == State.APPROVED and may(me, "evidence.prepare", obj=row),
-        "may_download": bool(row.file) and may(me, "evidence.prepare", obj=row),
+        "copy": copy,
+        "may_see_certificate": may(me, "destruction.view"),
+        "may_download": bool(row.file) and copy is None and may(me, "evidence.prepare", obj=row),
         "booking": BookingForm(initial={"booked_name": me.full_name})
         if row.state == State.PREPARED and may(me, "evidence.book", obj=row)
         else None,
@@ -126,9 +129,10 @@ def download(request: PageRequest, pk: int) -> HttpResponseBase:
     row = get_object_or_404(Package.objects.exclude(file=""), pk=pk)
     _note(request, row)
     check(request.person, "evidence.prepare", obj=row)
+    copies.check_here(row)
     request.access.elements = {"sha256": row.sha256}
     try:
-        request.access.ids = [row.number, *packages.reads_in(row)]
+        request.access.ids = [row.number, *row.read_ids()]
     except bag.Unreadable as error:
         request.access.note = f"not handed out: {error}"
         messages.error(request, f"Not handed out: {error}.")

@@ -20,7 +20,7 @@ from hq.log import chain
 from hq.log.models import AccessRecord
 from hq.people import stated
 from hq.people.models import Kiosk, Person
-from hq.people.policy import RIGHTS, Misfilled, Refused, Standing, Unstated, check
+from hq.people.policy import RIGHTS, Gone, Misfilled, Refused, Standing, Unstated, check
 
 P = ParamSpec("P")
 SAFE = ("GET", "HEAD", "OPTIONS")
@@ -107,7 +107,9 @@ def public_page(view: Callable[P, HttpResponseBase]) -> Callable[P, HttpResponse
 
 
 def refusal(request: HttpRequest, refused: Refused) -> HttpResponse:
-    """The page that says which clause refused and who can grant."""
+    """The page that says which clause refused and who can grant, or by which it was destroyed."""
+    if isinstance(refused, Gone):
+        return render(request, "site/gone.html", {"gone": refused}, status=410)
     return render(request, "site/refused.html", {"refused": refused}, status=403)
 
 

@@ -35,6 +35,10 @@ class Refused(Exception):
         self.who_can_grant = who_can_grant
 
 
+class Gone(Refused):
+    """What is asked for was lawfully destroyed: `who_can_grant` says who still has it."""
+
+
 class Misfilled(Refused):
     """A rule against what a form says, not against the person: `field` is where the reason belongs."""
 

@@ -15,13 +15,14 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
-from hq.evidence import bag, collect, packages
+from hq.evidence import bag, collect
 from hq.people import purposes
 from hq.people.decorators import PageRequest, page
 from hq.people.policy import check, may
 from hq.releases import partners, requests
 from hq.releases.forms import DecisionForm, OverrideForm, PartnerForm, RegisterForm, ReviewForm
 from hq.releases.models import Override, Partner, ReleaseRequest
+from hq.retention import copies
 from hq.site import clock, keys
 from hq.site.cells import text_cell
 
@@ -98,6 +99,7 @@ def detail(request: PageRequest, pk: int) -> HttpResponseBase:
     """One request: what is asked, what was decided, what went out."""
     row = _request(request, pk)
     me, decides = request.person, may(request.person, "releases.decide", obj=row)
+    copy = copies.of(row.number)
     asked = DecisionForm.initial_of(row.asked) | {"pictures": row.pictures_asked}
     context = {
         "row": row,
@@ -105,7 +107,9 @@ def detail(request: PageRequest, pk: int) -> HttpResponseBase:
         "review": ReviewForm() if row.state == State.RECEIVED and decides else None,
         "decision": DecisionForm(initial=asked) if row.state == State.REVIEWED and decides else None,
         "may_fulfil": row.state == State.APPROVED and may(me, "releases.fulfil", obj=row),
-        "may_download": bool(row.file) and may(me, "releases.fulfil", obj=row),
+        "copy": copy,
+        "may_see_certificate": may(me, "destruction.view"),
+        "may_download": bool(row.file) and copy is None and may(me, "releases.fulfil", obj=row),
         "may_close": row.state in (State.ROUTED, State.APPROVED) and may(me, "releases.register"),
     }
     return render(request, "releases/request.html", context)
@@ -184,9 +188,10 @@ def download(request: PageRequest, pk: int) -> HttpResponseBase:
     row = get_object_or_404(ReleaseRequest.objects.exclude(file=""), pk=pk)
     _note(request, row)
     check(request.person, "releases.fulfil", obj=row)
+    copies.check_here(row)
     request.access.elements = {"sha256": row.sha256, "agency": row.agency}
     try:
-        request.access.ids = [row.number, *packages.reads_in(row)]
+        request.access.ids = [row.number, *row.read_ids()]
     except bag.Unreadable as error:
         request.access.note = f"not handed out: {error}"
         messages.error(request, f"Not handed out: {error}.")

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from hq.records.keeping import FLOOR_DAYS
 from hq.records.models import Read
-from hq.retention import holds, proposals, purge, schedules, selection
+from hq.retention import copies, holds, proposals, purge, schedules, selection
 from hq.retention.models import Authority, Proposal, Schedule
 from hq.site import clock
 
@@ -60,13 +60,21 @@ def alarms(now: datetime | None = None) -> list[Alarm]:
     at = now or clock.now()
     found = []
     if cut := purge.unfinished():
-        found.append(Alarm("430.4-d", f"purge batches cut off: {cut}; run platewarden-hq purge"))
+        found.append(Alarm("430.4-d", f"steps of a purge cut off: {cut}; run platewarden-hq purge"))
     if bad := holds.unreadable():
         found.append(
             Alarm(
                 "430.4-d",
                 f"pattern cannot be read: {holds.numbers_of(bad)}; until two persons release it and it is "
                 "placed again, nothing is destroyed",
+            )
+        )
+    if damaged := copies.unreadable():
+        found.append(
+            Alarm(
+                "430.4-d",
+                f"HQ's file is damaged and may hold destroyed reads: {', '.join(damaged)}; put the whole "
+                "file back, or remove it",
             )
         )
     for line in calendar(at):

@@ -70,6 +70,14 @@ class Aside:
         return self._folder / str(place)
 
 
+def delete(name: str, storage: Storage = default_storage) -> None:
+    """Delete one file durably; one that is gone already is passed over. Raises OSError."""
+    if storage.exists(name):
+        storage.delete(name)
+    if isinstance(storage, FileSystemStorage):
+        _sync([Path(storage.path(name)).parent])
+
+
 def _sync(folders: Iterable[Path]) -> None:
     for folder in folders:
         if not folder.is_dir():

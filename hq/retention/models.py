@@ -396,6 +396,47 @@ class BatchItem(models.Model):
         return str(self.read_id)
 
 
+class DestroyedCopy(models.Model):
+    """That HQ's file of a package or release was destroyed with reads in it; its journal too.
+
+    The row comes first: until `at` stands the file may still be there (`hq.retention.copies`).
+    """
+
+    proposal = models.ForeignKey(Proposal, models.PROTECT, related_name="copies")
+    number = models.CharField("package or release", max_length=20, unique=True)
+    file = models.CharField(max_length=200)
+    sha256 = models.CharField("SHA-256 of the ZIP", max_length=64)
+    reads = models.IntegerField("reads in it")
+    gone = models.IntegerField("reads in it that HQ no longer had")
+    marked_at = models.DateTimeField(default=clock.now)
+    at = models.DateTimeField("destroyed at", null=True)
+
+    def __str__(self) -> str:
+        return self.number
+
+    @property
+    def under(self) -> str:
+        """The certificate, or the proposal whose certificate is still to come."""
+        certificate = self.certificate
+        return f"certificate {certificate}" if certificate else f"destruction proposal {self.proposal_id}"
+
+    @property
+    def certificate(self) -> Certificate | None:
+        """The certificate of the purge with which it went."""
+        return Certificate.objects.filter(proposal=self.proposal_id).first()
+
+
+class UnreadableCopy(models.Model):
+    """That a purge could not tell which reads are in HQ's file of a package or release, and so left it."""
+
+    proposal = models.ForeignKey(Proposal, models.PROTECT, related_name="+")
+    number = models.CharField("package or release", max_length=20, unique=True)
+    found_at = models.DateTimeField(default=clock.now)
+
+    def __str__(self) -> str:
+        return self.number
+
+
 class Certificate(models.Model):
     """What was destroyed, when, by whose authority and signatures. Permanent; holds no plate."""
 
@@ -459,4 +500,6 @@ protect(
     delete_when="EXISTS (SELECT 1 FROM retention_batch b "
     "WHERE b.id = OLD.batch_id AND b.state IN ('done', 'undone'))",
 )
+protect(DestroyedCopy, once={"at": ()})
+protect(UnreadableCopy)
 protect(Certificate)

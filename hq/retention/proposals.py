@@ -9,7 +9,7 @@ out is `hq.retention.purge`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 from django.db import transaction
@@ -17,7 +17,7 @@ from django.db import transaction
 from hq.people.inforce import policy_words
 from hq.people.models import Person
 from hq.people.policy import Refused, check, said
-from hq.retention import holds, selection
+from hq.retention import copies, holds, selection
 from hq.retention.models import Authority, Batch, Certificate, Proposal, Schedule
 from hq.site import clock
 from hq.site.models import Settings
@@ -120,7 +120,7 @@ def withdraw(person: Person, pk: int, why: str) -> Proposal:
     if begun(proposal):
         raise Refused(
             "430.4-d",
-            f"proposal {pk} has destroyed reads already: it can only be finished",
+            f"records were destroyed under proposal {pk} already: it can only be finished",
             "whoever runs platewarden-hq purge",
         )
     if proposal.batches.filter(state__in=Batch.OPEN).exists():
@@ -137,8 +137,9 @@ def withdraw(person: Person, pk: int, why: str) -> Proposal:
 
 
 def begun(proposal: Proposal) -> bool:
-    """Whether reads were destroyed under it: from then on it can only be finished."""
-    return proposal.batches.filter(state__in=(Batch.State.DELETED, Batch.State.DONE)).exists()
+    """Whether anything was destroyed under it: from then on it can only be finished."""
+    reads = proposal.batches.filter(state__in=(Batch.State.DELETED, Batch.State.DONE))
+    return reads.exists() or proposal.copies.exists()
 
 
 def certify(proposal: Proposal, run_by: str) -> Certificate:
@@ -229,8 +230,19 @@ def _words(certificate: Certificate) -> str:
         f"Run by {certificate.run_by}",
         f"SHA-256 of the proposed ids: {proposal.ids_sha256}",
         f"SHA-256 of the batches' digests: {certificate.ids_sha256}",
+        *_copies(proposal),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _copies(proposal: Proposal) -> Iterator[str]:
+    """What became of HQ's own files of packages and releases."""
+    gone = list(proposal.copies.order_by("pk"))
+    yield f"HQ's own copies of packages and releases destroyed, as reads in them are: {len(gone)}"
+    for copy in gone:
+        yield f"  {copy.number}, {copy.reads} reads, {copy.gone} of them destroyed, SHA-256 {copy.sha256}"
+    if left := copies.unreadable():
+        yield f"Left, as nobody can tell which reads are in their damaged files: {', '.join(left)}"
 
 
 def _time(at: datetime | None) -> str:

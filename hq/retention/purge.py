@@ -7,8 +7,11 @@ Batch by batch, each with a journal (`Batch`, `BatchItem`):
     deleted   the rows are gone, in one transaction with this word
     done      the files are gone
 
-A batch that was cut off before `deleted` is undone, one after it is finished: `recover` does both and runs
-before every purge and when HQ starts. One purge runs at a time.
+Then the files of packages and releases with reads in them that are gone (`hq.retention.copies`), each written
+down before it is dropped; then the certificate.
+
+A batch that was cut off before `deleted` is undone, one after it is finished, and so is a file that was
+written down: `recover` does it all and runs before every purge and when HQ starts. One purge runs at a time.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ from hq.log import chain
 from hq.people.policy import Refused
 from hq.records import trigrams
 from hq.records.models import Hit, Picture, Read, Revision
-from hq.retention import proposals, selection
+from hq.retention import copies, proposals, selection
 from hq.retention.aside import Aside
 from hq.retention.models import Batch, BatchItem, Certificate, Proposal
 from hq.site import clock
@@ -58,6 +61,7 @@ def run(proposal_pk: int, *, run_by: str, step: Callable[[str], None] = lambda w
                 selection.of_proposal(proposal).order_by("id").values_list("id", flat=True)[:BATCH]
             ):
                 _batch(proposal, ids, step)
+            _copies(proposal, step)
             certificate = _certify(proposal.pk, run_by)
         except Refused:
             # What was destroyed by now does not stay in the log until two persons release the hold.
@@ -74,8 +78,8 @@ def recover() -> list[str]:
 
 
 def unfinished() -> int:
-    """Batches that are neither done nor undone."""
-    return Batch.objects.filter(state__in=Batch.OPEN).count()
+    """Batches that are neither done nor undone, and files that were written down and may still be there."""
+    return Batch.objects.filter(state__in=Batch.OPEN).count() + copies.unfinished()
 
 
 @transaction.atomic
@@ -93,6 +97,7 @@ def _certify(pk: int, run_by: str) -> Certificate:
             "certificate": certificate.number,
             "schedule": str(proposal.schedule),
             "ids_sha256": certificate.ids_sha256,
+            "copies": list(proposal.copies.order_by("pk").values_list("number", flat=True)),
         },
         result_count=certificate.reads,
     )
@@ -121,6 +126,16 @@ def _batch(proposal: Proposal, ids: Sequence[UUID], step: Callable[[str], None])
     step("dropped")
     _close(batch, Batch.State.DONE)
     step("done")
+
+
+def _copies(proposal: Proposal, step: Callable[[str], None]) -> None:
+    for copy in copies.to_destroy(proposal):
+        with transaction.atomic():
+            proposals.check_still_good(proposal.pk)
+            copy.save(force_insert=True)
+        step("copy marked")
+        copies.drop(copy)
+        step("copy dropped")
 
 
 class _Held(Exception):
@@ -188,7 +203,7 @@ def _recover() -> list[str]:
         else:
             _undo(batch, aside)
             done.append(f"batch {batch.pk}: undone")
-    return done
+    return done + copies.recover()
 
 
 def _undo(batch: Batch, aside: Aside) -> None:

@@ -23,14 +23,18 @@ import django  # noqa: E402
 
 django.setup()
 
+from django.core.files.storage import default_storage  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.db import connection  # noqa: E402
 from django.test import override_settings  # noqa: E402
 
+from hq.evidence import bag, collect, packages  # noqa: E402
+from hq.evidence.models import Package  # noqa: E402
 from hq.people.models import Person  # noqa: E402
 from hq.records.models import Picture, Read  # noqa: E402
 from hq.retention import proposals, purge, selection  # noqa: E402
-from hq.retention.models import Authority, Certificate, Proposal, Schedule  # noqa: E402
+from hq.retention.models import Authority, Certificate, DestroyedCopy, Proposal, Schedule  # noqa: E402
+from hq.retention.scope import Scope  # noqa: E402
 from hq.site import clock  # noqa: E402
 from tests.hq import kept  # noqa: E402
 
@@ -39,7 +43,7 @@ purge.BATCH = 2
 
 
 def make() -> None:
-    """Three old reads with pictures and a signed proposal; one young read beside them."""
+    """Three old reads with pictures, in a booked package too, and a signed proposal; one young read."""
     call_command("migrate", verbosity=0)
     a, b, c = (
         Person.objects.create(username=name, full_name=name, title="x", agency="x", state="active")
@@ -65,6 +69,19 @@ def make() -> None:
     for _ in range(READS):
         kept.read(days=400, hit=True)
     kept.read("8XYZ987")
+    month_ago = now - timedelta(days=31)
+    package = Package(
+        number="P-2025-00001", state="booked", case="x", reason="x", purpose="evidence", requested_by=a,
+        approved_by=b, approved_at=now, prepared_by=c, prepared_at=now, medium_serial="x",
+        evidence_number="x", booked_name="x", booked_on=month_ago, booking_by=c, booking_at=month_ago,
+    )  # fmt: skip
+    rows, photos, _ = collect.read_rows(list(Read.objects.filter(text="7ABC123")), pictures=True)
+    cover = packages.cover(
+        number="P-2025-00001", kind="x", case="x", purpose="evidence", people=(a, b, c), at=now,
+        scope=Scope(plate="7ABC123"), notes=[],
+    )  # fmt: skip
+    packages.store(package, bag.Content(cover, rows, photos), now)
+    package.save()
     proposal = Proposal(
         schedule=schedule, authority=authority, state="cosigned", due_at=now, reads=READS, pictures=2 * READS,
         octets=0, held=0, **signed,
@@ -75,11 +92,11 @@ def make() -> None:
 
 
 class Killer:
-    """Counts steps and renames, and kills the process at one of them."""
+    """Counts steps, renames and removals, and kills the process at one of them."""
 
     def __init__(self, at: int) -> None:
         self.left = at
-        self._rename = os.rename
+        self._rename, self._remove = os.rename, os.remove
 
     def tick(self, word: str = "") -> None:
         if self.left == 0:
@@ -91,13 +108,18 @@ class Killer:
         self._rename(source, target)
         self.tick()
 
+    def remove(self, path: str) -> None:
+        self.tick()
+        self._remove(path)
+        self.tick()
+
 
 def attempt(at: int) -> bool:
     """Purge in a child that is killed at moment `at`; whether it was killed before it had finished."""
     child = os.fork()
     if child == 0:
         killer = Killer(at)
-        os.rename = killer.rename  # type: ignore[assignment]
+        os.rename, os.remove = killer.rename, killer.remove  # type: ignore[assignment]
         purge.run(1, run_by="child", step=killer.tick)
         connection.close()
         os._exit(0)
@@ -108,12 +130,19 @@ def attempt(at: int) -> bool:
 
 
 def whole() -> bool:
-    """Whether every read is either wholly here or wholly gone."""
+    """Whether every read is either wholly here or wholly gone, and a package with its record."""
+    copy, package = DestroyedCopy.objects.first(), Package.objects.get()
+    if default_storage.exists(str(package.file.name)) == bool(copy and copy.at):
+        return False
     files = kept.files()
     rows = set(Picture.objects.values_list("file", flat=True))
     return files == rows and set(Picture.objects.values_list("read", flat=True)) == set(
         Read.objects.values_list("id", flat=True)
     )
+
+
+def package_named(certificate: Certificate) -> int:
+    return certificate.text.count("  P-2025-00001, 3 reads, 3 of them destroyed")
 
 
 def main() -> None:
@@ -134,6 +163,8 @@ def main() -> None:
             certificate = Certificate.objects.get()
             if (Read.objects.count(), certificate.reads, certificate.pictures) != (1, READS, 2 * READS):
                 faults.append(f"moment {moments}: the second run did not finish: {certificate.text}")
+            if package_named(certificate) != 1 or DestroyedCopy.objects.count() != 1:
+                faults.append(f"moment {moments}: the package's file is not certified: {certificate.text}")
             if not whole() or purge.unfinished():
                 faults.append(f"moment {moments}: files or journal were left after the second run")
             connection.close()
