@@ -396,6 +396,25 @@ class BatchItem(models.Model):
         return str(self.read_id)
 
 
+class Destroyed(models.Model):
+    """What a batch destroyed of one calendar quarter, counted with its rows: see `hq.retention.destroyed`."""
+
+    batch = models.ForeignKey(Batch, models.PROTECT, related_name="counts")
+    starts_on = models.DateField(db_index=True, help_text="first day of the quarter in which HQ received it")
+    reads = models.IntegerField()
+    classes = models.JSONField(help_text="hits that were not withdrawn, by alarm class")
+    outcomes = models.JSONField(help_text="the same hits by their last outcome, empty where there was none")
+
+    class Meta:
+        verbose_name_plural = "destroyed"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["batch", "starts_on"], name="destroyed_counted_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.reads} reads of the quarter from {self.starts_on}"
+
+
 class DestroyedCopy(models.Model):
     """That HQ's file of a package or release was destroyed with reads in it; its journal too.
 
@@ -500,6 +519,7 @@ protect(
     delete_when="EXISTS (SELECT 1 FROM retention_batch b "
     "WHERE b.id = OLD.batch_id AND b.state IN ('done', 'undone'))",
 )
+protect(Destroyed)
 protect(DestroyedCopy, once={"at": ()})
 protect(UnreadableCopy)
 protect(Certificate)

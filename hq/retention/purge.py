@@ -31,7 +31,7 @@ from hq.log import chain
 from hq.people.policy import Refused
 from hq.records import trigrams
 from hq.records.models import Hit, Picture, Read, Revision
-from hq.retention import copies, proposals, selection
+from hq.retention import copies, destroyed, proposals, selection
 from hq.retention.aside import Aside
 from hq.retention.models import Batch, BatchItem, Certificate, Proposal
 from hq.site import clock
@@ -182,6 +182,7 @@ def _delete_rows(proposal: Proposal, batch: Batch, ids: Sequence[UUID]) -> None:
         raise _Held
     # Locked: a correction made meanwhile waits, and then finds the read gone.
     trigrams.remove(reads.select_for_update().only("id", "key", "at"))
+    destroyed.note(batch, ids)
     hits = list(Hit.objects.filter(read__in=ids).values_list("id", flat=True))
     Revision.objects.filter(Q(kind="read", record__in=ids) | Q(kind="hit", record__in=hits)).delete()
     Hit.objects.filter(id__in=hits).delete()

@@ -33,7 +33,14 @@ from hq.evidence.models import Package  # noqa: E402
 from hq.people.models import Person  # noqa: E402
 from hq.records.models import Picture, Read  # noqa: E402
 from hq.retention import proposals, purge, selection  # noqa: E402
-from hq.retention.models import Authority, Certificate, DestroyedCopy, Proposal, Schedule  # noqa: E402
+from hq.retention.models import (  # noqa: E402
+    Authority,
+    Certificate,
+    Destroyed,
+    DestroyedCopy,
+    Proposal,
+    Schedule,
+)
 from hq.retention.scope import Scope  # noqa: E402
 from hq.site import clock  # noqa: E402
 from tests.hq import kept  # noqa: E402
@@ -165,6 +172,8 @@ def main() -> None:
                 faults.append(f"moment {moments}: the second run did not finish: {certificate.text}")
             if package_named(certificate) != 1 or DestroyedCopy.objects.count() != 1:
                 faults.append(f"moment {moments}: the package's file is not certified: {certificate.text}")
+            if (counted := sum(row.reads for row in Destroyed.objects.all())) != READS:
+                faults.append(f"moment {moments}: {counted} reads were counted as destroyed")
             if not whole() or purge.unfinished():
                 faults.append(f"moment {moments}: files or journal were left after the second run")
             connection.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.server
 import itertools
@@ -10,8 +11,10 @@ import subprocess
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from queue import Empty, Queue
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -19,13 +22,14 @@ import pytest
 from django.conf import settings as django_settings
 from django.core.files.base import ContentFile
 from django.core.management import CommandError, call_command
-from django.db import DatabaseError, IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.test import Client
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hq.audits import runs
 from hq.audits.models import Plan
+from hq.hits.models import Outcome
 from hq.log import chain
 from hq.people.models import Appointment, Course, Person
 from hq.people.policy import Refused
@@ -33,10 +37,13 @@ from hq.public import bundle, figures, slots, texts
 from hq.public.alarms import alarms
 from hq.public.models import Figures, PostedCheck, Publication, Text
 from hq.public.suppress import SMALL, suppress
-from hq.records.models import Hit, UnitStatus
+from hq.records.models import Hit, Read, UnitStatus
 from hq.releases import partners
+from hq.retention import destroyed, purge
 from hq.retention.alarms import calendar
+from hq.retention.models import Destroyed, Schedule
 from hq.site import clock as hq_clock
+from hq.site import quarters
 from hq.site.models import Settings
 from tests.disk import fill, tmpfs
 from tests.hq import kept
@@ -512,6 +519,82 @@ def test_figures_do_not_tell_by_a_line_of_its_own_that_an_alarm_of_a_class_came(
         Hit.objects.filter(pk=hit.pk).update(alarm_class=alarm_class)
     assert labels() == before
     assert before[-1] == "any other class"
+
+
+@pytest.fixture
+def month(office: kept.Office, tmp_path: Path, settings: Any) -> Schedule:
+    """An agency that lawfully keeps reads for 30 days."""
+    settings.MEDIA_ROOT = tmp_path / "media"
+    return office.schedule(30, authority=office.authority("shorter", least_days=30))
+
+
+@db
+@pytest.mark.clause("430.2.1(g)")
+@pytest.mark.clause("GC-34090.6")
+def test_figures_count_what_was_lawfully_destroyed_before_they_were_made(
+    office: kept.Office, month: Schedule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The floor goes by the database's own clock: quarters that are over, as of today.
+    start = quarters.start_of(quarters.start_of(hq_clock.today() - timedelta(days=120)) - timedelta(days=1))
+    since, until = quarters.bounds(start)
+    for n in range(41):
+        row = kept.read(at=until - timedelta(seconds=1) if n else since, pictures=())
+        if n < 25:
+            hit = kept.a_hit(row)
+            Hit.objects.filter(pk=hit.pk).update(
+                withdrawn=n < 4, alarm_class="7XYZ001" if n == 4 else "amber_alert"
+            )
+            for kind in ("no_action", "gone") if n % 2 else ():
+                Outcome.objects.create(hit=hit, read=row, by=office.officer, at=row.received_at, kind=kind)
+    for _ in range(12):
+        kept.read("8XYZ987", at=until, pictures=())
+    whole = [figures.tables(start), figures.tables(quarters.after(start))]
+    totals = {table["title"]: table["total"] for table in whole[0]}
+    assert (totals["Plates read"], totals["Alarms by class"], totals["Alarms by outcome"]) == (41, 21, 21)
+
+    monkeypatch.setattr(purge, "BATCH", 7)
+    assert purge.run(office.signed(month).pk, run_by="test").reads == 53
+    assert not Read.objects.exists()
+    assert [figures.tables(start), figures.tables(quarters.after(start))] == whole
+    assert [(made.starts_on, made.tables) for made in reversed(figures.publish())][:2] == [
+        (start, whole[0]), (quarters.after(start), whole[1]),
+    ]  # fmt: skip
+    gone = destroyed.of_quarter(start)
+    assert (gone.classes, gone.outcomes) == ({"amber_alert": 20, "other": 1}, {"gone": 10, "": 11})
+    assert "7XYZ" not in str(list(Destroyed.objects.values()))
+    with pytest.raises(DatabaseError), transaction.atomic():
+        Destroyed.objects.all().delete()
+    with pytest.raises(DatabaseError), transaction.atomic():
+        Destroyed.objects.update(reads=0)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.clause("430.2.1(g)")
+def test_read_that_is_destroyed_while_the_figures_are_made_counts_once(
+    office: kept.Office, month: Schedule
+) -> None:
+    at = hq_clock.now() - timedelta(days=120)
+    start = quarters.start_of(hq_clock.day_of(at))
+    kept.read(at=at, pictures=())
+    proposal = office.signed(month)
+    steps: Queue[str] = Queue()
+
+    def destroy() -> None:
+        purge.run(proposal.pk, run_by="test", step=steps.put)
+        connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            destroyed.hold_still()
+            here = Read.objects.count()
+            done = pool.submit(destroy)
+            with contextlib.suppress(Empty):
+                while steps.get(timeout=0.3) != "deleted":
+                    pass
+            gone = destroyed.of_quarter(start).reads
+        done.result()
+    assert (here, gone) == (1, 0)
+    assert (Read.objects.count(), destroyed.of_quarter(start).reads) == (0, 1)
 
 
 # The pages
