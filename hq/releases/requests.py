@@ -1,7 +1,7 @@
 """Release requests: received in writing, reviewed, decided, fulfilled within what was approved (430.8).
 
-RECEIVED -> REVIEWED -> APPROVED or DENIED -> FULFILLED or CLOSED. A request of anybody but law enforcement
-or a prosecutor is ROUTED to the custodian of records, with a due date and no way to export (430.8-z).
+RECEIVED -> REVIEWED -> APPROVED or DENIED; APPROVED -> FULFILLED, CLOSED, or DENIED after all. A request of
+anybody but law enforcement or a prosecutor is ROUTED to the custodian of records, with a due date and no way to export (430.8-z).
 """
 
 from __future__ import annotations
@@ -128,13 +128,19 @@ def approve(person: Person, pk: int, scope: Scope, *, pictures: bool, reason: st
 
 @transaction.atomic
 def deny(person: Person, pk: int, reason: str) -> ReleaseRequest:
-    """Raises Refused, also without a reason."""
-    row = _in_state(pk, State.REVIEWED)
+    """An approved one too, as when the agency's agreement has ended since: the approval stays on file.
+
+    Raises Refused, also without a reason.
+    """
+    row = _in_state(pk, State.REVIEWED, State.APPROVED)
     check(person, "releases.decide", obj=row)
-    why = said("430.8(b)", "the reason of the denial", reason)
-    row.decided_by, row.decided_at, row.decision_reason = person, clock.now(), why[:500]
+    why = said("430.8(b)", "the reason of the denial", reason)[:500]
+    if row.state == State.APPROVED:
+        row.closed_by, row.closed_at, row.closing_note = person, clock.now(), why
+    else:
+        row.decided_by, row.decided_at, row.decision_reason = person, clock.now(), why
     row.state = State.DENIED
-    row.save(update_fields=["decided_by", "decided_at", "decision_reason", "state"])
+    row.save()
     return row
 
 

@@ -106,6 +106,7 @@ def detail(request: PageRequest, pk: int) -> HttpResponseBase:
         "today": clock.today(),
         "review": ReviewForm() if row.state == State.RECEIVED and decides else None,
         "decision": DecisionForm(initial=asked) if row.state == State.REVIEWED and decides else None,
+        "may_deny": row.state in (State.REVIEWED, State.APPROVED) and decides,
         "may_fulfil": row.state == State.APPROVED and may(me, "releases.fulfil", obj=row),
         "copy": copy,
         "may_see_certificate": may(me, "destruction.view"),
@@ -141,7 +142,9 @@ def approve(request: PageRequest, pk: int) -> HttpResponseBase:
     form = DecisionForm(request.POST)
     if not form.is_valid():
         return render(
-            request, "releases/request.html", {"row": row, "decision": form, "today": clock.today()}
+            request,
+            "releases/request.html",
+            {"row": row, "decision": form, "may_deny": True, "today": clock.today()},
         )
     requests.approve(
         request.person,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -95,6 +96,43 @@ def test_an_approved_request_that_the_agency_withdraws_is_closed_on_its_page_and
     assert b"fulfil/" not in content
     with pytest.raises(Refused, match="not approved"):
         requests.fulfil(office.custodian, row.pk)
+
+
+@pytest.mark.clause("430.8(b)")
+@pytest.mark.clause("430.8(c)")
+def test_an_approved_request_of_an_agency_whose_agreement_has_ended_is_denied_after_all(
+    office: kept.Office, client_for: Callable[..., Client]
+) -> None:
+    row = approved(office)
+    assert row.partner
+    partners.end(office.commander, row.partner.pk, "agreement ran out")
+    with pytest.raises(Refused, match="no longer in date"):
+        requests.fulfil(office.custodian, row.pk)
+    clerk, commander = client_for(office.records_clerk), client_for(office.commander)
+    deny = f"/releases/{row.pk}/deny/"
+    assert deny.encode() not in clerk.get(f"/releases/{row.pk}/").content
+    assert clerk.post(deny, {"reason": "x"}).status_code == 403, "a clerk decides nothing"
+    assert deny.encode() in commander.get(f"/releases/{row.pk}/").content
+    assert commander.post(deny, {"reason": " "}).status_code == 403
+    assert commander.post(deny, {"reason": "the agreement has ended"}).status_code == 302
+    content = clerk.get(f"/releases/{row.pk}/").content.decode()
+    assert "Denied after the approval" in content
+    assert "the agreement has ended" in content
+    assert "case shown" in content, "the approval stays on file"
+    assert not re.search("fulfil/|close/|deny/", content)
+    for again in (
+        lambda: requests.deny(office.commander, row.pk, "again"),
+        lambda: requests.close(office.custodian, row.pk, "again"),
+        lambda: requests.fulfil(office.custodian, row.pk),
+    ):
+        with pytest.raises(Refused, match="is denied"):
+            again()
+    row.refresh_from_db()
+    assert (row.state, row.closing_note, row.decision_reason) == (
+        "denied",
+        "the agreement has ended",
+        "case shown",
+    )
 
 
 # Who may receive at all
