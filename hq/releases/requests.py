@@ -1,7 +1,8 @@
 """Release requests: received in writing, reviewed, decided, fulfilled within what was approved (430.8).
 
 RECEIVED -> REVIEWED -> APPROVED or DENIED; APPROVED -> FULFILLED, CLOSED, or DENIED after all. A request of
-anybody but law enforcement or a prosecutor is ROUTED to the custodian of records, with a due date and no way to export (430.8-z).
+anybody but law enforcement or a prosecutor is ROUTED to the custodian of records, with a due date and no way
+to export (430.8-z).
 """
 
 from __future__ import annotations
