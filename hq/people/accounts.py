@@ -68,8 +68,11 @@ def close(person: Person, why: str, by: Person | None = None) -> None:
     )
 
 
-def propose_last_day(person: Person, moved: LastDay, by: Person) -> None:
-    """Ask that the account end on another day than it does now. Raises Refused."""
+def propose_last_day(person: Person, moved: LastDay, by: Person) -> LastDay:
+    """Ask that the account end on another day than it does now; sent twice, it is asked once.
+
+    Raises Refused.
+    """
     moved.was = _last_day(person)
     if moved.ends_on == moved.was:
         raise Misfilled("ends_on", CLAUSE, "it is the account's last day already", "nobody: nothing changes")
@@ -77,10 +80,14 @@ def propose_last_day(person: Person, moved: LastDay, by: Person) -> None:
         why = "this day has passed: close the account instead, which shuts it at once"
         raise Misfilled("ends_on", CLAUSE, why, "nobody: it is a rule of accounts")
     if waiting := person.last_days.filter(approved_at=None, ended_at=None).first():
+        same = ("ends_on", "document", "note")
+        if waiting.proposed_by == by and all(getattr(waiting, one) == getattr(moved, one) for one in same):
+            return waiting
         why = f"{waiting.ends_on} is proposed already and waits for approval"
         raise Misfilled("ends_on", CLAUSE, why, "the Commander or a designee")
     moved.person, moved.proposed_by = person, by
     moved.save()
+    return moved
 
 
 def move_last_day(person: Person, moved: LastDay, by: Person) -> None:

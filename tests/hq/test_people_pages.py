@@ -161,6 +161,58 @@ def test_nobody_decides_about_what_they_proposed_or_hold(
     assert (mine.approved_by, mine.ended_at) == (commander, None)
 
 
+@pytest.mark.clause("430.2-d")
+@pytest.mark.parametrize(
+    ("model", "path", "fields"),
+    [(Appointment, "role", {"role": "investigator"}), (Grant, "grant", {"code": "ncic"})],
+)
+def test_role_or_grant_is_proposed_once_until_it_is_decided(
+    people: People, client_for: Clients, clock: Any, model: Any, path: str, fields: dict[str, str]
+) -> None:
+    person, first, second = people("", grants=[]), people("administrator"), people("administrator")
+    given = fields | {"starts_on": policy.clock.today(), "document": "GO 1"}
+    for _ in range(2):  # a second press leads to the same page
+        assert client_for(first).post(f"/people/{person.pk}/{path}/", given).status_code == 302
+    for again in (given, given | {"document": "GO 2"}):
+        refused = client_for(second).post(f"/people/{person.pk}/{path}/", again)
+        assert refused.status_code == 422
+        assert f"proposed already by {first.full_name}" in refused.content.decode()
+    waiting = model.objects.get(person=person)
+    what = f"/people/{path}s/{waiting.pk}"
+    assert client_for(people("commander")).post(f"{what}/end/", {"reason": "not now"}).status_code == 302
+    assert client_for(second).post(f"/people/{person.pk}/{path}/", given).status_code == 302
+    assert (
+        client_for(second).post(f"/people/{person.pk}/role/", {**given, "role": "officer"}).status_code == 302
+    )
+
+
+@pytest.mark.clause("430.2-e")
+def test_office_is_filled_once_by_a_button_that_is_pressed_twice(people: People, client_for: Clients) -> None:
+    person, commander = people(""), client_for(people("commander"))
+    office = {"role": "designee", "starts_on": policy.clock.today(), "document": "GO 1"}
+    for rights in ("releases.decide", "releases.decide", "accounts.approve"):
+        given = office | {"rights": [rights]}
+        assert commander.post(f"/people/{person.pk}/appoint/", given).status_code == 302
+    assert Appointment.objects.filter(person=person).count() == 2
+
+
+@pytest.mark.clause("430.2.1(a)")
+def test_closed_account_is_given_nothing(people: People, client_for: Clients) -> None:
+    person = people("", grants=[], state="closed")
+    administrator, commander = client_for(people("administrator")), client_for(people("commander"))
+    given = {"starts_on": policy.clock.today(), "document": "GO 1"}
+    for client, path, fields in (
+        (administrator, "role", {"role": "officer"}),
+        (administrator, "grant", {"code": "ncic"}),
+        (commander, "appoint", {"role": "custodian"}),
+    ):
+        assert client.post(f"/people/{person.pk}/{path}/", given | fields).status_code == 403
+        assert "the account is closed" in AccessRecord.objects.latest("sequence").note
+        assert f"/people/{person.pk}/{path}/" not in client.get(f"/people/{person.pk}/").content.decode()
+    assert not person.appointments.exists()
+    assert not person.grants.exists()
+
+
 @pytest.mark.clause("430.2-e")
 def test_office_is_neither_given_nor_ended_as_an_ordinary_role(people: People, client_for: Clients) -> None:
     custodian = people("custodian")

@@ -73,7 +73,7 @@ def detail(request: PageRequest, pk: int) -> HttpResponseBase:
     """One account with its appointments, grants, training and what may be done with it."""
     person = get_object_or_404(Person, pk=pk)
     request.access.ids = [pk]
-    me = request.person
+    me, shut = request.person, person.state == STATES.CLOSED
     may_do = {
         name: may(me, action, obj=person)
         for name, action in (
@@ -100,11 +100,11 @@ def detail(request: PageRequest, pk: int) -> HttpResponseBase:
         "may": may_do | {"new_start": may(me, _of_new_start(person), obj=person)},
         "locked": AxesProxyHandler.is_locked(request, {"username": person.username}),
         "authenticator": Authenticator.objects.filter(user=person, confirmed=True).exists(),
-        "role_form": RoleForm(auto_id="role_%s") if may_do["propose_role"] else None,
+        "role_form": RoleForm(auto_id="role_%s") if may_do["propose_role"] and not shut else None,
         "last_day_form": LastDayForm(auto_id="last_%s") if may_do["propose_role"] and _may_move(person)
         else None,
-        "grant_form": GrantForm(auto_id="grant_%s") if may_do["propose_grant"] else None,
-        "office_form": OfficeForm(auto_id="office_%s") if may_do["appoint"] else None,
+        "grant_form": GrantForm(auto_id="grant_%s") if may_do["propose_grant"] and not shut else None,
+        "office_form": OfficeForm(auto_id="office_%s") if may_do["appoint"] and not shut else None,
     }  # fmt: skip
     return render(request, "people/account.html", context)
 

@@ -13,8 +13,8 @@ from django.views.decorators.http import require_POST
 from hq.people import accounts
 from hq.people.decorators import PageRequest, page
 from hq.people.forms import GrantForm, LastDayForm, OfficeForm, RoleForm
-from hq.people.models import Appointment, Delegated, Grant, LastDay, Person
-from hq.people.policy import Misfilled, Refused, check, said
+from hq.people.models import Appointment, Grant, LastDay, Person
+from hq.people.policy import COMMANDER, Misfilled, Refused, check, said
 from hq.site import clock
 
 
@@ -87,9 +87,8 @@ def propose_last_day(request: PageRequest, pk: int) -> HttpResponseBase:
     form = LastDayForm(request.POST, auto_id="last_%s")
     if not form.is_valid():
         return _again(request, person, form)
-    moved = form.save(commit=False)
     try:
-        accounts.propose_last_day(person, moved, request.person)
+        moved = accounts.propose_last_day(person, form.save(commit=False), request.person)
     except Misfilled as refused:
         form.add_error(refused.field, refused.sentence)
         request.access.misfilled = refused
@@ -121,16 +120,25 @@ def end_last_day(request: PageRequest, pk: int) -> HttpResponseBase:
     return _end(request, moved, "roles.end")
 
 
-def _add(request: PageRequest, pk: int, action: str, form: ModelForm[Delegated]) -> HttpResponseBase:
+def _add(request: PageRequest, pk: int, action: str, form: ModelForm[Any]) -> HttpResponseBase:
     person = _person(request, pk, action)
     if not form.is_valid():
         return _again(request, person, form)
-    given = form.save(commit=False)
-    given.person = person  # type: ignore[attr-defined]
-    given.proposed_by = request.person
+    given: Appointment | Grant = form.save(commit=False)
+    given.person, given.proposed_by = person, request.person
     if action == "appointments.make":
         given.approved_by, given.approved_at = request.person, clock.now()
-    given.save()
+    before = _sent_before(given, form)
+    if before is None and (waiting := _waiting(given)):
+        by = f" by {waiting.proposed_by.full_name}" if waiting.proposed_by else ""
+        why = f"this is proposed already{by} and waits for approval"
+        refused = Misfilled("role" if isinstance(given, Appointment) else "code", "430.2-d", why, COMMANDER)
+        form.add_error(refused.field, refused.sentence)
+        request.access.misfilled = refused
+        return _again(request, person, form)
+    if before is None:
+        given.save()
+    given = before or given
     request.access.note = str(given)
     messages.success(request, f"{given}: {given.state}.")
     return redirect("people:account", pk)
@@ -141,7 +149,31 @@ def _person(request: PageRequest, pk: int, action: str) -> Person:
     person = get_object_or_404(Person.objects.select_for_update(), pk=pk)
     request.access.ids = [pk]
     check(request.person, action, obj=person)
+    if person.state == Person.State.CLOSED:
+        raise Refused("430.2.1(a)", "the account is closed", "the ALPR administrator for a new account")
     return person
+
+
+def _waiting(given: Appointment | Grant) -> Appointment | Grant | None:
+    """What waits for approval already of the same role or grant for the same person."""
+    same = {"role": given.role} if isinstance(given, Appointment) else {"code": given.code}
+    if given.approved_at is not None:
+        return None
+    return (
+        type(given)
+        ._default_manager.filter(person=given.person, approved_at=None, ended_at=None, **same)
+        .select_related("proposed_by")
+        .first()
+    )
+
+
+def _sent_before(given: Appointment | Grant, form: ModelForm[Any]) -> Appointment | Grant | None:
+    """The same in the same words of the same person, if it stands: after a second press of the button."""
+    said = {name: getattr(given, name) for name in form.Meta.fields}  # type: ignore[attr-defined]
+    same = type(given)._default_manager.filter(
+        person=given.person, proposed_by=given.proposed_by, ended_at=None, **said
+    )
+    return same.filter(approved_at__isnull=given.approved_at is None).first()
 
 
 def _again(request: PageRequest, person: Person, form: ModelForm[Any]) -> HttpResponseBase:
