@@ -24,7 +24,7 @@ from hq.log import chain
 from hq.log.models import AccessRecord, SignedHead
 from hq.people.models import Person
 from hq.people.policy import Refused, check, said
-from hq.records.models import Hit, Picture, Read
+from hq.records.models import AccessReceived, Hit, Picture, Read
 from hq.retention.scope import Scope
 from hq.site import clock
 
@@ -183,7 +183,10 @@ def _within(reads: QuerySet[Read]) -> dict[str, int]:
 
 
 def _seen(scope: Scope, accounts: Sequence[str]) -> dict[str, int]:
-    """What the accounts saw in the scope's time, within its plate, unit and area; of hits, their reads."""
+    """What the accounts saw in the scope's time, within its plate, unit and area; of hits, their reads.
+
+    What was destroyed since counts apart, whatever its plate and place were: nobody knows them any more.
+    """
     period = Q(username__in=accounts, outcome="done")
     if scope.since:
         period &= Q(at__gte=scope.since)
@@ -193,22 +196,32 @@ def _seen(scope: Scope, accounts: Sequence[str]) -> dict[str, int]:
     ids = {uuid for some in rows.values_list("ids", flat=True).iterator(_CHUNK) for uuid in _uuids(some)}
     inside = Scope(plate=scope.plate, unit=scope.unit, area=scope.area).q()
     found, plates = {"reads": 0, "pictures": 0, "hits": 0}, set[str]()
-    listed = sorted(ids | _reads_of_hits(sorted(ids)))
-    for start in range(0, len(listed), _CHUNK):
-        reads = Read.objects.filter(inside, pk__in=listed[start : start + _CHUNK])
+    of_hits = _reads_of_hits(sorted(ids))
+    here = set(of_hits)
+    # An auditor's rows name units' own access records, which stay.
+    for some in _chunks(sorted(ids)):
+        here.update(AccessReceived.objects.filter(pk__in=some).values_list("pk", flat=True))
+    for some in _chunks(sorted(ids | set(of_hits.values()))):
+        here.update(Read.objects.filter(pk__in=some).values_list("pk", flat=True))
+        reads = Read.objects.filter(inside, pk__in=some)
         counts = _within(reads)
         found = {name: found[name] + counts[name] for name in found}
         plates.update(reads.values_list("key", flat=True))
-    return {"log_rows": rows.count(), **found, "plates": len(plates)}
+    gone = len(ids - here)
+    return {"log_rows": rows.count(), **found, "plates": len(plates), "records_destroyed_since": gone}
 
 
-def _reads_of_hits(ids: Sequence[UUID]) -> set[UUID]:
+def _reads_of_hits(ids: Sequence[UUID]) -> dict[UUID, UUID]:
     """The board and a hit's page name the hit, and show the plate and place of its read."""
-    found: set[UUID] = set()
-    for start in range(0, len(ids), _CHUNK):
-        hits = Hit.objects.filter(pk__in=ids[start : start + _CHUNK])
-        found.update(hits.values_list("read_id", flat=True))
+    found: dict[UUID, UUID] = {}
+    for some in _chunks(ids):
+        found |= dict(Hit.objects.filter(pk__in=some).values_list("pk", "read_id"))
     return found
+
+
+def _chunks(ids: Sequence[UUID]) -> Iterator[Sequence[UUID]]:
+    for start in range(0, len(ids), _CHUNK):
+        yield ids[start : start + _CHUNK]
 
 
 def _uuids(values: Sequence[Any]) -> Iterator[UUID]:

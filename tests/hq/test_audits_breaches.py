@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import DatabaseError, transaction
@@ -23,6 +24,8 @@ from hq.log import chain
 from hq.log.models import AccessRecord
 from hq.people.models import Person
 from hq.people.policy import Refused
+from hq.records.models import AccessReceived
+from hq.retention import purge
 from hq.retention.scope import Scope, ScopeError
 from tests.hq import kept
 from tests.hq.conftest import Clock
@@ -90,7 +93,9 @@ def test_extent_of_a_misused_account_is_what_it_saw(office: kept.Office, clock: 
     until = clock.advance(hours=1)
     log(thief, unseen)
     made = breaches.affected(office.auditor, breach, Scope(since=since, until=until), [thief.username])
-    assert made.counts == {"log_rows": 2, "reads": 2, "pictures": 2, "hits": 0, "plates": 2}
+    assert made.counts == {
+        "log_rows": 2, "reads": 2, "pictures": 2, "hits": 0, "plates": 2, "records_destroyed_since": 0,
+    }  # fmt: skip
 
 
 @pytest.mark.clause("CC-52a")
@@ -109,7 +114,30 @@ def test_extent_of_a_misused_account_counts_hits_and_packages(
     within = Scope(since=since, until=clock.advance(hours=1))
     for thief, hits in ((office.officer, 1), (office.records_clerk, 0)):
         made = breaches.affected(office.auditor, breach, within, [thief.username])
-        assert made.counts == {"log_rows": 1, "reads": 1, "pictures": 2, "hits": hits, "plates": 1}
+        assert made.counts == {
+            "log_rows": 1, "reads": 1, "pictures": 2, "hits": hits, "plates": 1, "records_destroyed_since": 0,
+        }  # fmt: skip
+
+
+@pytest.mark.clause("430.4-d")
+def test_extent_of_a_misused_account_counts_what_was_destroyed_since_it_was_seen(
+    office: kept.Office, client_for: ClientFor
+) -> None:
+    breach, since = entered(office), kept.clock.now()
+    stays = kept.read("7XYZ000")
+    gone = [kept.read(f"7XYZ00{n}", days=900, hit=n == 1) for n in (1, 2)]
+    seen = [stays.pk, *(read.pk for read in gone), gone[0].hits.get().pk]
+    chain.append(kind="search", person=office.officer, action="reads.search", ids=seen)
+    record = AccessReceived.objects.create(
+        id=uuid4(), unit=stays.unit, store_id="s", sequence=1, received_at=since, clock={}, results=0, ids=[]
+    )
+    chain.append(kind="audit", person=office.officer, action="audits.run", ids=[record.pk])
+    purge.run(office.signed().pk, run_by="test")
+    scope = Scope(since=since - timedelta(seconds=1), plate="7XYZ000")
+    made = breaches.affected(office.auditor, breach, scope, [office.officer.username])
+    assert (made.counts["reads"], made.counts["records_destroyed_since"]) == (1, 3)
+    shown = client_for(office.auditor).get(f"/audits/breaches/{breach.pk}/").content.decode()
+    assert "records destroyed since 3" in shown
 
 
 def test_breach_closes_contained_and_with_everybody_told(office: kept.Office, clock: Clock) -> None:
