@@ -106,12 +106,12 @@ class Link:
         self._manual_ack = manual_ack
         self._receive_maximum = receive_maximum
         self._session_expiry_s = session_expiry_s
-        self._tls = tls_context(settings) if settings.tls else None
-        self._password = read_password(settings)
+        _read_secrets(settings)
         self._client: paho.Client | None = None
         self._accepted = False
         self._connected = False
         self._pause_s = 0.0
+        self._overheard = ""
         self._up_at = 0.0
         self._cut = 0
         self._rival = ""
@@ -172,15 +172,15 @@ class Link:
         self._settle()
         sock = client.socket()
         if sock is None:
-            self._drop(_LOST)
+            self._lose()
             return
         buffered = isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
         readable, writable = self._wait(client, 0.0 if buffered else timeout)
         if (readable or buffered) and client.loop_read() != paho.MQTT_ERR_SUCCESS:
-            self._drop(_LOST)
+            self._lose()
             return
         if writable and client.loop_write() != paho.MQTT_ERR_SUCCESS:
-            self._drop(_LOST)
+            self._lose()
             return
         if client.loop_misc() != paho.MQTT_ERR_SUCCESS or client.socket() is None:
             self._drop("the broker does not answer")
@@ -244,10 +244,19 @@ class Link:
         )
         client.connect_timeout = settings.connect_timeout_s
         client.max_inflight_messages_set(settings.inflight)
-        if self._tls is not None:
-            client.tls_set_context(self._tls)
+        self._subscribe_fault = ""
+        self._fault = _NO_ANSWER
+        try:
+            # Each time anew, for a certificate is renewed while a unit runs for months.
+            context, password = _read_secrets(settings)
+        except LinkError as error:
+            self._fault = ""
+            self._drop(str(error))
+            return
+        if context is not None:
+            client.tls_set_context(context)
         if settings.username:
-            client.username_pw_set(settings.username, self._password)
+            client.username_pw_set(settings.username, password)
         if self._will is not None:
             client.will_set(self._will.topic, self._will.payload, qos=1, retain=True)
         client.on_connect = self._connack
@@ -255,13 +264,12 @@ class Link:
         client.on_subscribe = self._suback
         client.on_publish = self._puback
         client.on_message = self._received
+        client.on_log = self._overhear
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = self._session_expiry_s
         properties.ReceiveMaximum = self._receive_maximum
         self._client = client
         self._connected = False
-        self._subscribe_fault = ""
-        self._fault = _NO_ANSWER
         self._deadline = time.monotonic() + settings.connect_timeout_s
         try:
             client.connect(
@@ -283,6 +291,7 @@ class Link:
         self._maximum_packet = getattr(properties, "MaximumPacketSize", None)
         self._broker_receives = getattr(properties, "ReceiveMaximum", _RECEIVE_MAXIMUM)
         self._accepted = True
+        client.on_log, self._overheard = None, ""
         if self._subscriptions:
             client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in self._subscriptions])
         else:
@@ -328,6 +337,24 @@ class Link:
         self._fault = f"disconnected: {reason}"
         if reason.value == TAKEN_OVER:
             self._suspect(f"another client with the same id, {self._client_id!r}, takes the connection over")
+
+    def _overhear(self, client: paho.Client, userdata: Any, level: int, text: str) -> None:
+        # What the socket or TLS said paho tells nobody but its log. A TLS alert tells most; it is lost where
+        # the broker has closed before we write, so the last one stands until a connection is accepted.
+        told = level == paho.MQTT_LOG_ERR and text.startswith("failed to receive")
+        if told and ("ALERT" in text or "ALERT" not in self._overheard):
+            self._overheard = text.partition(": ")[2]
+
+    def _lose(self) -> None:
+        settings, said = self._settings, self._overheard
+        if self._accepted or not said:
+            self._drop(_LOST)
+            return
+        if settings.tls:
+            # In TLS 1.3 a broker that does not take our certificate says so only after the handshake.
+            file = settings.cert_file or "not set"
+            said += f"; the broker may not take the client certificate ({settings.section}.cert_file, {file})"
+        self._drop(f"{settings.host}:{settings.port}: {said}")
 
     def _drop(self, fault: str) -> None:
         """End the connection, keep the most telling fault and set the time of the next attempt."""
@@ -453,6 +480,10 @@ def read_password(settings: MqttSettings) -> str | None:
     if not lines:
         raise LinkError(f"{settings.section}.password_file: {settings.password_file} is empty")
     return lines[0]
+
+
+def _read_secrets(settings: MqttSettings) -> tuple[ssl.SSLContext | None, str | None]:
+    return tls_context(settings) if settings.tls else None, read_password(settings)
 
 
 def _is_loopback(host: str) -> bool:

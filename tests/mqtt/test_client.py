@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -238,4 +239,23 @@ def test_a_broker_that_says_that_the_session_was_taken_over_is_believed_at_once(
         accepted.close()
         told = "another client with the same id, 'pole-7', takes the connection over"
         until(link, lambda: link.fault == told)
+        link.close()
+
+
+def test_a_certificate_that_the_broker_does_not_take_is_named_and_its_renewal_needs_no_restart(
+    tmp_path: Path,
+) -> None:
+    """TLS 1.3 tells of it after the handshake, where it looked like a connection that was lost."""
+    certificates = Certificates(tmp_path / "tls")
+    certificates.make("pole-7", timedelta(hours=-1))
+    ca, cert, key = (str(tmp_path / "tls" / name) for name in ("ca.pem", "pole-7.pem", "pole-7.key"))
+    with Broker(tmp_path / "broker", certificates=certificates) as broker:
+        settings = replace(quick(broker.port), tls=True, ca_file=ca, cert_file=cert, key_file=key)
+        link = Link(settings, "pole-7")
+        until(link, lambda: "certificate expired" in link.fault)
+        assert f"(mqtt.cert_file, {cert})" in link.fault
+        Path(cert).write_text("half a certif")
+        until(link, lambda: link.fault.startswith(f"mqtt.cert_file: {cert}: "))
+        certificates.make("pole-7")
+        until(link, lambda: link.connected and link.fault == "")
         link.close()
