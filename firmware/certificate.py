@@ -10,10 +10,14 @@ import shutil
 import ssl
 import subprocess
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Final
 
 from firmware.errors import IoError
+
+EXPIRES_SOON: Final = timedelta(days=30)
+"""A certificate with less time left is told: a new one has to be made, carried out and installed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +59,11 @@ def read_certificate(path: Path) -> Certificate:
     if told.returncode or expires is None:
         raise IoError(f"{path}: is no certificate")
     return Certificate(name, expires)
+
+
+def told_of_end(expires: datetime, now: datetime) -> str:
+    """What there is to tell of the end of a certificate's validity, "" while it is far away."""
+    left, until = expires - now, f"{expires:%Y-%m-%d %H:%M} UTC"
+    if left <= timedelta(0):
+        return f"expired at {until}"
+    return f"expires within {left.days + 1} days, at {until}" if left < EXPIRES_SOON else ""

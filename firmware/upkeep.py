@@ -7,6 +7,7 @@ systemd and to the status lamp.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
@@ -14,11 +15,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
+from firmware.certificate import read_certificate, told_of_end
 from firmware.config import Settings
-from firmware.errors import DiskRefusesError
+from firmware.errors import DiskRefusesError, IoError
 from firmware.listwatch import ListState
 from firmware.publisher import PublisherStatus
 from firmware.reading import clock_state, position
@@ -27,7 +29,7 @@ from firmware.store import Store
 from firmware.store_queries import Figures
 from firmware.systemd import Notifier
 from firmware.vitals import Vitals
-from hw.protocols import ClockQuality, Hardware, Pixels, UnitState
+from hw.protocols import ClockQuality, Hardware, Pixels, Timestamp, UnitState
 from mqtt.fields import time_text
 from mqtt.records import Status
 
@@ -41,6 +43,8 @@ VERIFY_S = 24 * 3600.0
 FIRST_VERIFY_S = 600.0
 """... and so long after the start for the first time, when a unit has better things to do."""
 CLOCK_S = 5.0
+CERTIFICATE_S = 3600.0
+"""The client certificate's file is read so often: it is renewed while the unit runs."""
 RETRY_S = 60.0
 """What the disk refused is tried again so long after."""
 FEW_READS = 0.2
@@ -94,6 +98,7 @@ class Upkeep:
         self._found = 0
         self._damaged = 0
         self._refused: dict[str, str] = {}
+        self._expires: datetime | None = None
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set. Raises StoreError for a store that is damaged."""
@@ -114,6 +119,8 @@ class Upkeep:
         self._attempt("purge", PURGE_S, lambda: self._purge(store))
         self._attempt("verify", 0.0, lambda: self._verify(store))
         self._judge_camera()
+        if self._is_due("certificate", CERTIFICATE_S):
+            self._read_certificate()
         status = self.status(store)
         news = (status.state, status.faults)
         if news != self._told or self._is_due("status", sources.settings.mqtt.status_interval_s):
@@ -128,9 +135,7 @@ class Upkeep:
         figures, link, hot_list = store.figures(), sources.link(), sources.hot_list()
         disk = shutil.disk_usage(sources.settings.store.directory)
         temperature = board_temperature()
-        faults = tuple(
-            self._faults(figures, link, hot_list, disk.free, temperature, now.quality is ClockQuality.NONE)
-        )
+        faults = tuple(self._faults(figures, link, hot_list, disk.free, temperature, now))
         return Status(
             state=self._state(faults).value,
             faults=faults,
@@ -166,7 +171,7 @@ class Upkeep:
         hot_list: ListState,
         free: int,
         temperature: float | None,
-        clock_unset: bool,
+        now: Timestamp,
     ) -> Iterator[str]:
         sources, settings = self._sources, self._sources.settings
         if sources.vitals.camera_fault:
@@ -188,8 +193,12 @@ class Upkeep:
             yield f"disk: less than {settings.store.min_free_mb} MB free"
         if temperature is not None and temperature >= HOT_C:
             yield f"board: hotter than {HOT_C:.0f} C"
-        if clock_unset:
+        if now.quality is ClockQuality.NONE:
             yield "clock: not set"
+        if self._expires is not None and now.wall is not None:
+            end = told_of_end(self._expires, now.wall)
+            if end:
+                yield f"certificate: {settings.mqtt.cert_file}: {end}"
         norm = figures.reads_hour_norm
         if norm is not None and norm >= MANY_READS and figures.reads_hour < FEW_READS * norm:
             yield f"reads: {figures.reads_hour} in the last hour, {norm:.0f} are usual"
@@ -258,6 +267,13 @@ class Upkeep:
             logger.info("every stored picture was compared with its hash: %d lost", self._found)
             self._verified, self._damaged = None, self._found
             self._due["verify"] = self._began + VERIFY_S
+
+    def _read_certificate(self) -> None:
+        mqtt, self._expires = self._sources.settings.mqtt, None
+        if mqtt.enabled and mqtt.tls and mqtt.cert_file:
+            # That it is no certificate, the link tells.
+            with contextlib.suppress(IoError):
+                self._expires = read_certificate(Path(mqtt.cert_file)).expires
 
     def _judge_camera(self) -> None:
         vitals = self._sources.vitals

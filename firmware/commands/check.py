@@ -13,22 +13,19 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
 from firmware import config
-from firmware.certificate import read_certificate
+from firmware.certificate import read_certificate, told_of_end
 from firmware.config import Settings
 from firmware.errors import Exit, FirmwareError, IoError
 from mqtt.settings import MqttSettings
 
 HELP = "check the configuration and everything else that can be checked without starting"
-
-EXPIRES_SOON: Final = timedelta(days=30)
-"""A certificate with less time left is told: a new one has to be made, carried out and installed."""
 
 
 class Outcome(StrEnum):
@@ -267,14 +264,11 @@ def _certificate(settings: Settings) -> Iterator[Finding]:
     if wrong_name:
         text = f"its common name is {found.common_name!r}, not unit.id, {settings.unit.id!r}"
         yield Finding(Outcome.PROBLEM, subject, f"{mqtt.cert_file}: {text}")
-    left = found.expires - datetime.now(UTC)
+    now = datetime.now(UTC)
     until = f"{found.expires:%Y-%m-%d %H:%M} UTC"
-    if left <= timedelta(0):
-        yield Finding(Outcome.PROBLEM, subject, f"{mqtt.cert_file}: expired at {until}")
-    elif left < EXPIRES_SOON:
-        yield Finding(
-            Outcome.NOTE, subject, f"{mqtt.cert_file}: expires within {left.days + 1} days, at {until}"
-        )
+    if end := told_of_end(found.expires, now):
+        outcome = Outcome.PROBLEM if found.expires <= now else Outcome.NOTE
+        yield Finding(outcome, subject, f"{mqtt.cert_file}: {end}")
     elif not wrong_name:
         yield Finding(Outcome.OK, subject, f"{mqtt.cert_file}: {found.common_name}, good until {until}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from firmware.status_file import read_status
 from firmware.store_queries import ReadQuery
 from firmware.systemd import Notifier
 from firmware.upkeep import (
+    CERTIFICATE_S,
     FIRST_VERIFY_S,
     PURGE_S,
     RETRY_S,
@@ -28,6 +29,7 @@ from firmware.upkeep import (
 )
 from hw.protocols import ClockQuality, Frame, UnitState
 from mqtt.records import Loss, Status
+from tests.broker import Certificates
 from tests.disk import fill, tmpfs
 from tests.firmware import store_samples as samples
 from tests.firmware.board import Unit
@@ -118,6 +120,28 @@ def _unset_clock(office: Office) -> None:
 
 def _lost_link(office: Office) -> None:
     office.link = PublisherStatus(enabled=True)
+
+
+def test_a_client_certificate_that_ends_is_told_in_time_and_its_renewal_is_seen(tmp_path: Path) -> None:
+    """A unit that stands for two years is otherwise heard no more one morning, and nobody knows why."""
+    certificates = Certificates(tmp_path / "tls")
+    certificates.make("unit-7", timedelta(days=20))
+    file = tmp_path / "tls" / "unit-7.pem"
+    (tmp_path / "tls" / "unit-7.key").chmod(0o600)
+    tls = [
+        f"mqtt.{name}={tmp_path}/tls/unit-7.{end}"
+        for name, end in (("cert_file", "pem"), ("key_file", "key"))
+    ]
+    office = Office(tmp_path, "mqtt.enabled=true", "mqtt.tls=true", *tls)
+    clock = office.unit.clock
+    clock.advance(datetime.now(UTC) - samples.NOON)
+    (fault,) = office.step().faults
+    assert fault.startswith(f"certificate: {file}: expires within 20 days, at ")
+    clock.advance(timedelta(days=21))
+    (fault,) = office.step().faults
+    assert fault.startswith(f"certificate: {file}: expired at ")
+    certificates.make("unit-7", timedelta(days=100))
+    assert office.step(CERTIFICATE_S).faults == ()
 
 
 @pytest.mark.clause("430.4-a")
