@@ -128,12 +128,24 @@ def unseal(sealed: bytes, key: PrivateKey) -> bytes:
 
 
 def signing_key(path: Path) -> SigningKey:
-    """HQ's key from a file (hexadecimal), made with its .pub beside it where it is missing."""
+    """HQ's key from a file (hexadecimal), made with its .pub beside it where neither is there.
+
+    Raises HotListError where the key cannot be used, or is not the one whose public half is there.
+    """
     public = path.with_suffix(".pub")
-    # Units know a key that had its public half written: an empty file in its place is a loss, to be told.
-    key = SigningKey(_secret(path, empty_is_new=not public.exists()))
-    if not public.exists():
-        public.write_text(bytes(key.verify_key).hex() + "\n")
+    # Units know a key that had its public half written: they would refuse every list of another one.
+    given_out = public.exists() and public.stat().st_size > 0
+    if given_out and not (path.exists() and path.stat().st_size):
+        raise HotListError(
+            f"{path}: the key to {public} is gone: put it back from a backup, or take {public.name} away too"
+            " and give every unit the new one (mqtt.list_key_file)"
+        )
+    key = SigningKey(_secret(path, empty_is_new=True))
+    half = bytes(key.verify_key).hex()
+    if not given_out:
+        public.write_text(half + "\n")
+    elif read_public_key(public) != half:
+        raise HotListError(f"{public}: is not the public half of {path}, which signs what the units get")
     return key
 
 

@@ -114,10 +114,29 @@ def test_a_signing_key_that_is_empty_is_made_anew_only_before_its_public_half_wa
     path.touch()
     key = hotlists.signing_key(path)
     assert hotlists.read_public_key(tmp_path / "hq.pub") == bytes(key.verify_key).hex()
+    (tmp_path / "hq.pub").write_text("")
+    assert hotlists.signing_key(path) == key, "a power cut between the two"
+    assert hotlists.read_public_key(tmp_path / "hq.pub") == bytes(key.verify_key).hex()
     path.write_text("")
-    with pytest.raises(HotListError, match=r"hq\.key: is not a key"):
+    with pytest.raises(HotListError, match=r"hq\.key: the key to .*hq\.pub is gone: put it back"):
         hotlists.signing_key(path)
     assert path.read_text() == ""
+
+
+def test_a_signing_key_is_not_replaced_behind_the_units_back(tmp_path: Path) -> None:
+    """HQ restored without its key made another one and signed lists that every unit refused."""
+    path, public = tmp_path / "hq.key", tmp_path / "hq.pub"
+    hotlists.signing_key(path)
+    path.rename(tmp_path / "away")
+    with pytest.raises(HotListError, match=rf"^{path}: .*mqtt\.list_key_file"):
+        hotlists.signing_key(path)
+    assert not path.exists()
+    known = public.read_text()
+    public.unlink()
+    hotlists.signing_key(path)
+    public.write_text(known)
+    with pytest.raises(HotListError, match=rf"^{public}: is not the public half of {path}"):
+        hotlists.signing_key(path)
 
 
 def test_a_key_that_cannot_be_written_whole_gets_no_name(tmp_path: Path) -> None:
