@@ -84,7 +84,7 @@ def _models(settings: Settings) -> Iterator[Finding]:
 
     folder = settings.detector.models
     sound = True
-    for kind in ("locator", "ocr"):
+    for kind in ("locator", "corners", "ocr"):
         try:
             sidecar = load_sidecar(folder / f"{kind}.tflite")
         except DetectorError as error:

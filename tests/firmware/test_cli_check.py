@@ -64,7 +64,7 @@ def about(subject: str, found: Settings) -> Finding:
 
 def test_each_model_that_is_missing_is_told(tmp_path: Path) -> None:
     found = settings(tmp_path)
-    for kind in ("locator", "ocr"):
+    for kind in ("locator", "corners", "ocr"):
         finding = about(f"model {kind}", found)
         assert finding.outcome is Outcome.PROBLEM
         assert f"{kind}.t" in finding.text
@@ -85,6 +85,7 @@ def test_a_model_that_is_not_the_one_of_its_sidecar_is_told(tmp_path: Path) -> N
     found = settings(tmp_path)
     digest = hashlib.sha256((models / "ocr.tflite").read_bytes()).hexdigest()
     assert digest[:12] in about("model ocr", found).text
+    assert about("model corners", found).outcome is Outcome.OK
     damaged = bytearray((models / "ocr.tflite").read_bytes())
     damaged[len(damaged) // 2] ^= 1
     (tmp_path / "models" / "ocr.tflite").write_bytes(damaged)
