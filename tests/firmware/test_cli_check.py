@@ -419,6 +419,7 @@ def test_all_problems_are_told_in_one_run_with_exit_code_1(tmp_path: Path) -> No
     subjects = [line.split(": ")[1] for line in found.stderr.splitlines()]
     assert subjects == [
         "model locator",
+        "model corners",
         "model ocr",
         "store.directory",
         "hotlist.file",
