@@ -23,6 +23,8 @@ from detector.types import Point
 
 Picture = NDArray[np.uint8]
 _ORIENTATION_TAG = 0x0112
+_MEGAPIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
+"""More than so many Pillow does not open."""
 
 
 def open_image(path: Path | str) -> Picture:
@@ -67,7 +69,11 @@ def _opened(path: Path | str) -> Iterator[Image.Image]:
         raise ImageError(f"{path}: not a picture of a kind that can be read") from error
     except OSError as error:
         raise ImageError(f"{path}: cannot read the picture: {error.strerror or error}") from error
-    except (ValueError, SyntaxError, RuntimeError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
+        raise ImageError(
+            f"{path}: the picture is too large: at most {_MEGAPIXELS} megapixels can be read"
+        ) from error
+    except (ValueError, SyntaxError, RuntimeError) as error:
         # RuntimeError is what Pillow's decoder of AVIF raises.
         raise ImageError(f"{path}: damaged picture: {error}") from error
 

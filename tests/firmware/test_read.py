@@ -179,6 +179,15 @@ def test_a_damaged_avif_is_named_and_the_rest_go_on(tmp_path: Path) -> None:
     assert err.count("\n") == 1
 
 
+def test_a_picture_that_is_too_large_is_not_called_damaged(tmp_path: Path) -> None:
+    """As of a scanner or a stitched panorama; a header of that size is enough."""
+    file = tmp_path / "panorama.pgm"
+    file.write_bytes(b"P5 20000 10000 255\n")
+    code, found, err = run(MarkReader(), [file])
+    assert (code, found) == (1, [])
+    assert err == f"{file}: the picture is too large: at most 178 megapixels can be read\n"
+
+
 def test_a_folder_gives_its_pictures_in_order(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     for name in ("b.JPG", "a.png", "sub/c.jpeg"):
