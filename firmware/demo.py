@@ -267,7 +267,7 @@ def _entry(text: str, alarm_class: AlarmClass, reason: str, *, expiry: str) -> H
         state="",
         alarm_class=alarm_class,
         reason=reason,
-        source="demonstration",
+        source="manual",
         case_number="DEMO-1",
         expiry=expiry,
         priority=100 if alarm_class is AlarmClass.AMBER_ALERT else 50,

@@ -155,7 +155,9 @@ def message_of(feed: Feed, record: UUID) -> dict[str, Any] | None:
         return alpr_group(read) if read else None
     hit = Hit.objects.filter(pk=record, withdrawn=False).first()
     seen = Read.objects.filter(pk=hit.read_id).select_related("unit").first() if hit else None
-    if hit is None or seen is None or masking.lacking_for_hit(frozenset(), hit.alarm_class, hit.source):
+    if hit is None or seen is None:
+        return None
+    if masking.lacking_for_hit(frozenset(), hit.alarm_class, hit.source, hit.list_version):
         return None
     return alpr_alert(hit, seen)
 

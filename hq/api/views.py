@@ -140,7 +140,7 @@ def _read(row: Read) -> dict[str, Any]:
 
 
 def _hit(row: Hit, plate: str | None, held: frozenset[str]) -> dict[str, Any]:
-    masked = bool(masking.lacking_for_hit(held, row.alarm_class, row.source))
+    masked = bool(masking.lacking_for_hit(held, row.alarm_class, row.source, row.list_version))
     entry = None
     if not masked:
         entry = {

@@ -94,7 +94,7 @@ def hit_rows(reads: Sequence[Read], person: Person) -> list[Row]:
     rows: list[Row] = []
     for hit in hits:
         row = _row(hit)
-        if lacking := masking.lacking_for_hit(held, hit.alarm_class, hit.source):
+        if lacking := masking.lacking_for_hit(held, hit.alarm_class, hit.source, hit.list_version):
             row |= dict.fromkeys(_ENTRY, "") | {"masked": f"grant {lacking} is missing"}
         rows.append({**row, "verification": about.get(hit.id, [])})
     return rows

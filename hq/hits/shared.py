@@ -58,18 +58,18 @@ class Board:
         self._first = next((one for one in self._reviews if board.alarms(one)), None)
         self._lock = threading.Lock()
         self._rows: dict[tuple[UUID, bool, bool], list[str]] = {}
-        self._answers: dict[tuple[frozenset[str], str, str], str] = {}
+        self._answers: dict[tuple[frozenset[str], str, str, str], str] = {}
         self._older, self._counted_at = 0, -OLDER_S
 
     def review(self, pk: UUID) -> Review | None:
         """A hit of the board, to be read only; None for any other."""
         return self._by_id.get(pk)
 
-    def lacking(self, held: frozenset[str], alarm_class: str, source: str) -> str:
+    def lacking(self, held: frozenset[str], alarm_class: str, source: str, list_version: str) -> str:
         """As `masking.lacking_for_hit`; the rules that it goes by are among the board's facts."""
-        key = (held, alarm_class, source)
+        key = (held, alarm_class, source, list_version)
         if key not in self._answers:
-            self._answers[key] = masking.lacking_for_hit(held, alarm_class, source)
+            self._answers[key] = masking.lacking_for_hit(*key)
         return self._answers[key]
 
     def told(self, sight: Sight, *, kiosk: bool, token: Callable[[], str]) -> Told:

@@ -16,8 +16,9 @@ from hq.people import policy, purposes
 from hq.people.decorators import PageRequest
 from hq.people.models import Grant
 from hq.people.policy import Refused
+from hq.records.models import Hit
 
-Lacking = Callable[[frozenset[str], str, str], str]
+Lacking = Callable[[frozenset[str], str, str, str], str]
 
 PATROL: Final = "patrol_hit"
 BOARD: Final = "live hit board"
@@ -35,7 +36,7 @@ class Sight:
         self._standing = request.standing
         self._held = frozenset(request.standing.grants)
         self._lacking_for_hit = lacking
-        self._known: dict[tuple[str, str, bool], str] = {}
+        self._known: dict[tuple[str, str, str, bool], str] = {}
 
     def state(self, review: Review | None = None) -> None:
         """Settle the purpose of this request, for one hit or, without one, for the live board.
@@ -62,10 +63,10 @@ class Sight:
     def masked(self, review: Review) -> str:
         """Why the person may not see what is behind this hit, "" if they may."""
         hit = review.hit
-        lacks = self._lacking(hit.alarm_class, hit.source, whole=True)
+        lacks = self._lacking(hit, whole=True)
         if lacks:
             return f"you hold no grant for {Grant.Code(lacks).label}"
-        if self._lacking(hit.alarm_class, hit.source, whole=False) != Grant.Code.RESTRICTED:
+        if self._lacking(hit, whole=False) != Grant.Code.RESTRICTED:
             return ""
         if self._kiosk is not None:
             return "the session is locked, and nobody has shown who is at this screen"
@@ -88,10 +89,10 @@ class Sight:
         purpose = purposes.in_use().get(PATROL)
         return purpose is not None and bool(self._standing.roles & set(purpose.roles))
 
-    def _lacking(self, alarm_class: str, source: str, *, whole: bool) -> str:
+    def _lacking(self, hit: Hit, *, whole: bool) -> str:
         """The missing grant with all grants held, or with all but the one for restricted lists."""
-        key = (alarm_class, source, whole)
+        key = (hit.alarm_class, hit.source, hit.list_version, whole)
         if key not in self._known:
             held = self._held if whole else self._held - {Grant.Code.RESTRICTED}
-            self._known[key] = self._lacking_for_hit(held, alarm_class, source)
+            self._known[key] = self._lacking_for_hit(held, *key[:3])
         return self._known[key]

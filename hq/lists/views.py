@@ -123,6 +123,10 @@ def source(request: PageRequest, pk: int, source_pk: int | None = None) -> HttpR
         if "data" in form.changed_data:
             # Said to be the department's, its entries and hits would be shown to everybody.
             check_unmasked(lacking or "")
+        if "name" in form.changed_data:
+            # It then says whose data the hits are that were stored under this name before.
+            grants = masking.grants_of(request.person)
+            check_unmasked(masking.lacking_for_name(grants, form.cleaned_data["name"]))
         saved = form.save()
         request.access.elements = {"list": hot_list.name, "source": saved.name, "data": saved.data}
         if held is not None:

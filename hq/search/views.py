@@ -119,7 +119,9 @@ def read(request: PageRequest, pk: UUID) -> HttpResponseBase:
     hits = [
         {
             "hit": one.hit,
-            "masked": bool(masking.lacking_for_hit(held, one.hit.alarm_class, one.hit.source)),
+            "masked": bool(
+                masking.lacking_for_hit(held, one.hit.alarm_class, one.hit.source, one.hit.list_version)
+            ),
             "status": wording.status(one),
             "advice": wording.advice(one),
             "outcome": one.outcome,

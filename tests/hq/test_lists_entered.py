@@ -425,11 +425,11 @@ def test_restricted_lists_and_others_data_are_masked_without_the_grant(
     plain = HotList.objects.create(name="state", group=group, classes=["stolen_vehicle"])
     HotListSource.objects.create(hot_list=plain, name="NCIC", format="ncic", data="ncic")
     held = masking.grants_of(officer)
-    assert masking.lacking_for_hit(held, "stolen_vehicle", "manual") == ""
-    assert masking.lacking_for_hit(held, "stolen_vehicle", "NCIC") == "ncic"
-    assert masking.lacking_for_hit(held, "stolen_vehicle", "task force") == "restricted"
+    assert masking.lacking_for_hit(held, "stolen_vehicle", "manual", "") == ""
+    assert masking.lacking_for_hit(held, "stolen_vehicle", "NCIC", "") == "ncic"
+    assert masking.lacking_for_hit(held, "stolen_vehicle", "task force", "") == "restricted"
     for name in ("sex_offender", "homeland_security", "immigration_violator", "unheard of"):
-        assert masking.lacking_for_hit(held, name, "manual") == "restricted"
+        assert masking.lacking_for_hit(held, name, "manual", "") == "restricted"
     for code in (Grant.Code.NCIC, Grant.Code.RESTRICTED):
         Grant.objects.create(
             person=officer,
@@ -441,5 +441,5 @@ def test_restricted_lists_and_others_data_are_masked_without_the_grant(
             approved_at=clock.at,
         )
     held = masking.grants_of(officer)
-    assert masking.lacking_for_hit(held, "stolen_vehicle", "NCIC") == ""
-    assert masking.lacking_for_hit(held, "sex_offender", "task force") == ""
+    assert masking.lacking_for_hit(held, "stolen_vehicle", "NCIC", "") == ""
+    assert masking.lacking_for_hit(held, "sex_offender", "task force", "") == ""

@@ -214,8 +214,8 @@ def test_whose_data_a_hit_is_does_not_depend_on_what_its_line_says(
     )
     (line,) = versions.lines_of(version)
     assert (line.source, line.reason) == ("county", "red van; source SVS"), "what it says is not lost"
-    assert masking.lacking_for_hit(frozenset(), line.alarm_class.value, line.source) == "clets"
-    assert masking.lacking_for_hit({"clets"}, line.alarm_class.value, line.source) == ""
+    assert masking.lacking_for_hit(frozenset(), line.alarm_class.value, line.source, "") == "clets"
+    assert masking.lacking_for_hit({"clets"}, line.alarm_class.value, line.source, "") == ""
 
 
 @pytest.mark.clause("430.3(e)")
@@ -258,13 +258,13 @@ def test_a_source_that_hits_are_told_by_keeps_its_name(
     assert source.name == "District", "nothing was loaded"
     if told_by == "a hit":
         kept.a_hit(read(clock, "TST001"))
-        client.post(target, fields | {"name": "svs"})
+        client.post(target, fields | {"name": "manual"})
     else:
         lines = [b"plate,class\n", b"TST001,stolen_vehicle\n"]
         versions.import_files(
             source.hot_list, [versions.SourceFile(source, "a.csv", lines)], by=administrator
         )
-    name = "svs" if told_by == "a hit" else "District"
+    name = "manual" if told_by == "a hit" else "District"
     client.post(target, fields | {"name": "Elsewhere"})
     source.refresh_from_db()
     assert source.name == name
