@@ -21,6 +21,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from hq.api.models import Feed, FeedMessage
+from hq.hits import review, wording
 from hq.lists import masking
 from hq.log import chain
 from hq.people.policy import Refused
@@ -159,7 +160,8 @@ def message_of(feed: Feed, record: UUID) -> dict[str, Any] | None:
         return None
     if masking.lacking_for_hit(frozenset(), hit.alarm_class, hit.source, hit.list_version):
         return None
-    return alpr_alert(hit, seen)
+    (one,) = review.of([hit])
+    return alpr_alert(hit, seen, wording.status(one))
 
 
 def alpr_group(read: Read) -> dict[str, Any]:
@@ -219,8 +221,8 @@ def alpr_group(read: Read) -> dict[str, Any]:
     }
 
 
-def alpr_alert(hit: Hit, read: Read) -> dict[str, Any]:
-    """A hit as OpenALPR's alpr_alert, said to be unverified (430.3(f))."""
+def alpr_alert(hit: Hit, read: Read, status: str) -> dict[str, Any]:
+    """A hit as OpenALPR's alpr_alert, with how it stands: UNVERIFIED until it was checked (430.3(f))."""
     match = f"{hit.kind} match{' of another state' if hit.state_agrees is False else ''}"
     return {
         "data_type": "alpr_alert",
@@ -232,7 +234,7 @@ def alpr_alert(hit: Hit, read: Read) -> dict[str, Any]:
         "camera_name": read.camera,
         "camera_number": 0,
         "plate_number": read.text,
-        "description": f"UNVERIFIED: {hit.alarm_class}, {match}, list {hit.list_version}",
+        "description": f"{status}: {hit.alarm_class}, {match}, list {hit.list_version}",
         "list_type": "alert",
         "group": alpr_group(read),
     }

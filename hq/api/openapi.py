@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
+
+from hq.hits.models import Clets, Outcome, Visual
 
 
 def _text(what: str, **more: Any) -> dict[str, Any]:
@@ -39,6 +42,10 @@ def _object(properties: dict[str, Any], **more: Any) -> dict[str, Any]:
         "additionalProperties": False,
         **more,
     }
+
+
+def _choice(values: Sequence[str], what: str) -> dict[str, Any]:
+    return {"type": ["string", "null"], "enum": [*values, None], "description": what}
 
 
 _PROBLEMS: Final = {
@@ -96,6 +103,12 @@ _AREA: Final = [
     _number("lon", "Centre of a circle."),
     _number("metres", "Radius of a circle, 50,000 at most."),
 ]
+_STATUS: Final = _text(
+    "As HQ's pages say it: UNVERIFIED; UNVERIFIED, CHECK NOT PRACTICABLE; CONFIRMED, NOT FOUND or CANCELLED"
+    " by CLETS; PLATE DIFFERS, seen by eye; WITHDRAWN by the unit. Only CONFIRMED is more than a lead."
+)
+_CHECKED: Final = "When the status was found out; null while it is UNVERIFIED and nobody has asked."
+
 _PAGED: Final = {
     "count": {"type": "integer", "minimum": 0, "description": "How many there are, counted up to 10,000."},
     "more": {"type": "boolean", "description": "There are more than count says."},
@@ -130,8 +143,31 @@ _READ: Final = _object(
         },
         "parked": {"type": "boolean"},
         "demo": {"type": "boolean"},
-        "unverified_hit": {"type": "boolean"},
+        "unverified_hit": {
+            "type": "boolean",
+            "description": (
+                "Whether it met a hot list and the unit has not taken that back, whatever people have found"
+                " since; `hits` tells that."
+            ),
+        },
+        "hits": {
+            "type": "array",
+            "description": "Its hits that the unit has not taken back, as they stand.",
+            "items": _object({"status": _STATUS, "checked_at": {**_TIME_OR_NULL, "description": _CHECKED}}),
+        },
     }
+)
+_VERIFICATION: Final = _object(
+    {
+        "status": _STATUS,
+        "plate": _choice(Visual.Plate.values, "What the comparison by eye says of the plate."),
+        "compared_at": _TIME_OR_NULL,
+        "clets": _choice(Clets.Result.values, "What CLETS answered, as the person who asked entered it."),
+        "answered_at": {**_TIME_OR_NULL, "description": "When CLETS answered."},
+        "outcome": _choice(Outcome.Kind.values, "How it was closed; null while it is open."),
+        "closed_at": _TIME_OR_NULL,
+    },
+    description="What people have found out and done about it so far; null where nothing was entered.",
 )
 _HIT: Final = _object(
     {
@@ -145,7 +181,12 @@ _HIT: Final = _object(
             "type": ["string", "null"],
             "description": "As it was read; null until its read has come, and where the hit is masked.",
         },
-        "status": _text("A hit is a lead: verify through CLETS first (430.3(f)).", const="UNVERIFIED"),
+        "status": _text(
+            "As every unit sends it: a hit is a lead, verify through CLETS first (430.3(f)). It never"
+            " changes; what people have found since is in `verification`.",
+            const="UNVERIFIED",
+        ),
+        "verification": _VERIFICATION,
         "withdrawn": {"type": "boolean"},
         "match": {
             "type": ["string", "null"],
@@ -181,10 +222,11 @@ DOCUMENT: Final[dict[str, Any]] = {
     "openapi": "3.1.0",
     "info": {
         "title": "Platewarden HQ",
-        "version": "1",
+        "version": "1.1",
         "description": (
             "Read-only, for programs of the own agency. Every call is made in the name of one trained person,"
-            " states why and for whom, and is written into the access log before it is answered."
+            " states why and for whom, and is written into the access log before it is answered. An answer"
+            " may get further fields: pass over those that you do not know."
         ),
         "license": {"name": "AGPL-3.0-or-later", "identifier": "AGPL-3.0-or-later"},
     },

@@ -5,7 +5,7 @@ The questions are those of `hq.search`, with the same bounds and the same reach.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
@@ -16,7 +16,8 @@ from django.views.decorators.http import require_safe
 
 from hq.api.guard import BadRequest, Call, endpoint
 from hq.api.openapi import DOCUMENT
-from hq.hits import corrections
+from hq.hits import corrections, review, wording
+from hq.hits.review import Review
 from hq.lists import masking
 from hq.people.decorators import public_page
 from hq.records.models import Hit, Read
@@ -61,8 +62,9 @@ def reads(call: Call) -> dict[str, Any]:
     found = finding.page(asked, reach_of(call.standing), (page - 1) * limit, limit, asof)
     call.elements = {**asked.elements(), "page": page}
     call.result_count, call.ids = found.count, [read.pk for read in found.reads]
+    stands = wording.stands(found.reads)
     return {
-        "reads": [_read(read) for read in found.reads],
+        "reads": [_read(read, stands.get(read.pk, [])) for read in found.reads],
         "count": min(found.count, finding.MOST),
         "more": found.more,
         "unplaced": found.unplaced,
@@ -81,12 +83,12 @@ def read(call: Call, pk: UUID) -> dict[str, Any]:
     if row is None:
         raise Http404
     call.result_count, call.ids = 1, [row.pk]
-    return {"read": _read(row)}
+    return {"read": _read(row, wording.stands([row]).get(row.pk, []))}
 
 
 @endpoint("hits.view")
 def hits(call: Call) -> dict[str, Any]:
-    """Hits of a window, newest first; unverified, and masked where the person lacks the grant."""
+    """Hits of a window, newest first, as they stand; masked where the person lacks the grant."""
     _check_names(call.query, HITS)
     since, until = _moment(call.query, "since"), _moment(call.query, "until")
     if since is None or until is None or not since < until <= since + SCAN:
@@ -97,14 +99,12 @@ def hits(call: Call) -> dict[str, Any]:
     rows = rows.filter(_hits_of(reach_of(call.standing)), **({"unit": unit} if unit else {}))
     count = rows[: finding.MOST + 1].count()
     first = (page - 1) * limit
-    shown = list(rows.order_by("-received_at", "-id")[first : first + limit])
-    # A hit may be committed before its read.
-    seen = dict(Read.objects.filter(pk__in=[hit.read_id for hit in shown]).values_list("pk", "text"))
+    shown = review.of(rows.order_by("-received_at", "-id")[first : first + limit])
     held = masking.grants_of(call.person)
     call.elements = {"since": since, "until": until, "unit": unit, "page": page}
-    call.result_count, call.ids = count, [hit.pk for hit in shown]
+    call.result_count, call.ids = count, [one.hit.pk for one in shown]
     return {
-        "hits": [_hit(hit, seen.get(hit.read_id), held) for hit in shown],
+        "hits": [_hit(one, held) for one in shown],
         "count": min(count, finding.MOST),
         "more": count > finding.MOST,
         **_next(count, limit, page, asof),
@@ -118,7 +118,7 @@ def openapi(request: HttpRequest) -> HttpResponse:
     return JsonResponse(DOCUMENT, json_dumps_params={"indent": 1})
 
 
-def _read(row: Read) -> dict[str, Any]:
+def _read(row: Read, hits: Sequence[tuple[str, datetime | None]]) -> dict[str, Any]:
     return {
         "id": str(row.pk),
         "plate": row.text,
@@ -136,10 +136,12 @@ def _read(row: Read) -> dict[str, Any]:
         "parked": row.parked,
         "demo": row.demo,
         "unverified_hit": any(not hit.withdrawn for hit in row.hits.all()),
+        "hits": [{"status": status, "checked_at": _time(at)} for status, at in hits],
     }
 
 
-def _hit(row: Hit, plate: str | None, held: frozenset[str]) -> dict[str, Any]:
+def _hit(one: Review, held: frozenset[str]) -> dict[str, Any]:
+    row = one.hit
     masked = bool(masking.lacking_for_hit(held, row.alarm_class, row.source, row.list_version))
     entry = None
     if not masked:
@@ -156,8 +158,10 @@ def _hit(row: Hit, plate: str | None, held: frozenset[str]) -> dict[str, Any]:
     return {
         "id": str(row.pk),
         "read": None if masked else str(row.read_id),
-        "plate": None if masked else plate,
+        # A hit may be committed before its read.
+        "plate": None if masked or one.read is None else one.read.text,
         "status": "UNVERIFIED",
+        "verification": _verification(one),
         "withdrawn": row.withdrawn,
         "match": None if masked else row.kind,
         "score": None if masked else row.score,
@@ -167,6 +171,19 @@ def _hit(row: Hit, plate: str | None, held: frozenset[str]) -> dict[str, Any]:
         "unit": row.unit_id,
         "masked": masked,
         "entry": entry,
+    }
+
+
+def _verification(one: Review) -> dict[str, Any]:
+    seen, answer, ended = one.visual, one.answer, one.outcome
+    return {
+        "status": wording.status(one),
+        "plate": seen.plate if seen else None,
+        "compared_at": _time(seen.at if seen else None),
+        "clets": answer.result if answer else None,
+        "answered_at": _time(answer.answered_at if answer else None),
+        "outcome": ended.kind if ended else None,
+        "closed_at": _time(ended.at if ended else None),
     }
 
 

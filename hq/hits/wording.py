@@ -132,18 +132,30 @@ def status(review: Review) -> str:
     return Clets.Result(answer.result).label
 
 
-def statuses(reads: Iterable[Read]) -> dict[UUID, str]:
-    """How the hits of these reads stand, by read; of reads that were fetched with their own hits.
+def checked_at(review: Review) -> datetime | None:
+    """When what its status says was found out, None while nobody has: by eye, or as CLETS answered."""
+    if review.differs and review.visual is not None:
+        return review.visual.at
+    return review.answer.answered_at if review.answer is not None else None
+
+
+def stands(reads: Iterable[Read]) -> dict[UUID, list[tuple[str, datetime | None]]]:
+    """Each hit's status and when it was found out, by read; of reads that were fetched with their own hits.
 
     A hit that the unit took back is not among them.
     """
     hits = [hit for read in reads for hit in read.hits.all() if not hit.withdrawn]
-    found: dict[UUID, list[str]] = {}
-    for one in reviews_of(hits):
-        words = found.setdefault(one.hit.read_id, [])
-        if status(one) not in words:
-            words.append(status(one))
-    return {read: "; ".join(words) for read, words in found.items()}
+    found: dict[UUID, list[tuple[str, datetime | None]]] = {}
+    for one in reviews_of(sorted(hits, key=lambda hit: (hit.received_at, hit.pk))):
+        found.setdefault(one.hit.read_id, []).append((status(one), checked_at(one)))
+    return found
+
+
+def statuses(reads: Iterable[Read]) -> dict[UUID, str]:
+    """How the hits of these reads stand, each status once, by read; as `stands`."""
+    return {
+        read: "; ".join(dict.fromkeys(status for status, _ in told)) for read, told in stands(reads).items()
+    }
 
 
 def advice(review: Review) -> str:

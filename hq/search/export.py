@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from django.template.response import SimpleTemplateResponse
 
-from hq.hits import corrections
+from hq.hits import corrections, wording
 from hq.log.chain import stamp
 from hq.people.decorators import Access
 from hq.people.models import Person
@@ -22,7 +23,7 @@ MOST: Final = 5_000
 COLUMNS: Final = (
     "read", "plate", "corrected_to", "confidence", "captured_at", "received_at", "clock", "unit", "region",
     "region_confidence", "latitude", "longitude", "deployment", "unverified_hit", "exported_by",
-    "access_record",
+    "access_record", "hit_status", "hit_checked_at",
 )  # fmt: skip
 
 
@@ -47,9 +48,11 @@ class CsvResponse(SimpleTemplateResponse):
         made = io.StringIO()
         writer = csv.writer(made, lineterminator="\r\n")
         writer.writerow(COLUMNS)
+        hits = wording.stands(self._reads)
         for read in self._reads:
-            row = _row(read)
-            writer.writerow([cell(value) for value in (*row, str(self._person), record and record.sequence)])
+            told = hits.get(read.pk, [])
+            row = (*_row(read), str(self._person), record and record.sequence, *_told(told))
+            writer.writerow([cell(value) for value in row])
         return made.getvalue()
 
 
@@ -76,3 +79,9 @@ def _row(read: Read) -> tuple[Any, ...]:
         read.deployment,
         "yes" if any(not hit.withdrawn for hit in read.hits.all()) else "no",
     )
+
+
+def _told(hits: Sequence[tuple[str, datetime | None]]) -> tuple[str, str]:
+    """The hits' statuses, and when each was found out, in the same order."""
+    times = [stamp(at) if at else "" for _, at in hits]
+    return "; ".join(status for status, _ in hits), "; ".join(times) if any(times) else ""

@@ -17,12 +17,13 @@ from django.urls import get_resolver
 from hq.api import tokens, views
 from hq.api.models import ApiToken
 from hq.api.openapi import DOCUMENT
+from hq.hits import review
 from hq.log.models import AccessRecord
 from hq.people.models import Person
 from hq.people.policy import COLUMNS
 from hq.records.models import Read
 from hq.search.models import Shift
-from tests.hq import kept
+from tests.hq import hits_kept, kept
 
 pytestmark = pytest.mark.django_db
 People = Callable[..., Person]
@@ -123,6 +124,50 @@ def test_hits_are_unverified_and_masked_without_the_grant(get: Callable[..., Any
     for part in ("", WINDOW.split("&")[0], WINDOW.split("&")[1], WINDOW + "&reason=registrant"):
         assert get(f"hits?{part}").status_code == 400, part
     assert get("hits?since=2026-01-01T00:00:00Z&until=2026-06-01T00:00:00Z").status_code == 400
+
+
+@pytest.mark.clause("430.3(f)")
+def test_program_is_told_what_people_have_found_out_about_a_hit(
+    get: Callable[..., Any], people: People, clock: Any
+) -> None:
+    """The unit's word stays beside it: programs of before read it."""
+    hit, officer = hits_kept.a_hit("7ABC123", pictures=False), people("Officer")
+    other = hits_kept.a_hit("8XYZ999", pictures=False)
+    nothing = dict.fromkeys(("plate", "compared_at", "clets", "answered_at", "outcome", "closed_at"))
+
+    def told() -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        answer, found = get(f"hits?{WINDOW}"), get("reads?plate=7ABC123")
+        check_against_document("/hits", answer)
+        check_against_document("/reads", found)
+        shown = {one["id"]: one for one in answer.json()["hits"]}
+        assert shown[str(other.pk)]["verification"] == {"status": "UNVERIFIED", **nothing}
+        assert shown[str(hit.pk)]["status"] == "UNVERIFIED"
+        (read,) = found.json()["reads"]
+        assert read["unverified_hit"] is True
+        assert get(f"reads/{hit.read_id}").json()["read"] == read
+        return shown[str(hit.pk)]["verification"], read["hits"]
+
+    assert told() == ({"status": "UNVERIFIED", **nothing}, [{"status": "UNVERIFIED", "checked_at": None}])
+    hits_kept.looked(hit, officer)
+    compared = clock.at.isoformat()
+    clock.advance(minutes=1)
+    hits_kept.answered(hit, officer, "cancelled")
+    checked = clock.at.isoformat()
+    verification, read = told()
+    assert verification == {
+        "status": "CANCELLED",
+        "plate": "agrees",
+        "compared_at": compared,
+        "clets": "cancelled",
+        "answered_at": checked,
+        "outcome": None,
+        "closed_at": None,
+    }
+    assert read == [{"status": "CANCELLED", "checked_at": checked}]
+    clock.advance(minutes=1)
+    review.close(hits_kept.reviewed(hit), officer, kind="no_action", note="")
+    verification, _ = told()
+    assert (verification["outcome"], verification["closed_at"]) == ("no_action", clock.at.isoformat())
 
 
 @pytest.mark.clause("430.5(a)")

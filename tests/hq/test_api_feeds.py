@@ -21,7 +21,7 @@ from hq.log.models import AccessRecord
 from hq.people.models import Person
 from hq.people.policy import Refused
 from hq.site.models import Settings
-from tests.hq import kept
+from tests.hq import hits_kept, kept
 
 pytestmark = pytest.mark.django_db
 People = Callable[..., Person]
@@ -152,6 +152,24 @@ def test_hit_is_sent_as_unverified_and_a_restricted_one_not_at_all(
     assert got["description"].startswith("UNVERIFIED: stolen_vehicle, exact match of another state, list")
     assert got["group"]["best_region_confidence"] == 0
     assert FeedMessage.objects.get(record=restricted.pk).state == "given_up"
+
+
+@pytest.mark.clause("430.3(f)")
+def test_hit_that_was_checked_while_its_recipient_was_down_is_sent_as_it_stands(
+    feed_to: Callable[..., Feed],
+    recipient: Recipient,
+    people: Callable[..., Any],
+    clock: Any,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    feed_to(recipient.url, "hits")
+    clock.advance(minutes=5)
+    hit, officer = hits_kept.a_hit(age_s=0.0, pictures=False), people("Officer")
+    hits_kept.looked(hit, officer)
+    hits_kept.answered(hit, officer, "not_found")
+    rounds(capsys)
+    (got,) = recipient.got
+    assert got["description"].startswith("NOT FOUND: stolen_vehicle, exact match, list")
 
 
 @pytest.mark.clause("430.2.1(d)")

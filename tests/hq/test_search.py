@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hq.hits import corrections, review
+from hq.log import chain as log
 from hq.log.models import AccessRecord
 from hq.people.models import Person
 from hq.records import trigrams
@@ -668,11 +669,37 @@ def test_hit_is_told_as_it_stands_now_wherever_its_read_is_shown(
     page = investigator.get(read).content.decode()
     assert f"Hit, {status}<" in page
     assert advice in page
+    exported = investigator.post("/search/csv/", WHY | {"plate": "7ABC123"}).content.decode()
+    (line,) = csv.DictReader(io.StringIO(exported))
+    assert (line["unverified_hit"], line["hit_status"]) == ("yes", status)
+    assert line["hit_checked_at"] == (log.stamp(clock.now()) if result else "")
     review.close(hits_kept.reviewed(hit), officer, kind="no_action")
     page = investigator.get(read).content.decode()
     assert f"Hit, {status}<" in page
     assert "Closed. Outcome: no action taken." in page
     assert advice not in page
+
+
+@pytest.mark.clause("430.3(f)")
+def test_file_tells_each_hit_of_a_read(investigator: Client, people: People) -> None:
+    officer, hit = people("officer"), hits_kept.a_hit("7ABC123", pictures=False)
+    kept.a_hit(hit.read)
+    taken_back = kept.a_hit(hit.read)
+    type(hit).objects.filter(pk=taken_back.pk).update(withdrawn=True)
+    kept.read("7ABC124")
+    hits_kept.looked(hit, officer)
+    hits_kept.answered(hit, officer, "confirmed")
+    answer = investigator.post("/search/csv/", WHY | {"plate": "7ABC12?"}).content.decode()
+    lines = {line["plate"]: line for line in csv.DictReader(io.StringIO(answer))}
+    told = sorted(
+        zip(*(lines["7ABC123"][name].split("; ") for name in ("hit_status", "hit_checked_at")), strict=True)
+    )
+    assert told == [("CONFIRMED", log.stamp(clock.now())), ("UNVERIFIED", "")]
+    assert [lines["7ABC124"][name] for name in ("unverified_hit", "hit_status", "hit_checked_at")] == [
+        "no",
+        "",
+        "",
+    ]
 
 
 @pytest.mark.parametrize("plate", ["%", "_______", "7%", "7ABC12_", "%' OR 1=1 --", "7ABC123%", "\\%ABC"])
