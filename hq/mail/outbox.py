@@ -284,10 +284,26 @@ def _cry(alarm: Alarm) -> None:
 
 def connection() -> BaseEmailBackend:
     """To the agency's server; its password is read anew, so that a changed one needs no restart."""
-    file = settings.SMTP_PASSWORD_FILE
-    password = Path(file).read_text().partition("\n")[0].strip() if file else ""
-    backend: BaseEmailBackend = get_connection(password=password)
+    backend: BaseEmailBackend = get_connection(password=_password())
     return backend
+
+
+def _password() -> str:
+    """The first line of the password file, which may come from Windows (byte order mark, CRLF)."""
+    file = settings.SMTP_PASSWORD_FILE
+    if not file:
+        return ""
+    where = f"PLATEWARDEN_HQ_SMTP_PASSWORD_FILE: {file}"
+    try:
+        password = Path(file).read_text(encoding="utf-8-sig").partition("\n")[0].strip()
+    except OSError as error:
+        raise smtplib.SMTPException(f"{where}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise smtplib.SMTPException(f"{where}: is no UTF-8 text") from error
+    if not password.isascii():
+        # smtplib's own words for it would put the character onto the page of mails.
+        raise smtplib.SMTPException(f"{where}: holds a character that is not ASCII, which cannot be sent")
+    return password
 
 
 def _message(subject: str, body: str, address: str, message_id: str) -> EmailMessage:

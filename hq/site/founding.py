@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import models, transaction
 
 from hq.log import chain
 from hq.people import accounts
@@ -24,6 +24,8 @@ _AGENCY = ("name", "ori", "policy_id", "policy_version", "document")
 _PERSON = ("username", "name", "title")
 _FOUNDERS = (Role.COMMANDER, Role.ADMINISTRATOR, Role.CUSTODIAN)
 _COURSE = ("code", "version", "title", "document")
+_KEYS = {"agency": "name", "full_name": "name", "reason": "document"}
+"""What the file calls a column that has another name."""
 
 EXAMPLE = """\
 [agency]
@@ -81,8 +83,15 @@ def found(path: Path) -> list[Founder]:
 
 
 def _make(given: dict[str, Any], path: Path) -> list[Founder]:
-    agency, course_given, now = given["agency"], given["course"], clock.now()
-    course = Course.objects.create(**{name: course_given[name] for name in _COURSE})
+    agency, now = given["agency"], clock.now()
+    held = Settings(
+        agency=agency["name"], ori=agency["ori"], policy_id=agency["policy_id"],
+        policy_version=agency["policy_version"], reason=f"founding: {agency['document']}", approved_at=now,
+    )  # fmt: skip
+    _check(held, f"{path}: [agency]", "proposed_by")
+    course = Course(**{name: given["course"][name] for name in _COURSE})
+    _check(course, f"{path}: [course]")
+    course.save()
     founders, people = [], {}
     for role in _FOUNDERS:
         row = given[role.value]
@@ -90,10 +99,7 @@ def _make(given: dict[str, Any], path: Path) -> list[Founder]:
             username=row["username"], full_name=row["name"], title=row["title"], agency=agency["name"],
             badge=row.get("badge", ""), state=Person.State.ACTIVE, approved_at=now,
         )  # fmt: skip
-        try:
-            person.full_clean(exclude=["password"])
-        except ValidationError as error:
-            raise FoundingError(f"{path}: [{role.value}]: {'; '.join(error.messages)}") from error
+        _check(person, f"{path}: [{role.value}]", "password")
         founders.append(Founder(role.label, person.username, accounts.once(person)))
         people[role] = person
         delegated = {"document": agency["document"], "approved_at": now, "note": "founding"}
@@ -102,28 +108,42 @@ def _make(given: dict[str, Any], path: Path) -> list[Founder]:
         day = clock.today()
         Completion.objects.create(
             person=person, course=course, completed_on=day, expires_on=expiry(day, course.validity_months),
-            trainer="as documented", document=course_given["document"],
+            trainer="as documented", document=course.document,
         )  # fmt: skip
-    Settings.objects.create(
-        agency=agency["name"], ori=agency["ori"], policy_id=agency["policy_id"],
-        policy_version=agency["policy_version"], reason=f"founding: {agency['document']}",
-        proposed_by=people[Role.ADMINISTRATOR], approved_by=people[Role.COMMANDER],
-        approved_at=now,
-    )  # fmt: skip
+    held.proposed_by, held.approved_by = people[Role.ADMINISTRATOR], people[Role.COMMANDER]
+    held.save()
     return founders
+
+
+def _check(row: models.Model, where: str, *but: str) -> None:
+    """Raise FoundingError for what its column does not hold, by the name of its key in the file."""
+    try:
+        row.full_clean(exclude=but)
+    except ValidationError as error:
+        column, (first, *_) = next(iter(error.message_dict.items()))
+        raise FoundingError(f"{where}: {_KEYS.get(column, column)}: {first}") from error
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        given = tomllib.loads(path.read_text())
-    except (OSError, tomllib.TOMLDecodeError) as error:
+        given = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise FoundingError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise FoundingError(f"{path}: is no UTF-8 text") from error
+    except tomllib.TOMLDecodeError as error:
         raise FoundingError(f"{path}: {error}") from error
     wanted = {"agency": _AGENCY, "course": _COURSE, **{role.value: _PERSON for role in _FOUNDERS}}
     for table, names in wanted.items():
+        held = given.get(table, {})
+        if not isinstance(held, dict):
+            raise FoundingError(f"{path}: {table} is no table: begin it with a line [{table}]")
         for name in names:
-            value = given.get(table, {}).get(name)
+            value = held.get(name)
             if not isinstance(value, str) or not value.strip():
                 raise FoundingError(f"{path}: [{table}]: {name} is missing")
+            if not value.isprintable():
+                raise FoundingError(f"{path}: [{table}]: {name} is more than one line of text")
     if len({given[role.value]["username"] for role in _FOUNDERS}) < len(_FOUNDERS):
         raise FoundingError(f"{path}: commander, administrator and custodian must be three persons")
     return given

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import socketserver
 import threading
 from collections.abc import Iterator
@@ -14,12 +15,13 @@ from email.policy import default
 
 @dataclass
 class Sink:
-    """What came, and whom it refuses: `refuse` holds addresses that get 550."""
+    """What came, and whom it refuses: `refuse` holds addresses that get 550; only `password` logs in."""
 
     port: int = 0
     mails: list[Message] = field(default_factory=list)
     raw: list[bytes] = field(default_factory=list)
     refuse: set[str] = field(default_factory=set)
+    password: str = ""
 
     def to(self, address: str) -> list[Message]:
         return [mail for mail in self.mails if mail["To"] == address]
@@ -34,7 +36,10 @@ class _Handler(socketserver.StreamRequestHandler):
         for line in self.rfile:
             verb = line[:4].upper()
             if verb == b"EHLO":
-                self._say("250 sink")
+                self._say("250-sink\r\n250 AUTH PLAIN")
+            elif verb == b"AUTH":
+                given = base64.b64decode(line.split()[-1]).decode().split("\0")[-1]
+                self._say("235 welcome" if given == self.sink.password else "535 wrong name or password")
             elif verb == b"RCPT":
                 refused = any(address.encode() in line for address in self.sink.refuse)
                 self._say("550 no such mailbox" if refused else "250 ok")

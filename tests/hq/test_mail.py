@@ -387,6 +387,48 @@ def test_mail_does_not_leave_unencrypted_where_the_server_offers_no_tls(
     assert Mail.objects.get().state == "waiting"
 
 
+@pytest.mark.parametrize(("encoding", "newline"), [("utf-8", "\n"), ("utf-8-sig", "\r\n")])
+def test_password_of_the_mail_server_is_the_files_first_line_also_as_windows_saves_it(
+    people: People, sink: Sink, raised: list[Standing], settings: Any, encoding: str, newline: str
+) -> None:
+    people("technician", email="tech@police.example")
+    raised.append(_unit_alarm())
+    file = settings.DATA / "smtp-password"
+    settings.EMAIL_HOST_USER, settings.SMTP_PASSWORD_FILE = "hq", str(file)
+    sink.password = "9 grey vans"
+    file.write_text(f"{sink.password}\nsince 2026-01-05\n", encoding=encoding, newline=newline)
+    assert "1 sent" in _mail()
+
+
+@pytest.mark.clause("CJIS AU-5")
+def test_password_file_that_cannot_be_read_is_named_also_while_the_log_is_down(
+    people: People, sink: Sink, raised: list[Standing], settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for role in ("technician", "auditor"):
+        people(role, email=f"{role}@police.example")
+    raised.append(_unit_alarm())
+    file = settings.DATA / "smtp-password"
+    settings.EMAIL_HOST_USER, settings.SMTP_PASSWORD_FILE = "hq", str(file)
+    file.write_text("secret", encoding="utf-16")
+    with pytest.raises(CommandError, match=r"PLATEWARDEN_HQ_SMTP_PASSWORD_FILE: .*is no UTF-8 text"):
+        _mail()
+    file.write_text("café")
+    Mail.objects.update(next_at=outbox.clock.now())
+    with pytest.raises(
+        CommandError, match=r"SMTP_PASSWORD_FILE: .*: holds a character .* not ASCII"
+    ) as error:
+        _mail()
+    assert "é" not in str(error.value)
+    assert "xe9" not in str(error.value)
+    file.write_text("secret", encoding="utf-16")
+    monkeypatch.setattr(alarms, "log_works", lambda: False)
+    with pytest.raises(CommandError, match=r"nobody can be told: PLATEWARDEN_HQ_SMTP_PASSWORD_FILE: .*is no"):
+        _mail()
+    file.unlink()
+    with pytest.raises(CommandError, match=r"PASSWORD_FILE: .*: No such file or directory"):
+        _mail()
+
+
 @pytest.mark.clause("CJIS AU-5")
 def test_log_that_cannot_be_written_is_told_at_once(
     people: People, sink: Sink, monkeypatch: pytest.MonkeyPatch

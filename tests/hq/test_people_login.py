@@ -393,6 +393,22 @@ def test_weak_password_is_refused(password: str, tmp_path: Any, settings: Any) -
 
 
 @pytest.mark.clause("CJIS IA-5")
+def test_list_of_banned_passwords_is_taken_as_windows_saves_it_and_no_other_coding(tmp_path: Any) -> None:
+    banned = tmp_path / passwords.FILE
+    check = passwords.BannedByAgency(banned)
+    check.validate("southpasadena1")
+    banned.write_text("SouthPasadena1\nRose Bowl\n", encoding="utf-8-sig", newline="\r\n")
+    assert passwords.fault(banned) == ""
+    for password in ("southpasadena1", "rose bowl"):
+        with pytest.raises(ValidationError, match="is on the agency's list"):
+            check.validate(password)
+    banned.write_text("SouthPasadena1\n", encoding="utf-16")
+    assert "is no UTF-8 text" in passwords.fault(banned)
+    with pytest.raises(ValidationError, match="cannot be read"):
+        check.validate("southpasadena1")
+
+
+@pytest.mark.clause("CJIS IA-5")
 def test_list_of_banned_passwords_that_nobody_kept_up_for_a_quarter_is_told(
     db: None, clock: Any, tmp_path: Any, settings: Any
 ) -> None:

@@ -110,7 +110,11 @@ def test_founders_can_work_and_nobody_can_found_twice(tmp_path: Path) -> None:
         ('ori = "CA0000000"', "", r"\[agency\]: ori is missing"),
         ('title = "Records Manager"', 'title = " "', r"\[custodian\]: title is missing"),
         ('username = "apoe"', 'username = "rdoe"', "three persons"),
-        ('username = "apoe"', 'username = "A Poe"', r"\[custodian\]: small letters"),
+        ('username = "apoe"', 'username = "A Poe"', r"\[custodian\]: username: small letters"),
+        ('ori = "CA0000000"', 'ori = "CA00000000"', r"\[agency\]: ori: Ensure this value has at most 9"),
+        ('code = "alpr"', 'code = "al pr"', r"\[course\]: code: Enter a valid"),
+        ('name = "Robin Doe"', r'name = "Robin\u0000Doe"', r"\[commander\]: name is more than one line"),
+        ("[agency]", 'agency = "x"\n[department]', r"agency is no table"),
         ("[course]", "[curse]", r"\[course\]: code is missing"),
         ("[agency]", "[agency", "agency.toml"),
     ],
@@ -124,6 +128,16 @@ def test_mistake_in_the_agencys_file_is_named_and_leaves_nothing(
         call_command("setup", str(file))
     assert error.value.returncode == 3
     assert not Person.objects.exists()
+
+
+def test_agencys_file_is_taken_as_windows_saves_it_and_no_other_coding(tmp_path: Path) -> None:
+    file = tmp_path / "agency.toml"
+    file.write_text(founding.EXAMPLE, encoding="utf-16")
+    with pytest.raises(CommandError, match=r"agency.toml: is no UTF-8 text"):
+        call_command("setup", str(file))
+    file.write_text(founding.EXAMPLE, encoding="utf-8-sig", newline="\r\n")
+    call_command("setup", str(file))
+    assert Person.objects.count() == 3
 
 
 @pytest.mark.slow
