@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from hq.people.policy import may
 from hq.records.subscriber import Subscriber
 from hq.site import disks, doctor, founding
 from hq.site.commands import RecordsCommand
+from hq.site.management.commands import demo as demo_command
 from hq.site.models import Settings
 
 pytestmark = pytest.mark.django_db
@@ -178,6 +180,22 @@ def test_real_site_is_not_served_as_a_demo(
     held.save(force_insert=True)
     call_command("serve")
     assert started == [True]
+
+
+def test_demo_tells_the_whole_command_that_asks_for_a_code(settings: Any, tmp_path: Path) -> None:
+    """A newcomer pastes it: the demo lies where no command looks by itself."""
+    settings.DATA = tmp_path / "a site's"
+    words = shlex.split(demo_command.asking())
+    assert words[0] == f"PLATEWARDEN_HQ_DATA={settings.DATA}"
+    assert words[2:] == ["demo", "--code", "USER"]
+    assert subprocess.run([words[1], "--help"], capture_output=True, check=False).returncode == 0
+
+
+def test_code_is_asked_for_where_no_demo_is(tmp_path: Path) -> None:
+    done = _run(tmp_path / "data", "demo", "--code", "officer")
+    assert done.returncode == 3
+    (line,) = done.stderr.splitlines()
+    assert "data: no demo is here; PLATEWARDEN_HQ_DATA names its folder" in line
 
 
 def test_demo_is_never_built_into_a_real_site(tmp_path: Path, settings: Any) -> None:

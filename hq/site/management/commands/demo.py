@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import shlex
+import sys
 from argparse import ArgumentParser
 from base64 import b32encode
+from pathlib import Path
 from typing import Any
 
 from django.apps import apps
@@ -15,6 +19,7 @@ from django_otp.oath import totp
 
 from hq import APPS, demo
 from hq.people.models import Authenticator, Person
+from hq.site import doctor
 from hq.site.doctor import DEMO_MARK
 from hq.site.models import Settings
 
@@ -53,7 +58,17 @@ class Command(BaseCommand):
             device = Authenticator.objects.filter(user=person, confirmed=True).first()
             secret = b32encode(device.bin_key).decode() if device else "(enrolled at log-in)"
             self.stdout.write(f"  {person.username:<14} {', '.join(person.roles()):<22} {secret}")
-        self.stdout.write("Add a secret to an authenticator, or ask: platewarden-hq demo --code USER")
+        self.stdout.write(f"Add a secret to an authenticator, or ask: {asking()}")
+
+
+def asking() -> str:
+    """The command that tells a code, whole: `make run` builds the demo where no command looks by itself, and
+    its environment is seldom on anybody's PATH."""
+    program = Path(sys.executable).with_name("platewarden-hq")
+    with contextlib.suppress(ValueError):
+        program = program.relative_to(Path.cwd())
+    data = shlex.quote(str(settings.DATA))
+    return f"PLATEWARDEN_HQ_DATA={data} {shlex.quote(str(program))} demo --code USER"
 
 
 def _hurry() -> None:
@@ -64,6 +79,10 @@ def _hurry() -> None:
 
 
 def _code(username: str) -> str:
+    if doctor.waiting_migrations():
+        raise CommandError(
+            f"{settings.DATA}: no demo is here; PLATEWARDEN_HQ_DATA names its folder", returncode=3
+        )
     device = Authenticator.objects.filter(user__username=username, confirmed=True).first()
     held = Settings.current()
     if device is None or held is None or DEMO_MARK not in held.agency:
