@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -323,3 +326,31 @@ def test_the_command_checks_a_package_against_key_and_record(
     assert "not the recorded one" in capsys.readouterr().out
     with pytest.raises(CommandError, match="No such file"):
         call_command("verify_package", str(tmp_path / "none.zip"))
+
+
+def test_the_command_checks_a_package_on_a_machine_without_hqs_records(
+    office: kept.Office, tmp_path: Path
+) -> None:
+    kept.read()
+    package = made(office)
+    file = tmp_path / Path(package.file.name).name
+    file.write_bytes(default_storage.open(package.file.name).read())
+
+    def check_elsewhere(*words: str) -> subprocess.CompletedProcess[str]:
+        env = {k: v for k, v in os.environ.items() if not k.startswith(("PLATEWARDEN", "DATABASE", "DJANGO"))}
+        return subprocess.run(
+            [sys.executable, "-m", "hq.cli", "verify-package", str(file), *words],
+            env=env | {"PLATEWARDEN_HQ_DATA": str(tmp_path / "elsewhere")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    done = check_elsewhere("--key", package.public_key)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "is what was signed" in done.stdout
+    done = check_elsewhere()
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "evidence.key: is not here; name the agency's public key with --key" in line
+    assert not (tmp_path / "elsewhere" / "keys").exists()
