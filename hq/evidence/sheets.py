@@ -1,7 +1,7 @@
 """The paper of a package: cover and chain-of-custody sheet as PDF.
 
 The fonts are those that every PDF reader has, so a character outside Latin-1 is printed as its nearest
-letter or as "?"; index.html and data/package.json hold the exact text.
+letter or sign, or as "?", and then the sheet says so; index.html and data/package.json hold the exact text.
 """
 
 from __future__ import annotations
@@ -19,13 +19,41 @@ if TYPE_CHECKING:
 
 CUSTODY_LINES = 12
 
+# What Latin-1 lacks and Unicode does not take apart into what it has.
+_NEAREST = str.maketrans(
+    {
+        "\N{LEFT SINGLE QUOTATION MARK}": "'",
+        "\N{RIGHT SINGLE QUOTATION MARK}": "'",
+        "\N{SINGLE LOW-9 QUOTATION MARK}": "'",
+        "\N{LEFT DOUBLE QUOTATION MARK}": '"',
+        "\N{RIGHT DOUBLE QUOTATION MARK}": '"',
+        "\N{DOUBLE LOW-9 QUOTATION MARK}": '"',
+        "\N{NON-BREAKING HYPHEN}": "-",
+        "\N{HYPHEN}": "-",
+        "\N{EN DASH}": "-",
+        "\N{EM DASH}": "-",
+        "\N{MINUS SIGN}": "-",
+        "\N{BULLET}": "-",
+        "\N{FRACTION SLASH}": "/",
+        "\N{EURO SIGN}": "EUR",
+        "\N{LATIN SMALL LETTER DOTLESS I}": "i",
+        "\N{LATIN SMALL LETTER L WITH STROKE}": "l",
+        "\N{LATIN CAPITAL LETTER L WITH STROKE}": "L",
+        "\N{LATIN SMALL LETTER D WITH STROKE}": "d",
+        "\N{LATIN CAPITAL LETTER D WITH STROKE}": "D",
+        "\N{LATIN SMALL LIGATURE OE}": "oe",
+        "\N{LATIN CAPITAL LIGATURE OE}": "OE",
+    }
+)
+
 
 class Sheet(FPDF):
     """A letter-size sheet with a footer that names the package."""
 
     def __init__(self, footer: str, at: datetime) -> None:
         super().__init__(format="letter", unit="mm")
-        self._footer = latin(footer)
+        self._lacks = False
+        self._footer = self._text(footer)
         self.set_creation_date(at.astimezone(UTC))
         self.set_producer("platewarden-hq")
         self.set_margin(18)
@@ -39,14 +67,14 @@ class Sheet(FPDF):
 
     def heading(self, text: str, under: str) -> None:
         self.set_font("Helvetica", "B", 16)
-        self.multi_cell(0, 8, latin(text), new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+        self.multi_cell(0, 8, self._text(text), new_x=XPos.LMARGIN, new_y=YPos.NEXT)
         self.set_font("Helvetica", size=11)
-        self.multi_cell(0, 6, latin(under), new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+        self.multi_cell(0, 6, self._text(under), new_x=XPos.LMARGIN, new_y=YPos.NEXT)
         self.ln(3)
 
     def paragraph(self, text: str) -> None:
         self.set_font("Helvetica", size=10)
-        self.multi_cell(0, 5, latin(text), new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+        self.multi_cell(0, 5, self._text(text), new_x=XPos.LMARGIN, new_y=YPos.NEXT)
         self.ln(2)
 
     def rows(self, rows: Iterable[tuple[str, str]]) -> None:
@@ -61,8 +89,8 @@ class Sheet(FPDF):
         ) as table:
             for name, value in rows:
                 row = table.row()
-                row.cell(latin(name))
-                row.cell(latin(value) or " ")
+                row.cell(self._text(name))
+                row.cell(self._text(value) or " ")
         self.ln(3)
 
     def grid(self, heads: Sequence[str], lines: Sequence[Sequence[str]], widths: Sequence[int]) -> None:
@@ -71,21 +99,41 @@ class Sheet(FPDF):
             for line in (heads, *lines):
                 row = table.row()
                 for value in line:
-                    row.cell(latin(value) or " ")
+                    row.cell(self._text(value) or " ")
         self.ln(3)
+
+    def remark(self) -> None:
+        """Say so where a character above could not be printed."""
+        if self._lacks:
+            self.paragraph(
+                "To note: ? stands for a character that this sheet cannot print; index.html has it."
+            )
+
+    def _text(self, text: str) -> str:
+        printed = latin(text)
+        self._lacks |= printed.count("?") > text.count("?")
+        return printed
 
     def data(self) -> bytes:
         return bytes(self.output())
 
 
 def latin(text: str) -> str:
-    """`text` in Latin-1: accents that it lacks are dropped, other characters become "?"."""
-    try:
-        text.encode("latin-1")
-        return text
-    except UnicodeEncodeError:
-        plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-        return plain.encode("latin-1", "replace").decode("latin-1")
+    """`text` in Latin-1: accents that it lacks are dropped, quotation marks and dashes are made plain, other
+    characters become "?"."""
+    return "".join(map(_in_latin, unicodedata.normalize("NFC", text)))
+
+
+def _in_latin(char: str) -> str:
+    if ord(char) < 256:
+        return char
+    parts = unicodedata.normalize("NFKD", char.translate(_NEAREST)).translate(_NEAREST)
+    plain = "".join(part for part in parts if not unicodedata.combining(part) and not _invisible(part))
+    return plain.encode("latin-1", "replace").decode("latin-1")
+
+
+def _invisible(char: str) -> bool:
+    return unicodedata.category(char) == "Cf"  # such as a direction mark
 
 
 def cover(content: Content, manifest_sum: str) -> bytes:
@@ -116,6 +164,7 @@ def cover(content: Content, manifest_sum: str) -> bytes:
         "without this software, that nothing was changed. A read is what a machine read in a picture; a hit "
         "is a lead until a person has verified it."
     )
+    sheet.remark()
     return sheet.data()
 
 
@@ -142,6 +191,7 @@ def custody(content: Content, manifest_sum: str) -> bytes:
         [("", "", "", "")] * CUSTODY_LINES,
         (20, 30, 30, 20),
     )
+    sheet.remark()
     return sheet.data()
 
 

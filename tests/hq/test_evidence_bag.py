@@ -293,6 +293,27 @@ def test_the_cover_and_the_custody_sheet_say_whose_and_what(unpacked: Path) -> N
         assert words in custody
 
 
+LOSSY = "? stands for a character that this sheet cannot print; index.html has it"
+
+
+def test_the_paper_prints_names_as_people_type_them_and_says_what_it_cannot_print(tmp_path: Path) -> None:
+    """A court reads the paper first: Word's quotation marks and dashes became "?", and nothing told of it."""
+    plain = dataclasses.replace(
+        content().cover, prepared_by="José O’Brien–Żółć, Clerk “Senior” — № 5", approved_by="C. Ruiz?"
+    )
+    foreign = dataclasses.replace(plain, prepared_by="José 王小明 عبد, Clerk")
+    for about, printed, lossy in (
+        (plain, 'José O\'Brien-Zólc, Clerk "Senior" - No 5', False),
+        (foreign, "José ??? ???, Clerk", True),
+    ):
+        data, result = made(cover=about)
+        zipfile.ZipFile(io.BytesIO(data)).extractall(tmp_path)
+        for name in ("cover.pdf", "custody.pdf"):
+            text = pdf_text(tmp_path / result.folder / name)
+            assert printed in text
+            assert (LOSSY in text) is lossy
+
+
 def pdf_text(path: Path) -> str:
     """The text of a PDF that has only the standard fonts."""
     streams = re.findall(rb"stream\n(.*?)\nendstream", path.read_bytes(), re.DOTALL)
