@@ -16,7 +16,7 @@ from django.db import models
 from django.db.models import Q, QuerySet
 
 from hq.evidence.bag import Photo, Row
-from hq.hits import corrections
+from hq.hits import corrections, review, wording
 from hq.lists import masking
 from hq.lists.models import Publication
 from hq.log.chain import stamp
@@ -87,13 +87,17 @@ def read_rows(reads: Sequence[Read], *, pictures: bool) -> tuple[list[Row], list
 
 
 def hit_rows(reads: Sequence[Read], person: Person) -> list[Row]:
-    """Hits on these reads with their verification; what the person may not see is masked (430.3(e))."""
+    """Hits on these reads with their verification; what the person may not see is masked (430.3(e)).
+
+    `status` is how a hit stands at HQ. The unit's own says UNVERIFIED for good, whatever CLETS answered.
+    """
     hits = list(Hit.objects.filter(read__in=[read.id for read in reads]).order_by("received_at", "id"))
     about = _about(Hit, [hit.id for hit in hits])
+    stands = {one.hit.pk: wording.status(one) for one in review.of(hits)}
     held = masking.grants_of(person)
     rows: list[Row] = []
     for hit in hits:
-        row = _row(hit)
+        row = _row(hit) | {"status": stands[hit.pk]}
         if lacking := masking.lacking_for_hit(held, hit.alarm_class, hit.source, hit.list_version):
             row |= dict.fromkeys(_ENTRY, "") | {"masked": f"grant {lacking} is missing"}
         rows.append({**row, "verification": about.get(hit.id, [])})

@@ -31,6 +31,7 @@ from hq.retention.scope import Scope, ScopeError
 from hq.site import clock as hq_clock
 from hq.site import keys
 from tests.hq import kept
+from tests.hq.hits_kept import answered, looked
 
 pytestmark = pytest.mark.django_db
 
@@ -194,6 +195,21 @@ def test_it_holds_reads_pictures_hits_units_lists_and_who_saw_them(office: kept.
     about = json.loads(files["data/package.json"])
     assert about["case"] == "26-1234"
     assert about["approved_by"] == str(office.commander)
+
+
+@pytest.mark.clause("430.3(f)")
+@pytest.mark.clause("430.4-e")
+def test_a_hit_stands_in_it_as_clets_answered(office: kept.Office) -> None:
+    """The unit's own status says UNVERIFIED for good; a court would read that of a confirmed hit."""
+    read = kept.read(hit=True)
+    (hit,) = rows(inside(made(office)), "hits")
+    assert hit["status"] == "UNVERIFIED"
+    looked(read.hits.get(), office.dispatcher)
+    answered(read.hits.get(), office.dispatcher)
+    files = inside(made(office))
+    (hit,) = rows(files, "hits")
+    assert hit["status"] == "CONFIRMED"
+    assert "UNVERIFIED" not in files["index.html"].decode()
 
 
 @pytest.mark.clause("430.4-e")
