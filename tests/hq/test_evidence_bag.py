@@ -10,6 +10,7 @@ import re
 import subprocess
 import zipfile
 import zlib
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hq.evidence import bag, check
+from tests.hq.served import browsing
 
 KEY = minisign.KeyPair.generate()
 SECRET, PUBLIC = KEY.secret_key, KEY.public_key
@@ -291,6 +293,26 @@ def test_the_cover_and_the_custody_sheet_say_whose_and_what(unpacked: Path) -> N
         assert words in cover
     for words in ("Chain of custody", "26-1234", "Evidence / property number", "Released by", manifest):
         assert words in custody
+
+
+def test_the_index_tells_what_was_done_about_a_hit_in_words(tmp_path: Path) -> None:
+    done = [{"record": "clets", "by": "P. Sandoval", "result": "confirmed", "reason": ""}]
+    data, result = made(hits=[{"read": READ, "verification": done}, {"read": READ, "verification": []}])
+    zipfile.ZipFile(io.BytesIO(data)).extractall(tmp_path)
+    page = (tmp_path / result.folder / "index.html").read_text()
+    assert "record: clets<br>by: P. Sandoval<br>result: confirmed<br>" in page
+    assert "none" in page
+    assert "{" not in page.partition("<main>")[2]
+
+
+@pytest.mark.slow
+def test_no_long_word_reaches_out_of_the_index_on_paper(tmp_path: Path) -> None:
+    cover = dataclasses.replace(content().cover, requested_by="N" * 128)
+    data, result = made(cover=cover, hits=[{"read": READ, "reason": "W" * 1000, "source": "S" * 300}])
+    zipfile.ZipFile(io.BytesIO(data)).extractall(tmp_path)
+    with browsing() as browser, closing(browser.new_page(viewport={"width": 718, "height": 1000})) as page:
+        page.goto((tmp_path / result.folder / "index.html").as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") <= 718
 
 
 LOSSY = "? stands for a character that this sheet cannot print; index.html has it"
