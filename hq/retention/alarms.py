@@ -7,11 +7,13 @@ from datetime import datetime, timedelta
 
 from hq.records.keeping import FLOOR_DAYS
 from hq.records.models import Read
-from hq.retention import copies, holds, proposals, purge, schedules, selection
+from hq.retention import asked, copies, holds, proposals, purge, schedules, selection
 from hq.retention.models import Authority, Proposal, Schedule
 from hq.site import clock
 
 WARN_DAYS = 30
+OPEN_DAYS = 60
+"""How long a package or request may be open and keep due reads before it is an alarm."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,8 @@ def alarms(now: datetime | None = None) -> list[Alarm]:
                 "file back, or remove it",
             )
         )
-    for line in calendar(at):
+    lines = calendar(at)
+    for line in lines:
         if line.overdue:
             found.append(
                 Alarm(
@@ -86,6 +89,8 @@ def alarms(now: datetime | None = None) -> list[Alarm]:
                     f"{line.schedule}, by no hold or open request: {line.overdue}",
                 )
             )
+    for one in asked.keeping([selection.due(line.schedule, at) for line in lines], at, OPEN_DAYS):
+        found.append(Alarm(one.clause, f"{one.named} is {one.words}"))
     if Read.objects.exists() and not Schedule.objects.filter(state=Schedule.State.IN_FORCE).exists():
         found.append(Alarm("430.2-d", "no retention schedule is in force: nothing can be destroyed"))
     if late := holds.to_review().count():

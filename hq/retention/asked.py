@@ -1,25 +1,31 @@
 """What is asked for and not handed out yet keeps its reads, as a hold does (430.4-d, 430.4-e, 430.8).
 
 An evidence package keeps them from its request until it is made or refused; an agency's written request from
-its registration until it is fulfilled, denied or closed. Owns which rows these are and what they reach, as a
-query and, for the database's own guard, in SQL.
+its registration until it is fulfilled, denied or closed. Owns which rows these are, how each is named, and
+what they reach, as a query and, for the database's own guard, in SQL.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
 from typing import Any, Final
 
 from django.apps import apps
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
+from hq.records.models import Read
 from hq.retention.scope import Scope, ScopeError, like_of
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A table of requests with a scope. `ends`: the moments of which the first is its end."""
+    """A table of requests with a scope. `ends`: the moments of which the first is its end.
+
+    what, clause: how one is called, and by which clause it is to be finished.
+    """
 
     model: str
     table: str
@@ -27,6 +33,38 @@ class Asked:
     states: tuple[str, ...]
     begins: str
     ends: tuple[str, ...]
+    what: str
+    clause: str
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """One that is open, with how many due reads it keeps. Its words hold no plate.
+
+    model, pk: its row, for a link.
+    vague: what its plate is, cannot be compared: it may mean any.
+    """
+
+    what: str
+    number: str
+    model: str
+    pk: int
+    clause: str
+    since: datetime
+    days: int
+    reads: int
+    vague: bool
+
+    @property
+    def named(self) -> str:
+        """What it is, with its number."""
+        return f"{self.what} {self.number}"
+
+    @property
+    def words(self) -> str:
+        """For how long it is open, and what it keeps."""
+        vague = ", as any plate may be meant by it" if self.vague else ""
+        return f"open for {self.days} days and keeps due reads from destruction{vague}: {self.reads}"
 
 
 # What others ask for is a written original and bounds no reads: a hold keeps what it means.
@@ -38,6 +76,8 @@ _ASKED: Final = (
         ("requested", "approved"),
         "requested_at",
         ("prepared_at", "refused_at"),
+        "evidence package",
+        "430.4-e",
     ),
     Asked(
         "releases.ReleaseRequest",
@@ -46,8 +86,38 @@ _ASKED: Final = (
         ("received", "reviewed", "approved"),
         "registered_at",
         ("decided_at", "fulfilled_at", "closed_at"),
+        "release request",
+        "430.8(b)",
     ),
 )
+
+MOST: Final = 10
+"""How many are named where due reads are counted."""
+
+
+def keeping(due: Sequence[QuerySet[Read]], at: datetime, longer_than: int = -1) -> Iterator[Keeping]:
+    """What is open for more than so many days at `at` and keeps any of these reads; longest open first."""
+    rows = []
+    for asked in _ASKED:
+        model: Any = apps.get_model(asked.model)
+        found = model._default_manager.filter(state__in=asked.states).order_by("pk")
+        rows += [
+            (since, pk, number, stored, asked)
+            for pk, number, since, stored in found.values_list("pk", "number", asked.begins, asked.scope)
+        ]
+    for since, pk, number, stored, asked in sorted(rows, key=lambda row: row[0]):
+        days = (at - since).days
+        if days <= longer_than:
+            return
+        within, vague = _within(stored)
+        if reads := sum(part.filter(within).count() for part in due):
+            number = number or f"without a number, row {pk}"
+            yield Keeping(asked.what, number, asked.model, pk, asked.clause, since, days, reads, vague)
+
+
+def named(due: QuerySet[Read], at: datetime) -> list[Keeping]:
+    """Those of them that are open longest, MOST at most."""
+    return list(islice(keeping([due], at), MOST))
 
 
 def reach(since: datetime | None = None) -> Q:
@@ -62,14 +132,15 @@ def reach(since: datetime | None = None) -> Q:
             rows |= Q(**{f"{asked.begins}__lte": since}) & ended
         model: Any = apps.get_model(asked.model)
         for stored in model._default_manager.filter(rows).values_list(asked.scope, flat=True):
-            found |= _within(stored)
+            found |= _within(stored)[0]
     return found
 
 
-def _within(stored: dict[str, Any]) -> Q:
+def _within(stored: dict[str, Any]) -> tuple[Q, bool]:
+    """The reads that a stored scope reaches, and whether it may mean any plate though it names one."""
     scope = Scope.from_json(stored)
     if scope.empty():
-        return Q(pk__in=[])
+        return Q(pk__in=[]), False
     # Of a pattern that the database does not compare as it is meant now, any plate may be meant.
     try:
         same = not scope.plate or stored.get("like") == like_of(scope.plate, scope.lookalikes)
@@ -77,7 +148,7 @@ def _within(stored: dict[str, Any]) -> Q:
         same = False
     bounds = scope if same else replace(scope, plate="")
     # An empty Q on one side of | is dropped, though it means every read.
-    return Q(pk__isnull=False) if bounds.empty() else bounds.q()
+    return (Q(pk__isnull=False) if bounds.empty() else bounds.q()), not same
 
 
 def sql(vendor: str) -> str:

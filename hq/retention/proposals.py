@@ -17,7 +17,7 @@ from django.db import transaction
 from hq.people.inforce import policy_words
 from hq.people.models import Person
 from hq.people.policy import Refused, check, said
-from hq.retention import copies, holds, selection
+from hq.retention import asked, copies, holds, selection
 from hq.retention.models import Authority, Batch, Certificate, Proposal, Schedule
 from hq.site import clock
 from hq.site.models import Settings
@@ -46,9 +46,11 @@ def propose(person: Person, schedule: Schedule, authority: Authority) -> Proposa
     now = clock.now()
     found = selection.count(schedule, now)
     if not found.reads:
-        raise Refused(
-            "430.4-c", "no read is due under this schedule that no hold or open request keeps", "nobody"
-        )
+        why = "no read is due under this schedule that no hold or open request keeps"
+        if open_ones := asked.named(selection.due(schedule, now), now):
+            # Numbers alone, for it has to fit into the log; the page of destruction says the rest.
+            why += f"; still open: {', '.join(one.number for one in open_ones)}"
+        raise Refused("430.4-c", why, "whoever finishes these requests" if open_ones else "nobody")
     proposal = Proposal(
         schedule=schedule,
         authority=authority,

@@ -6,21 +6,24 @@ clause.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib import messages
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 from django.http import FileResponse, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from hq.evidence.models import Package
 from hq.log.chain import stamp
 from hq.people.decorators import PageRequest, page
+from hq.people.models import Person
 from hq.people.policy import may
 from hq.records.models import Read
-from hq.retention import alarms, holds, proposals, schedules, selection
+from hq.retention import alarms, asked, holds, proposals, schedules, selection
 from hq.retention.forms import AuthorityForm, HoldForm, ProposalForm, ReviewForm, ScheduleForm
 from hq.retention.models import Authority, Batch, Certificate, Hold, Proposal, Schedule
 from hq.retention.scope import ScopeError
@@ -234,11 +237,13 @@ def release_hold(request: PageRequest, pk: int) -> HttpResponseBase:
 @page("destruction.view")
 def proposal_list(request: PageRequest) -> HttpResponseBase:
     """Proposals, those that wait first, and certificates."""
-    me = request.person
+    me, now = request.person, clock.now()
     context = {
         "rows": Proposal.objects.select_related("schedule", "schedule__unit", "proposed_by", "certificate"),
         "form": ProposalForm() if may(me, "destruction.propose") else None,
-        "lines": alarms.calendar(),
+        "lines": [
+            (line, _keeping(me, selection.due(line.schedule, now), now)) for line in alarms.calendar(now)
+        ],
     }
     return render(request, "retention/proposals.html", context)
 
@@ -257,7 +262,7 @@ def propose_destruction(request: PageRequest) -> HttpResponseBase:
 
 @page("destruction.view")
 def proposal(request: PageRequest, pk: int) -> HttpResponseBase:
-    """One proposal with its counts by reader and month, its signatures, its journal."""
+    """One proposal with its counts by reader, what is open and keeps reads, its signatures, its journal."""
     row = get_object_or_404(Proposal.objects.select_related("schedule", "authority"), pk=pk)
     request.access.ids = [pk]
     me = request.person
@@ -267,6 +272,9 @@ def proposal(request: PageRequest, pk: int) -> HttpResponseBase:
         "proposal": row,
         "by_unit": still.values("unit").annotate(count=Count("id")).order_by("unit"),
         "still": still.count(),
+        "keeping": _keeping(me, selection.due(row.schedule, row.due_at), clock.now())
+        if row.state in Proposal.OPEN
+        else [],
         "batches": row.batches.order_by("pk"),
         "open_batches": row.batches.filter(state__in=Batch.OPEN).count(),
         "may_approve": proposed and row.approved_by is None and may(me, "destruction.approve", obj=row),
@@ -338,6 +346,19 @@ def certificate(request: PageRequest, pk: int) -> HttpResponseBase:
     answer = HttpResponse(row.text, content_type="text/plain; charset=utf-8")
     answer["Content-Disposition"] = f'attachment; filename="{row.number}.txt"'
     return answer
+
+
+def _keeping(me: Person, due: QuerySet[Read], now: datetime) -> list[tuple[asked.Keeping, str]]:
+    """What is open and keeps these reads, with the address of its page where the person may see that."""
+    pages = {
+        "evidence.Package": ("evidence.view", "evidence:package"),
+        "releases.ReleaseRequest": ("releases.view", "releases:request"),
+    }
+    found = []
+    for one in asked.named(due, now):
+        action, address = pages[one.model]
+        found.append((one, reverse(address, args=[one.pk]) if may(me, action) else ""))
+    return found
 
 
 def _form(

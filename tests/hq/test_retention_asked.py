@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,7 +10,9 @@ from typing import Any
 
 import pytest
 from django.core.files.base import ContentFile
+from django.core.management import call_command
 from django.db import transaction
+from django.test import Client
 
 from hq.evidence import packages
 from hq.evidence.models import Package
@@ -19,6 +22,7 @@ from hq.records.models import Hit, Picture, Read
 from hq.releases import partners, requests
 from hq.releases.models import ReleaseRequest
 from hq.retention import holds, purge, selection
+from hq.retention.alarms import alarms
 from hq.retention.scope import Scope
 from hq.site import clock as hq_clock
 from tests.hq import kept
@@ -221,3 +225,88 @@ def test_what_an_older_version_stored_without_its_pattern_may_mean_any_plate(
     assert list(Read.objects.filter(holds.held())) == [here]
     assert refused_by_database("DELETE FROM records_read WHERE id = %s", [raw_id(here)])
     assert not refused_by_database("DELETE FROM records_read WHERE id = %s", [raw_id(there)])
+
+
+def alarms_of_open() -> list[tuple[str, str]]:
+    return [(one.clause, one.text) for one in alarms() if " is open for " in one.text]
+
+
+@pytest.mark.clause("430.4-d")
+def test_what_keeps_due_reads_is_named_where_a_destruction_is_proposed(
+    office: kept.Office, clock: Any, client_for: Callable[..., Client], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that is open and keeps nothing that is due is not."""
+    kept.read(days=400)
+    kept.read(days=500)
+    kept.read("8XYZ987", days=1)
+    first = ask_package(office, Scope(plate="7ABC123"))
+    clock.advance(days=5)
+    second = ask_release(office, Scope(plate="7A*"))
+    ask_package(office, Scope(plate="8XYZ987"))
+    schedule = office.schedule()
+    with pytest.raises(Refused) as refused:
+        office.signed(schedule)
+    assert refused.value.why.endswith(f"no hold or open request keeps; still open: {first}, {second}")
+    kept.read("9ZZZ999", days=400)
+    proposal = office.signed(schedule)
+    for address in ("/retention/destruction/", f"/retention/destruction/{proposal.pk}/"):
+        page = client_for(office.administrator).get(address).content.decode()
+        rows = re.findall(r'<tr><th scope="row">(\w+ \w+ [\w-]+)</th>.*?class="number">(\d+)</td></tr>', page)
+        assert rows[:2] == [(f"Evidence package {first}", "2"), (f"Release request {second}", "2")]
+        assert f"/evidence/{first.pk}/" not in page, "the administrator may not see packages"
+        page = client_for(office.commander).get(address).content.decode()
+        assert f'<a href="/evidence/{first.pk}/">Evidence package {first}</a>' in page
+    with pytest.raises(SystemExit):
+        call_command("retention")
+    assert f"  evidence package {first} is open for 5 days and keeps due reads" in capsys.readouterr().out
+
+
+@pytest.mark.clause("430.4-d")
+def test_no_more_than_ten_are_named(office: kept.Office) -> None:
+    kept.read(days=400)
+    asked = [ask_package(office, Scope(plate="7ABC123")) for _ in range(11)]
+    with pytest.raises(Refused) as refused:
+        office.signed()
+    assert refused.value.why.count(", P-") == 9
+    assert str(asked[-1]) not in refused.value.why
+
+
+@pytest.mark.clause("430.4-e")
+@pytest.mark.clause("430.8(b)")
+def test_one_that_keeps_due_reads_for_more_than_two_months_is_an_alarm(
+    office: kept.Office, clock: Any
+) -> None:
+    kept.read(days=400)
+    kept.read("8XYZ987", days=1)
+    office.schedule()
+    package = ask_package(office, Scope(plate="7ABC123"))
+    row = ask_release(office, Scope(plate="7ABC123"))
+    ask_package(office, Scope(plate="8XYZ987"))
+    clock.advance(days=60)
+    assert alarms_of_open() == []
+    clock.advance(days=1)
+    told = "is open for 61 days and keeps due reads from destruction: 1"
+    assert alarms_of_open() == [
+        ("430.4-e", f"evidence package {package} {told}"),
+        ("430.8(b)", f"release request {row} {told}"),
+    ]
+    packages.approve(office.commander, package.pk)
+    packages.prepare(office.records_clerk, package.pk)
+    requests.review(office.commander, row.pk, "in order")
+    requests.deny(office.commander, row.pk, "no case shown")
+    assert alarms_of_open() == []
+
+
+@pytest.mark.clause("430.4-d")
+def test_one_of_an_older_version_that_stops_all_destruction_says_so(office: kept.Office) -> None:
+    kept.read("8XYZ987", days=800)
+    stored = Scope(plate="7ABC123").to_json()
+    del stored["like"]
+    Package.objects.create(
+        case="26-1", purpose="evidence", reason="x", scope_json=stored, requested_by=office.investigator,
+        number="P-2026-00001", requested_at=hq_clock.now() - timedelta(days=100),
+    )  # fmt: skip
+    with pytest.raises(Refused, match="still open: P-2026-00001"):
+        office.signed()
+    ((_, text),) = alarms_of_open()
+    assert text.endswith("from destruction, as any plate may be meant by it: 1")
