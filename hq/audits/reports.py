@@ -50,7 +50,10 @@ PAGING: Final = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class Bucket:
-    """Reads seen at an age, in results and opened at HQ, and on units."""
+    """Reads seen at an age, in results and opened at HQ, and on units.
+
+    Of those that were destroyed since nobody knows the age any more: they have no share.
+    """
 
     label: str
     listed: int
@@ -61,12 +64,17 @@ class Bucket:
     on_units: int
     on_units_share: float
 
+    @property
+    def known(self) -> bool:
+        """Whether it is an age."""
+        return self.label != _GONE
+
 
 def search_ages(since: datetime, until: datetime) -> list[Bucket]:
     """Age of the reads that people saw, at the time they saw them: in results and opened (rec. 19, 47).
 
-    Shares are of 1; `opened_up_to` is the share of opened reads of this age or younger. What units recorded
-    stands apart: a unit knows no opening.
+    Shares are of 1, of the reads whose age is known; `opened_up_to` is the share of opened reads of this age
+    or younger. What units recorded stands apart: a unit knows no opening.
     """
     counts = {"listed": Counter[str](), "opened": Counter[str](), "on_units": Counter[str]()}
     for column, actions in (("listed", LOOKED), ("opened", OPENED)):
@@ -80,8 +88,8 @@ def search_ages(since: datetime, until: datetime) -> list[Bucket]:
         for row in chunk:
             at = row.accessed_at or row.received_at
             counts["on_units"].update(_label(at, times.get(str(read))) for read in row.ids)
-    labels = [*(_below(days) for days in BUCKETS), _OLDER, _GONE]
-    total = {column: max(1, sum(count.values())) for column, count in counts.items()}
+    labels = [*(_below(days) for days in BUCKETS), _OLDER]
+    total = {column: max(1, count.total() - count[_GONE]) for column, count in counts.items()}
     found, opened_sum = [], 0
     for label in labels:
         listed, opened = counts["listed"][label], counts["opened"][label]
@@ -99,7 +107,8 @@ def search_ages(since: datetime, until: datetime) -> list[Bucket]:
                 on_units / total["on_units"],
             )
         )
-    return found
+    gone = {column: count[_GONE] for column, count in counts.items()}
+    return [*found, Bucket(_GONE, gone["listed"], gone["opened"], 0, 0, 0, gone["on_units"], 0)]
 
 
 @dataclass
