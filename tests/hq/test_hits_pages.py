@@ -690,6 +690,10 @@ def test_misread_report_counts_what_people_looked_at_and_holds_no_plate(
     assert "before the first" in shown(
         client_for(people("technician")), "/hits/misreads/?since=2026-06-02&until=2026-06-01"
     )
+    # A period of which all is destroyed did have reads.
+    page = shown(client_for(people("technician")), "/hits/misreads/?since=2025-01-01&until=2025-03-31")
+    assert "No read of this period is here." in page
+    assert "nor are those that were destroyed since" in page
 
 
 @pytest.mark.clause("430.7-b")
