@@ -243,7 +243,7 @@ def _post_policy() -> None:
     folder = Path(settings.DATA) / "public-policy"
     call_command("publish_policy", folder, stdout=io.StringIO())
     page = (folder / bundle.PAGE).read_bytes()
-    bundle.check_posted("https://arroyo-vista.example/alpr", fetch=lambda _: page)
+    bundle.check_posted("https://arroyo-vista.example/alpr", fetch=lambda _: bundle.Fetched(page))
 
 
 def delegating(made: Agency) -> None:

@@ -6,11 +6,15 @@ Owns the fetch of the posted page, which is bounded in time and size and follows
 
 from __future__ import annotations
 
+import codecs
 import hashlib
+import http.client
 import json
 import os
+import re
 import urllib.error
 import urllib.request
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from html.parser import HTMLParser
@@ -35,8 +39,32 @@ _LIMIT: Final = 5 << 20
 _TIMEOUT_S: Final = 15.0
 
 
+_PACKED: Final = ("gzip", "x-gzip", "deflate")
+_BOMS: Final = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_META: Final = re.compile(rb"""<meta[^>]+charset\s*=\s*["']?([\w.:-]+)""", re.IGNORECASE)
+
+
 class BundleError(Exception):
     """The bundle cannot be written or compared; the text says why."""
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A page as it came, unpacked, with the charset that its server names, "" for none."""
+
+    data: bytes
+    charset: str = ""
+
+    def text(self) -> str:
+        """Its text, read as a browser would: by its byte order mark, its server's word, its own, as UTF-8."""
+        own = _META.search(self.data[:1024])
+        marked = [name for mark, name in _BOMS if self.data.startswith(mark)]
+        for name in filter(None, (*marked, self.charset, own[1].decode() if own else "")):
+            try:
+                return str(self.data, name, "replace")
+            except (LookupError, ValueError):
+                continue
+        return str(self.data, "utf-8", "replace")
 
 
 @dataclass(frozen=True)
@@ -57,8 +85,8 @@ def make() -> Bundle:
     shown = figures.publish()
     context = {"agency": held, "at": clock.now(), "slots": _posted(), "figures": shown, "mark": MARK}
     files = {
-        PAGE: render_to_string("public/bundle/policy.html", context).encode(),
-        "figures.html": render_to_string("public/bundle/figures.html", context).encode(),
+        PAGE: _html("public/bundle/policy.html", context),
+        "figures.html": _html("public/bundle/figures.html", context),
         "figures.json": _json(
             [{"from": str(q.starts_on), "to": str(q.ends_on), "tables": q.tables} for q in shown]
         ),
@@ -113,40 +141,56 @@ def stale() -> bool:
     return text_sha256(render_to_string("public/bundle/policy.html", context)) != last.text_sha256
 
 
-def check_posted(url: str, fetch: Callable[[str], bytes] | None = None) -> PostedCheck:
+def check_posted(url: str, fetch: Callable[[str], Fetched] | None = None) -> PostedCheck:
     """Compare a page with the last bundle and record it. Raises BundleError without one or for an odd URL."""
     last = Publication.objects.first()
     if last is None:
         raise BundleError("nothing is published yet: run publish-policy first")
-    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+    if not _is_address(url):
         raise BundleError(f"{url}: not an http or https address")
-    outcome, detail, data = PostedCheck.Outcome.DIFFERS, "", b""
+    outcome, detail, found = PostedCheck.Outcome.DIFFERS, "", Fetched(b"")
     try:
-        data = (fetch or fetched)(url)
-    except (OSError, urllib.error.URLError, ValueError) as error:
-        outcome, detail = PostedCheck.Outcome.UNREACHABLE, str(error)[:300]
+        found = (fetch or fetched)(url)
+    except (OSError, http.client.HTTPException, ValueError, zlib.error) as error:
+        outcome = PostedCheck.Outcome.UNREACHABLE
+        detail = (" ".join(str(error).split()) or type(error).__name__)[:300]
     else:
-        if hashlib.sha256(data).hexdigest() == last.files[PAGE]:
+        if hashlib.sha256(found.data).hexdigest() == last.files[PAGE]:
             outcome = PostedCheck.Outcome.SAME
-        elif text_sha256(data.decode("utf-8", "replace")) == last.text_sha256:
+        elif text_sha256(found.text()) == last.text_sha256:
             outcome = PostedCheck.Outcome.SAME_TEXT
     return PostedCheck.objects.create(
         publication=last,
         url=url[:500],
         outcome=outcome,
-        sha256=hashlib.sha256(data).hexdigest() if data else "",
+        sha256=hashlib.sha256(found.data).hexdigest() if found.data else "",
         detail=detail,
     )
 
 
-def fetched(url: str) -> bytes:
-    """The page at an address, 5 MiB at most. Raises OSError, ValueError."""
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def fetched(url: str) -> Fetched:
+    """The page at an address, 5 MiB at most. Raises OSError, HTTPException, ValueError, zlib.error."""
     request = urllib.request.Request(url, headers={"User-Agent": "platewarden-hq check-posted"})
     with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
         data: bytes = answer.read(_LIMIT + 1)
+        packed = (answer.headers.get("Content-Encoding") or "identity").strip().lower()
+        charset = answer.headers.get_content_charset("")
+    if packed in _PACKED:
+        # Some servers pack every answer, asked or not. 47: gzip or zlib, whichever it is.
+        data = zlib.decompressobj(47).decompress(data, _LIMIT + 1)
+    elif packed != "identity":
+        raise ValueError(f"the page comes packed as {packed}, which was not asked for")
     if len(data) > _LIMIT:
         raise ValueError("the page is larger than 5 MiB")
-    return data
+    return Fetched(data, charset)
 
 
 def text_sha256(page: str) -> str:
@@ -157,34 +201,46 @@ def text_sha256(page: str) -> str:
 
 
 class _Visible(HTMLParser):
-    """Collects the text within the element whose id is MARK."""
+    """Collects the text within the element whose id is MARK.
 
-    _VOID = frozenset(("br", "hr", "img", "input", "link", "meta", "wbr"))
+    It ends with the end of its own kind: a site that shrinks its pages leaves out those of paragraphs.
+    """
+
+    _UNSEEN = frozenset(("script", "style", "template"))
 
     def __init__(self) -> None:
         super().__init__()
         self.found: list[str] = []
-        self._depth = 0
+        self._tag = ""
+        self._depth = self._unseen = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in self._VOID:
-            return
-        if self._depth or ("id", MARK) in attrs:
-            self._depth += 1
+        self._unseen += tag in self._UNSEEN
+        if not self._depth and ("id", MARK) in attrs:
+            self._tag = tag
+        if self._tag:
+            self._depth += tag == self._tag
             self.found.append(" ")
 
     def handle_endtag(self, tag: str) -> None:
-        if self._depth and tag not in self._VOID:
-            self._depth -= 1
+        self._unseen -= tag in self._UNSEEN and self._unseen > 0
+        if self._tag:
+            self._depth -= tag == self._tag
+            self._tag = self._tag if self._depth else ""
             self.found.append(" ")
 
     def handle_data(self, data: str) -> None:
-        if self._depth:
+        if self._tag and not self._unseen:
             self.found.append(data)
 
 
 def _posted() -> list[slots.Filled]:
     return [one for one in slots.filled() if one.slot.posted]
+
+
+def _html(template: str, context: dict[str, object]) -> bytes:
+    # In ASCII, for a server that names a charset of its own would have every other character shown wrongly.
+    return render_to_string(template, context).encode("ascii", "xmlcharrefreplace")
 
 
 def _json(value: object) -> bytes:

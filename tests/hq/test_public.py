@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import hashlib
+import html
 import http.server
 import itertools
 import json
+import socket
 import subprocess
 import threading
+import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -417,6 +421,100 @@ def test_posted_page_is_compared_and_the_result_kept(
     assert any("not compared in the last 31 days" in alarm.text for alarm in alarms())
     with pytest.raises(DatabaseError), transaction.atomic():
         PostedCheck.objects.update(outcome="same")
+
+
+def _packed(kind: str, pack: Callable[[bytes], bytes]) -> Callable[[str], bytes]:
+    return lambda page: _answer(pack(page.encode()), f"Content-Encoding: {kind}")
+
+
+def _answer(body: bytes, *headers: str) -> bytes:
+    lines = ["HTTP/1.1 200 OK", *headers, "Content-Type: text/html", f"Content-Length: {len(body)}"]
+    return "\r\n".join([*lines, "Connection: close", "", ""]).encode() + body
+
+
+def _in_cp1252(page: str) -> bytes:
+    return page.replace("&#8220;", "“").replace("&#8211;", "–").encode("cp1252")
+
+
+ANSWERS: dict[str, tuple[Callable[[str], bytes], str]] = {
+    "packed": (_packed("gzip", gzip.compress), "same"),
+    "deflated": (_packed("deflate", zlib.compress), "same"),
+    "too well packed": (_packed("gzip", lambda page: gzip.compress(page + bytes(6 << 20))), "unreachable"),
+    "packed as nobody asked": (_packed("br", lambda page: page), "unreachable"),
+    "packed and cut": (_packed("gzip", lambda page: b"\x1f\x8bnothing"), "unreachable"),
+    "other charset": (
+        lambda page: _answer(_in_cp1252(page), "Content-Type: text/html; charset=windows-1252"),
+        "same_text",
+    ),
+    "its own word for it": (
+        lambda page: _answer(_in_cp1252(page.replace("utf-8", "windows-1252"))),
+        "same_text",
+    ),
+    "no charset": (
+        lambda page: _answer(page.encode("utf-16"), "Content-Type: text/html; charset=x"),
+        "same_text",
+    ),
+    "script within": (
+        lambda page: _answer(page.replace("<h1>", "<script>count(1 < 2)</script><h1>").encode()),
+        "same_text",
+    ),
+    "shrunk": (
+        lambda page: _answer(
+            page.replace("</p>", "").replace("</li>", "").replace("</main>", "City").encode()
+        ),
+        "same_text",
+    ),
+    "breaks in lines": (lambda page: _answer(page.replace("<br>", "<br />\n").encode()), "same_text"),
+    "cut off": (
+        lambda page: b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n100\r\nabc",
+        "unreachable",
+    ),
+    "no web server": (lambda page: b"SSH-2.0-OpenSSH_9.2\r\n", "unreachable"),
+    "another text": (lambda page: _answer(page.replace("365", "3650").encode()), "differs"),
+}
+
+
+@db
+@pytest.mark.clause("430.2.1(g)")
+@pytest.mark.parametrize("how", ANSWERS)
+def test_posted_page_is_told_from_another_whatever_way_a_web_server_sends_it(
+    whole: kept.Office, tmp_path: Path, how: str
+) -> None:
+    texts.approve(
+        whole.commander, texts.prepare(whole.administrator, "accuracy", "We “compare” –\ntwice.").pk
+    )
+    bundle.write(tmp_path / "site")
+    answer, outcome = ANSWERS[how]
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
+
+        def serve() -> None:
+            with server.accept()[0] as client:
+                client.recv(4096)
+                client.sendall(answer((tmp_path / "site" / bundle.PAGE).read_text()))
+
+        done = pool.submit(serve)
+        check = bundle.check_posted(f"http://127.0.0.1:{server.getsockname()[1]}/alpr")
+        done.result()
+    assert (check.outcome, "\n" in check.detail) == (outcome, False)
+
+
+@db
+@pytest.mark.clause("430.2.1(g)")
+@pytest.mark.parametrize("url", ["http://[::1/x", "http://police.example:abc/", "ftp://police.example/", ""])
+def test_address_that_is_none_is_refused_in_one_line(whole: kept.Office, tmp_path: Path, url: str) -> None:
+    bundle.write(tmp_path / "site")
+    with pytest.raises(bundle.BundleError, match="not an http or https address"):
+        bundle.check_posted(url)
+    assert bundle.check_posted("http://127.0.0.1/the policy.html").outcome == "unreachable"
+
+
+@db
+@pytest.mark.clause("430.2.1(g)")
+def test_pages_are_shown_right_whatever_charset_a_web_server_names(whole: kept.Office) -> None:
+    texts.approve(whole.commander, texts.prepare(whole.administrator, "accuracy", "Ask Señor Peña.").pk)
+    for name in (bundle.PAGE, "figures.html"):
+        assert bundle.make().files[name].isascii()
+    assert "Señor Peña" in html.unescape(bundle.make().files[bundle.PAGE].decode())
 
 
 # Small cells
