@@ -89,13 +89,48 @@ def review(person: Person, pk: int, finding: str, next_on: date) -> HoldReview:
 
 @transaction.atomic
 def ask_release(person: Person, pk: int, reason: str) -> Hold:
-    """The first of two: ask that a hold be released, and why. It goes on holding. Raises Refused."""
+    """The first of two: ask that a hold be released, and why. It goes on holding.
+
+    Sent twice, it is asked once. Raises Refused, also while it is asked already: who asked first, and why,
+    stays for the second of two.
+    """
     hold = _open(pk)
     check(person, "holds.release", obj=hold)
-    why = said("430.4-d", "the reason of the release", reason)
-    hold.release_by, hold.release_asked_at, hold.release_reason = person, clock.now(), why[:500]
+    why = said("430.4-d", "the reason of the release", reason)[:500]
+    if hold.release_by is not None and (hold.release_by, hold.release_reason) != (person, why):
+        raise Refused(
+            "430.4-d",
+            f"its release is asked for already, by {hold.release_by}",
+            "the custodian of records, who releases it, or who asked, to take that back",
+        )
+    if hold.release_by is None:
+        hold.release_by, hold.release_asked_at, hold.release_reason = person, clock.now(), why
+        hold.save(update_fields=["release_by", "release_asked_at", "release_reason"])
+    return hold
+
+
+@transaction.atomic
+def withdraw_release(person: Person, pk: int, reason: str) -> Hold:
+    """Take the asking back, and why: who asked, or, of an account that is closed, who could ask anew.
+
+    The log keeps both. Raises Refused.
+    """
+    hold = _open(pk)
+    check(person, "holds.release", obj=hold)
+    if hold.release_by is None:
+        raise Refused("430.4-d", "nobody has asked for this hold's release", "nobody")
+    if not may_withdraw(person, hold):
+        raise Refused("430.4-d", f"its release is asked for by {hold.release_by}", "that person")
+    said("430.4-d", "why it is needed after all", reason)
+    hold.release_by, hold.release_asked_at, hold.release_reason = None, None, ""
     hold.save(update_fields=["release_by", "release_asked_at", "release_reason"])
     return hold
+
+
+def may_withdraw(person: Person, hold: Hold) -> bool:
+    """Whether the asking is the person's own, or of somebody who cannot take it back any more."""
+    asker = hold.release_by
+    return asker is not None and (asker == person or asker.state == Person.State.CLOSED)
 
 
 @transaction.atomic

@@ -18,6 +18,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("holds/<int:pk>/", views.hold, name="hold"),
     path("holds/<int:pk>/review/", views.review_hold, name="review_hold"),
     path("holds/<int:pk>/ask-release/", views.ask_release, name="ask_release"),
+    path("holds/<int:pk>/withdraw-release/", views.withdraw_release, name="withdraw_release"),
     path("holds/<int:pk>/release/", views.release_hold, name="release_hold"),
     path("destruction/", views.proposal_list, name="proposals"),
     path("destruction/propose/", views.propose_destruction, name="propose_destruction"),

@@ -177,6 +177,7 @@ def hold(request: PageRequest, pk: int) -> HttpResponseBase:
     }
     request.access.result_count = count
     me = request.person
+    asks = row.released_at is None and may(me, "holds.release", obj=row)
     context = {
         "hold": row,
         "count": count,
@@ -184,7 +185,8 @@ def hold(request: PageRequest, pk: int) -> HttpResponseBase:
         "reviews": row.reviews.select_related("by"),
         "packages": Package.objects.filter(hold=row),
         "review_form": ReviewForm() if row.released_at is None and may(me, "holds.place") else None,
-        "may_ask": row.released_at is None and may(me, "holds.release", obj=row),
+        "may_ask": asks and row.release_by is None,
+        "may_withdraw": asks and holds.may_withdraw(me, row),
         "may_release": row.released_at is None
         and row.release_by is not None
         and may(me, "holds.approve_release", obj=row),
@@ -214,9 +216,21 @@ def review_hold(request: PageRequest, pk: int) -> HttpResponseBase:
 def ask_release(request: PageRequest, pk: int) -> HttpResponseBase:
     """The first of two."""
     get_object_or_404(Hold, pk=pk)
-    holds.ask_release(request.person, pk, request.POST.get("why", ""))
-    request.access.ids, request.access.note = [pk], "release asked for"
+    row = holds.ask_release(request.person, pk, request.POST.get("why", ""))
+    request.access.ids, request.access.note = [pk], f"release asked for: {row.release_reason}"
     messages.success(request, "The release is asked for. It goes on holding until the custodian releases it.")
+    return redirect("retention:hold", pk)
+
+
+@require_POST
+@page("holds.release", kind="hold")
+def withdraw_release(request: PageRequest, pk: int) -> HttpResponseBase:
+    """Who asked takes it back."""
+    get_object_or_404(Hold, pk=pk)
+    why = request.POST.get("why", "")[:500]
+    holds.withdraw_release(request.person, pk, why)
+    request.access.ids, request.access.note = [pk], f"release no longer asked for: {why}"
+    messages.success(request, "The release is no longer asked for.")
     return redirect("retention:hold", pk)
 
 

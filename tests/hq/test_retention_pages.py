@@ -24,6 +24,7 @@ from hq.records.models import Read
 from hq.releases.models import Override, Partner, ReleaseRequest
 from hq.retention import proposals, purge
 from hq.retention.models import Authority, Certificate, Hold, Proposal, Schedule
+from hq.retention.scope import Scope
 from hq.site import clock as hq_clock
 from tests.hq import kept
 
@@ -145,6 +146,38 @@ def test_a_hold_from_its_placing_to_its_release(as_: Callable[[str], Client]) ->
     row.refresh_from_db()
     assert row.released_at
     assert AccessRecord.objects.filter(action="holds.approve_release", outcome="refused").count() == 2
+
+
+@pytest.mark.clause("430.4-d")
+def test_second_one_to_ask_for_a_release_does_not_take_the_place_of_the_first(
+    people: Callable[..., Person], client_for: Callable[..., Client], clock: object
+) -> None:
+    office = kept.Office(people)
+    row, other = office.place(Scope(plate="7ABC123")), people("administrator")
+    commander, administrator = client_for(office.commander), client_for(other)
+    for _ in range(2):  # a second press
+        post(commander, "retention:ask_release", row.pk, why="sentence is final")
+    refused = administrator.post(reverse("retention:ask_release", args=[row.pk]), {"why": "no use"})
+    assert refused.status_code == 403
+    assert office.commander.full_name in refused.content.decode()
+    row.refresh_from_db()
+    assert (row.release_by, row.release_reason) == (office.commander, "sentence is final")
+    withdraw = reverse("retention:withdraw_release", args=[row.pk])
+    assert "Ask for its release" not in see(administrator, "retention:hold", row.pk)
+    assert withdraw not in see(administrator, "retention:hold", row.pk)
+    assert administrator.post(withdraw, {"why": "not mine"}).status_code == 403
+    assert withdraw in see(commander, "retention:hold", row.pk)
+    assert commander.post(withdraw, {"why": " "}).status_code == 403
+    post(commander, "retention:withdraw_release", row.pk, why="an appeal")
+    assert (
+        client_for(office.custodian).post(reverse("retention:release_hold", args=[row.pk])).status_code == 403
+    )
+    notes = [one.note for one in AccessRecord.objects.filter(kind="hold", action="holds.release")]
+    assert any("sentence is final" in note for note in notes)
+    assert any("an appeal" in note for note in notes)
+    post(administrator, "retention:ask_release", row.pk, why="no use")
+    Person.objects.filter(pk=other.pk).update(state="closed")
+    post(commander, "retention:withdraw_release", row.pk, why="asked by one who left")
 
 
 @pytest.mark.clause("430.4-d")
