@@ -51,7 +51,7 @@ def units(made: Agency) -> None:
     )  # fmt: skip
     made.ids["wipe"] = wiped.pk
     for code, incident, at_units, days in (
-        ("garfield-burglary", "26-4502", ["trailer-1"], 0),
+        ("garfield-burglary", "26-4502", ["fairoaks-2"], 0),
         ("oxley-robbery", "26-4390", ["trailer-1"], 9),
         ("mission-shooting", "26-4417", ["trailer-1", UNIT], 1),
     ):

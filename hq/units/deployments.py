@@ -44,11 +44,22 @@ def open_one(
     purpose: str | None = None,
     case: str = "",
 ) -> Deployment:
-    """Open a deployment. Raises Refused, ValidationError for a missing field or a unit not enrolled."""
+    """Open a deployment.
+
+    Raises Refused, ValidationError for a missing field, a unit not enrolled or one that another open
+    deployment has: its reads would belong to both incidents.
+    """
     check(person, "deployments.open", purpose=purpose, case=case)
-    held = list(units)
+    named = [unit.pk for unit in units]
+    # Of two that are opened at once for a unit the second waits here, and sees the first.
+    held = list(Unit.objects.select_for_update(no_key=True).filter(pk__in=named).order_by("pk"))
     if not held:
         raise ValidationError({"units": "Name at least one unit."})
+    if taken := Deployment.objects.filter(units__in=held, stopped_at=None).first():
+        which = ", ".join(str(unit) for unit in held if unit in taken.units.all())
+        raise ValidationError(
+            {"units": f"Deployment {taken} is {taken.state} with {which}: stop or call off that one first."}
+        )
     if strange := [unit for unit in held if unit.state != Unit.State.ENROLLED]:
         raise ValidationError({"units": f"Not enrolled: {', '.join(map(str, strange))}."})
     if why := cases.number_fault(deployment.incident):
@@ -64,7 +75,7 @@ def open_one(
 def start(person: Person, pk: int) -> Deployment:
     """The units stand and read. Raises Refused."""
     held = _locked(person, pk)
-    if held.started_at is not None:
+    if held.started_at is not None or held.stopped_at is not None:
         raise Refused("430.3(c)-1", f"deployment {held.code} is {held.state}", "nobody")
     held.started_by, held.started_at = person, clock.now()
     held.save(update_fields=["started_by", "started_at"])
@@ -73,9 +84,9 @@ def start(person: Person, pk: int) -> Deployment:
 
 @transaction.atomic
 def stop(person: Person, pk: int) -> Deployment:
-    """The units are withdrawn. Raises Refused."""
+    """The units are withdrawn; one that was never started is called off, and has no reads. Raises Refused."""
     held = _locked(person, pk)
-    if held.started_at is None or held.stopped_at is not None:
+    if held.stopped_at is not None:
         raise Refused("430.3(c)-1", f"deployment {held.code} is {held.state}", "nobody")
     held.stopped_by, held.stopped_at = person, clock.now()
     held.save(update_fields=["stopped_by", "stopped_at"])

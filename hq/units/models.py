@@ -247,7 +247,7 @@ class Deployment(models.Model):
     def state(self) -> str:
         """In one word, for a list."""
         if self.stopped_at is not None:
-            return "stopped"
+            return "stopped" if self.started_at is not None else "called off"
         return "running" if self.started_at is not None else "opened"
 
 

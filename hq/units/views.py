@@ -267,8 +267,9 @@ def stop(request: PageRequest, pk: int) -> HttpResponseBase:
 def _moved(request: PageRequest, pk: int, what: str) -> HttpResponseBase:
     get_object_or_404(Deployment, pk=pk)
     held = (service.start if what == "started" else service.stop)(request.person, pk)
-    request.access.ids, request.access.note = [held.code], what
-    messages.success(request, f"Deployment {held.code} is {what}.")
+    done = what if held.started_at is not None else held.state
+    request.access.ids, request.access.note = [held.code], done
+    messages.success(request, f"Deployment {held.code} is {done}.")
     return redirect("units:deployments")
 
 
