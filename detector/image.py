@@ -37,21 +37,25 @@ def open_image(path: Path | str) -> Picture:
         return _rgb(image)
 
 
-def open_upright(path: Path | str) -> tuple[Picture, int]:
-    """The picture in the file `path` as it is to be looked at, and how it was turned for that.
+def open_upright(path: Path | str) -> tuple[Picture, int, bool]:
+    """The picture in the file `path` as it is to be looked at, how it was turned for that, and whether the
+    file holds more.
 
     Returns:
-        uint8 (height, width, 3), RGB, and the orientation tag (EXIF 2.3): 1, which is as stored, to 8;
-        1 where there is none to be believed.
+        uint8 (height, width, 3), RGB; the orientation tag (EXIF 2.3): 1, which is as stored, to 8, and 1
+        where there is none to be believed; and whether the file holds more pictures, of which this is the
+        first: pages of a TIFF, frames of an animation. What a camera keeps beside a photograph (MPO) is none.
 
     Raises:
         ImageError: as of `open_image`.
     """
     with _opened(path) as image:
+        # Not counted: the others may be damaged.
+        more: bool = image.format != "MPO" and getattr(image, "is_animated", False)
         # Asked before the pixels are: with them Pillow turns a TIFF by itself, and takes its tag away.
         tag = image.getexif().get(_ORIENTATION_TAG, 1)
         upright = _rgb(ImageOps.exif_transpose(image))
-    return upright, tag if isinstance(tag, int) and 1 <= tag <= 8 else 1
+    return upright, tag if isinstance(tag, int) and 1 <= tag <= 8 else 1, more
 
 
 @contextmanager

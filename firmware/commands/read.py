@@ -94,7 +94,7 @@ def read_all(
     """Read every picture and print one line for each to `out`; what cannot be read goes to `err` by name.
 
     Returns:
-        0, or 1 where a file or folder could not be read.
+        0, or 1 where a file or folder could not be read, or not as a whole.
     """
     out, err = out or sys.stdout, err or sys.stderr
     least = reader.min_confidence if min_confidence is None else min_confidence
@@ -102,7 +102,7 @@ def read_all(
     progress = _Progress(len(images), out, err)
     for image in images:
         try:
-            found = read_one(reader, image, least, keep_all)
+            found, more = read_one(reader, image, least, keep_all)
         except ImageError as error:
             progress.clear()
             print(error, file=err)
@@ -110,18 +110,23 @@ def read_all(
         else:
             progress.clear()
             print(json.dumps(found, ensure_ascii=False) if as_json else _line(found), file=out)
+            if more:
+                print(f"{image}: holds more pictures, only the first was read", file=err)
+                failed = True
         progress.step()
     progress.clear()
     return Exit.FAILED if failed else Exit.OK
 
 
-def read_one(reader: PlateReader, path: Path, min_confidence: float, keep_all: bool) -> dict[str, Any]:
-    """What `--json` prints for the picture in the file `path`.
+def read_one(
+    reader: PlateReader, path: Path, min_confidence: float, keep_all: bool
+) -> tuple[dict[str, Any], bool]:
+    """What `--json` prints for the first picture in the file `path`, and whether it holds more.
 
     "ms" is the wall time in milliseconds of finding and reading, without decoding the file. Raises
     ImageError where the file cannot be read.
     """
-    upright, orientation = open_upright(path)
+    upright, orientation, more = open_upright(path)
     start = time.perf_counter()
     found = reader.survey(upright)
     ms = (time.perf_counter() - start) * 1000
@@ -133,7 +138,7 @@ def read_one(reader: PlateReader, path: Path, min_confidence: float, keep_all: b
             continue
         flags = sorted((text.flags - {Flag.LOW}) | ({Flag.LOW} if low else set()))
         plates.append(_plate(detection, text, flags, upright, orientation))
-    return {"image": str(path), "plates": plates, "ms": round(ms, 2)}
+    return {"image": str(path), "plates": plates, "ms": round(ms, 2)}, more
 
 
 def _plate(

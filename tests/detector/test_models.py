@@ -161,7 +161,7 @@ def test_grey_of_more_than_8_bits_is_scaled_to_8(
     shades = np.repeat(np.arange(256)[None], 10, axis=0)
     Image.fromarray((shades * (brightest / 255)).astype(kind)).save(tmp_path / name)
     assert np.abs(open_image(tmp_path / name)[5].astype(int) - shades[5][:, None]).max() <= 1
-    upright, _ = open_upright(tmp_path / name)
+    upright, _, _ = open_upright(tmp_path / name)
     assert np.array_equal(upright, open_image(tmp_path / name))
 
 

@@ -188,6 +188,20 @@ def test_a_picture_that_is_too_large_is_not_called_damaged(tmp_path: Path) -> No
     assert err == f"{file}: the picture is too large: at most 178 megapixels can be read\n"
 
 
+@pytest.mark.parametrize(("kind", "told"), [("TIFF", True), ("GIF", True), ("MPO", False)])
+def test_of_a_file_of_many_pages_it_is_told_that_only_the_first_was_read(
+    tmp_path: Path, kind: str, told: bool
+) -> None:
+    """A second picture in a camera's file shows the same as the first."""
+    file = tmp_path / f"scan.{kind.lower()}"
+    pages = [Image.new("RGB", (64, 48), shade) for shade in (RED, (0, 0, 9), (0, 90, 0))]
+    pages[0].save(file, kind, save_all=True, append_images=pages[1:])
+    code, found, err = run(MarkReader(), [file])
+    assert [entry["image"] for entry in found] == [str(file)]
+    line = f"{file}: holds more pictures, only the first was read\n"
+    assert (code, err) == ((1, line) if told else (0, ""))
+
+
 def test_a_folder_gives_its_pictures_in_order(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     for name in ("b.JPG", "a.png", "sub/c.jpeg"):
