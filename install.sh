@@ -33,6 +33,21 @@ packages_for() {
   esac
 }
 
+# An installer before this one built in the clone and left its folders there as root's, over which `make` then
+# fails for the clone's owner. Root takes them away, anybody else is told.
+sweep_clone() {
+  local left
+  for left in "$here/build" "$here/platewarden.egg-info"; do
+    [ -d "$left" ] || continue
+    if [ "$(id -u)" -ne 0 ]; then
+      [ -w "$left" ] || fail "$left is not yours, an older install.sh left it; run: sudo rm -r '$left'"
+    elif [ "$(stat -c %u "$left")" -eq 0 ] && [ "$(stat -c %u "$here")" -ne 0 ]; then
+      rm -r "$left"
+      say "removed $left, which an older install.sh had left"
+    fi
+  done
+}
+
 missing_of() {
   local name
   for name in "$@"; do
@@ -99,6 +114,7 @@ install_unit() {
   command -v python3 >/dev/null && ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' &&
     fail "Python 3.11 or newer is needed (Debian 12 or Raspberry Pi OS bookworm and later)"
   changed=
+  sweep_clone
 
   # shellcheck disable=SC2046 # a list of package names
   ensure_packages $(packages_for unit)
@@ -245,6 +261,7 @@ case "${1-}" in
   --packages)
     [ $# -eq 2 ] || { usage >&2; exit 2; }
     names=$(packages_for "$2") || exit 2
+    sweep_clone
     # shellcheck disable=SC2086 # a list of package names
     ensure_packages $names
     ;;

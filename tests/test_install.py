@@ -7,8 +7,11 @@ import shutil
 import stat
 import subprocess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+
+from tests.users import NOBODY
 
 SCRIPT = Path(__file__).resolve().parents[1] / "install.sh"
 
@@ -121,3 +124,24 @@ def test_a_module_that_the_source_has_no_more_is_not_installed(program: Program)
     old.touch()
     program.install()
     assert [path.name for path in program.prefix.rglob("*.py")] == ["cli.py"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root leaves what is root's")
+def test_what_an_older_installer_left_as_roots_is_told_to_the_clones_owner_and_root_removes_it() -> None:
+    """`make run` ended with what setuptools says of a time stamp."""
+    # Not below pytest's folder, which is closed to other users.
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        clone = Program(Path(folder)).clone
+        for place in (clone, *clone.rglob("*")):
+            os.chown(place, NOBODY, NOBODY)
+        left = [clone / "build", clone / "platewarden.egg-info"]
+        for one in left:
+            (one / "lib").mkdir(parents=True)
+        script = [str(clone / SCRIPT.name), "--packages", "venv"]
+        told = subprocess.run(script, user=NOBODY, capture_output=True, text=True, check=False)
+        assert told.returncode == 1
+        assert told.stderr.endswith(f"run: sudo rm -r '{left[0]}'\n")
+        subprocess.run(script, check=True)
+        assert not any(one.exists() for one in left)
+        subprocess.run(script, user=NOBODY, check=True)
