@@ -12,7 +12,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-_DJANGO = ("migrate",)
 _CODES = "exit codes: 0 ok, 1 it failed, 2 usage, 3 the site is not set up for it, 130 interrupted"
 
 
@@ -34,7 +33,7 @@ def _run(arguments: list[str]) -> int:
     from django.conf import settings
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
-    from django.db import OperationalError
+    from django.db import OperationalError, ProgrammingError
 
     try:
         # Before anything opens the database in it; only HQ's own user may look inside.
@@ -69,6 +68,14 @@ def _run(arguments: list[str]) -> int:
             raise
         print(f"database: {' '.join(str(error).split())}; see DATABASE_URL", file=sys.stderr)
         return 1
+    except ProgrammingError as error:
+        from hq.site import databases
+
+        if "--traceback" in arguments or not databases.lacks_right(error):
+            raise
+        said = str(error).splitlines()[0]
+        print(f"database: {said}; docs/hq-running.md says what DATABASE_URL's user may do", file=sys.stderr)
+        return 3
     return 0
 
 
@@ -78,10 +85,10 @@ def _is_ours(error: Exception) -> bool:
 
 
 def commands() -> list[str]:
-    """Every command of HQ's apps, and Django's that its operator needs."""
+    """Every command of HQ's apps."""
     from django.core.management import get_commands
 
-    return sorted(name for name, app in get_commands().items() if app.startswith("hq.") or name in _DJANGO)
+    return sorted(name for name, app in get_commands().items() if app.startswith("hq."))
 
 
 def _help(known: list[str]) -> str:

@@ -30,6 +30,8 @@ _PG = {
     "sslcert": "PGSSLCERT",
     "sslkey": "PGSSLKEY",
 }
+_NO_RIGHT = "42501"
+"""PostgreSQL's code for it, insufficient_privilege."""
 
 
 class DatabaseCopyError(Exception):
@@ -47,6 +49,28 @@ def files() -> list[Path]:
         return []
     held = Path(str(connection.settings_dict["NAME"]))
     return [held.with_name(held.name + suffix) for suffix in ("", "-wal", "-shm", "-journal")]
+
+
+def lacks_right(error: BaseException | None) -> bool:
+    """Whether PostgreSQL says that the user may not do this, here or in what led to the error."""
+    while error is not None:
+        if getattr(error, "sqlstate", "") == _NO_RIGHT:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def owner() -> str:
+    """The user who owns the tables of a PostgreSQL database, or it where it has none."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT COALESCE((SELECT tableowner FROM pg_tables WHERE schemaname = current_schema() AND"
+            " tablename = 'django_migrations'), (SELECT pg_get_userbyid(datdba) FROM pg_database"
+            " WHERE datname = current_database()))"
+        )
+        row = cursor.fetchone()
+    assert row is not None
+    return str(row[0])
 
 
 def empty() -> bool:

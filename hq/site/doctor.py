@@ -15,6 +15,7 @@ from django.conf import settings
 from django.core import checks
 from django.db import DatabaseError, OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.loader import MigrationLoader
 
 from hq import APPS
 from hq.log.models import AccessRecord, SignedHead
@@ -50,12 +51,12 @@ class Finding:
 def findings() -> list[Finding]:
     """Everything that is wrong, errors first."""
     try:
-        waiting = waiting_migrations()
+        other = other_version()
     except DatabaseError as error:
         what = f"cannot be opened: {' '.join(str(error).split())}"
         return [Finding(True, "database", what, "see DATABASE_URL", isinstance(error, OperationalError))]
-    if waiting is not None:
-        return [waiting]
+    if other is not None:
+        return [other]
     found = [
         *_site(),
         *disk_findings(Path(settings.DATA), database_elsewhere=connection.vendor != "sqlite"),
@@ -81,16 +82,39 @@ def demo_findings() -> list[Finding]:
     return found
 
 
-def waiting_migrations() -> Finding | None:
-    """What is wrong with a database that is older than the code; None where it is up to date.
+def other_version() -> Finding | None:
+    """What is wrong with a database that is older or newer than the code; None where they go together.
 
     Raises DatabaseError where it cannot be opened.
     """
     executor = MigrationExecutor(connection)
+    if newer := _newer(executor.loader):
+        return newer
     waiting = executor.migration_plan(executor.loader.graph.leaf_nodes())
     if not waiting:
         return None
     return Finding(True, "database", f"migrations that wait: {len(waiting)}", "platewarden-hq migrate")
+
+
+def newer_version() -> Finding | None:
+    """What is wrong with a database that a newer version has brought up to date; None where none has.
+
+    Raises DatabaseError where it cannot be opened.
+    """
+    return _newer(MigrationLoader(connection))
+
+
+def _newer(loader: MigrationLoader) -> Finding | None:
+    ours = {apps.get_app_config(name).label for name in APPS}
+    unknown = sorted(
+        f"{app}.{name}"
+        for app, name in loader.applied_migrations
+        if app in ours and (app, name) not in loader.disk_migrations
+    )
+    if not unknown:
+        return None
+    what = f"it is of a newer version, which made {unknown[0]}"
+    return Finding(True, "database", what, "install that version, or restore a backup of this one")
 
 
 def _site() -> Iterator[Finding]:

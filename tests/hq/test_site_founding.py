@@ -260,6 +260,63 @@ def test_database_of_an_older_version_is_neither_served_nor_written_to(
     assert "migrations that wait: 1; platewarden-hq migrate" in refusal[0]
 
 
+@pytest.mark.parametrize("command", ["serve", "subscribe", "log seal", "doctor", "migrate"])
+def test_database_of_a_newer_version_is_neither_served_nor_written_to(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """`migrate` of an older version would put that one's triggers into it."""
+    monkeypatch.setattr(Subscriber, "run", lambda *_: pytest.fail("it takes reads in"))
+    MigrationRecorder.Migration.objects.create(app="records", name="9999_of_next_year")
+    assert cli.main(command.split()) == 3
+    told = capsys.readouterr()
+    (line,) = (told.err + told.out).splitlines()
+    assert "it is of a newer version, which made records.9999_of_next_year" in line
+
+
+@pytest.mark.clause("430.4-c")
+@pytest.mark.parametrize("name", ["zero", "0001"])
+def test_migrate_takes_nothing_back(name: str) -> None:
+    """To undo the migration that made reads drops them, whatever their floor."""
+    with pytest.raises(CommandError, match="none is taken back") as error:
+        call_command("migrate", "records", name)
+    assert error.value.returncode == 2
+    assert MigrationRecorder.Migration.objects.filter(app="records", name__startswith="0002").exists()
+
+
+@pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite has no users")
+def test_migrate_by_a_user_who_does_not_own_the_tables_says_who_does(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    name = connection.settings_dict["NAME"]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_user")
+        (owner,) = cursor.fetchone() or ("",)
+        cursor.execute("CREATE ROLE hq_test_app")
+        cursor.execute(f'GRANT CONNECT ON DATABASE "{name}" TO hq_test_app')
+        cursor.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO hq_test_app")
+        cursor.execute("SET LOCAL ROLE hq_test_app")
+    assert cli.main(["migrate"]) == 3
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"may not change the tables: run migrate as {owner}" in line
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("serve --port 99999", "argument --port: '99999' is no port: 1 to 65535"),
+        ("serve --proxy proxy.example.gov", "'proxy.example.gov' is neither an address nor a network"),
+        ("subscribe --port 99999", "argument --port: '99999' is no port: 1 to 65535"),
+        ("publish-lists --port 0", "argument --port: '0' is no port: 1 to 65535"),
+        ("log verify --from 0", "argument --from: '0' is no row: 1 or more"),
+    ],
+)
+def test_argument_that_cannot_be_is_a_mistake_of_usage(
+    capsys: pytest.CaptureFixture[str], command: str, says: str
+) -> None:
+    assert cli.main(command.split()) == 2
+    assert capsys.readouterr().err.splitlines()[-1].endswith(says)
+
+
 def test_every_command_on_records_refuses_such_a_database() -> None:
     """Those that do not make, mend or judge it, or refuse it in their own way."""
     others = {"backup", "demo", "doctor", "migrate", "restore", "serve", "verify_package"}
@@ -316,7 +373,8 @@ def test_address_that_is_in_use_may_be_free_when_the_service_starts_again(
             "database: unable to open",
         ),
         ("PLATEWARDEN_HQ_DATA", "/proc/hq", "doctor", 3, "PLATEWARDEN_HQ_DATA: No such file or directory"),
-        ("PLATEWARDEN_HQ_SMTP_PORT", "smtp", "mail", 3, "PLATEWARDEN_HQ_SMTP_PORT: 'smtp' is no number"),
+        ("PLATEWARDEN_HQ_SMTP_PORT", "smtp", "mail", 3, "PLATEWARDEN_HQ_SMTP_PORT: 'smtp' is no port"),
+        ("PLATEWARDEN_HQ_SMTP_PORT", "65536", "mail", 3, "PLATEWARDEN_HQ_SMTP_PORT: '65536' is no port"),
         ("PLATEWARDEN_HQ_TIME_ZONE", "US/Pacfic", "serve", 3, "PLATEWARDEN_HQ_TIME_ZONE: 'US/Pacfic' is no"),
     ],
 )
