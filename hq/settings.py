@@ -154,10 +154,9 @@ _SMTP_TLS = os.environ.get("PLATEWARDEN_HQ_SMTP_TLS", "starttls")
 # A word that is none of the three must not send in clear.
 EMAIL_USE_TLS, EMAIL_USE_SSL = _SMTP_TLS not in ("tls", "none"), _SMTP_TLS == "tls"
 _SMTP_PORT = os.environ.get("PLATEWARDEN_HQ_SMTP_PORT", {"tls": "465", "none": "25"}.get(_SMTP_TLS, "587"))
-try:
-    EMAIL_PORT = int(_SMTP_PORT)
-except ValueError:
-    raise ImproperlyConfigured(f"PLATEWARDEN_HQ_SMTP_PORT: {_SMTP_PORT!r} is no number") from None
+EMAIL_PORT = int(_SMTP_PORT) if _SMTP_PORT.isdecimal() else 0
+if not 1 <= EMAIL_PORT <= 65535:
+    raise ImproperlyConfigured(f"PLATEWARDEN_HQ_SMTP_PORT: {_SMTP_PORT!r} is no port: 1 to 65535")
 EMAIL_HOST_USER = os.environ.get("PLATEWARDEN_HQ_SMTP_USERNAME", "")
 SMTP_PASSWORD_FILE = os.environ.get("PLATEWARDEN_HQ_SMTP_PASSWORD_FILE", "")
 DEFAULT_FROM_EMAIL = os.environ.get("PLATEWARDEN_HQ_SMTP_FROM", "")

@@ -429,10 +429,10 @@ def refuse_plain(settings: MqttSettings) -> None:
     """Raise LinkError where plate text would cross a network in the clear (CJIS SC-8)."""
     if settings.tls or settings.allow_plain or _is_loopback(settings.host):
         return
-    section = settings.section
+    host, tls, allow_plain = (settings.option(name) for name in ("host", "tls", "allow_plain"))
     raise LinkError(
-        f"{section}.host {settings.host}: plain MQTT is for loopback only; set {section}.tls, or"
-        f" {section}.allow_plain on a closed test network"
+        f"{host} {settings.host}: plain MQTT is for loopback only; set {tls}, or"
+        f" {allow_plain} on a closed test network"
     )
 
 
@@ -441,31 +441,30 @@ def tls_context(settings: MqttSettings) -> ssl.SSLContext:
 
     Raises LinkError naming the option whose file cannot be used.
     """
-    section = settings.section
-    for name in ("ca_file", "cert_file", "key_file"):
-        path = getattr(settings, name)
+    ca, cert, key = (settings.option(name) for name in ("ca_file", "cert_file", "key_file"))
+    for option, path in ((ca, settings.ca_file), (cert, settings.cert_file), (key, settings.key_file)):
         if path and not Path(path).is_file():
-            raise LinkError(f"{section}.{name}: {path} is not a file")
+            raise LinkError(f"{option}: {path} is not a file")
     if bool(settings.cert_file) != bool(settings.key_file):
-        raise LinkError(f"{section}.cert_file and {section}.key_file: give both or neither")
+        raise LinkError(f"{cert} and {key}: give both or neither")
     try:
         context = ssl.create_default_context(cafile=settings.ca_file or None)
     except (OSError, ssl.SSLError) as error:
-        raise LinkError(f"{section}.ca_file: {settings.ca_file}: {_one_line(error)}") from error
+        raise LinkError(f"{ca}: {settings.ca_file}: {_one_line(error)}") from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if settings.cert_file:
 
         def phrase() -> str:
             # Without this OpenSSL asks whoever is at the terminal: `check` is content and the service ends.
             raise LinkError(
-                f"{section}.key_file: {settings.key_file}: has a pass phrase, and nobody is there to type it;"
+                f"{key}: {settings.key_file}: has a pass phrase, and nobody is there to type it;"
                 " openssl pkey -in OLD -out NEW takes it off"
             )
 
         try:
             context.load_cert_chain(settings.cert_file, settings.key_file, phrase)
         except (OSError, ssl.SSLError) as error:
-            raise LinkError(f"{section}.cert_file: {settings.cert_file}: {_one_line(error)}") from error
+            raise LinkError(f"{cert}: {settings.cert_file}: {_one_line(error)}") from error
     return context
 
 
@@ -473,12 +472,13 @@ def read_password(settings: MqttSettings) -> str | None:
     """The first line of the password file, None where none is named. Raises LinkError naming the option."""
     if not settings.password_file:
         return None
+    option = settings.option("password_file")
     try:
         lines = Path(settings.password_file).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise LinkError(f"{settings.section}.password_file: {_one_line(error)}") from error
+        raise LinkError(f"{option}: {_one_line(error)}") from error
     if not lines:
-        raise LinkError(f"{settings.section}.password_file: {settings.password_file} is empty")
+        raise LinkError(f"{option}: {settings.password_file} is empty")
     return lines[0]
 
 

@@ -66,6 +66,10 @@ class MqttSettings:
     section: ClassVar[str] = "mqtt"
     """What a message about one of these calls their section."""
 
+    def option(self, name: str) -> str:
+        """What a message about one of these calls it."""
+        return f"{self.section}.{name}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HomeAssistantSettings:

@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import dataclass
 from typing import Any
 
+from hq.site.commands import port
 from mqtt.settings import MqttSettings
 
 _PREFIX = "PLATEWARDEN_HQ_MQTT_"
+_OPTIONS = {"tls": "--ca", "ca_file": "--ca", "cert_file": "--cert", "key_file": "--key"}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the broker's options to a command."""
     group = parser.add_argument_group("broker", f"defaults come from {_PREFIX}HOST, {_PREFIX}PORT and so on")
     group.add_argument("--host", default=_of("HOST", "127.0.0.1"), help="name or address")
-    group.add_argument("--port", type=int, default=_of("PORT", "1883"), help="TCP port")
+    group.add_argument("--port", type=port, default=_of("PORT", "1883"), help="TCP port")
     group.add_argument("--ca", metavar="PEM", default=_of("CA"), help="speak TLS; the broker's authority")
     group.add_argument("--cert", metavar="PEM", default=_of("CERT"), help="HQ's client certificate")
     group.add_argument("--key", metavar="PEM", default=_of("KEY"), help="its key")
@@ -34,9 +37,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Settings(MqttSettings):
+    """Its faults name the command's options: HQ has no unit.toml."""
+
+    def option(self, name: str) -> str:
+        return _OPTIONS.get(name, f"--{name.replace('_', '-')}")
+
+
 def settings_of(options: dict[str, Any]) -> MqttSettings:
     """The settings that the options name."""
-    return MqttSettings(
+    return _Settings(
         host=options["host"],
         port=options["port"],
         tls=bool(options["ca"] or options["cert"]),

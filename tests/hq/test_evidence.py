@@ -342,6 +342,8 @@ def test_the_command_checks_a_package_against_key_and_record(
     assert "not the recorded one" in capsys.readouterr().out
     with pytest.raises(CommandError, match="No such file"):
         call_command("verify_package", str(tmp_path / "none.zip"))
+    with pytest.raises(CommandError, match=r"^--key nokey: is no key of minisign's"):
+        call_command("verify_package", str(file), key="nokey")
 
 
 def test_the_command_checks_a_package_on_a_machine_without_hqs_records(

@@ -103,6 +103,17 @@ def test_copy_is_verified_on_a_machine_without_the_database(
     other.write_bytes(bytes(minisign.KeyPair.generate().public_key))
     with pytest.raises(CommandError, match="is not signed by HQ's log key"):
         call_command("log", "verify-copy", str(folder), "--alone", "--key", str(other))
+    other.write_text("no key")
+    with pytest.raises(CommandError, match=f"--key {other}: is no minisign key"):
+        call_command("log", "verify-copy", str(folder), "--alone", "--key", str(other))
+
+
+def test_verifying_from_a_row_that_is_not_yet_there_tells_of_no_missing_row() -> None:
+    """Row 4 would be the next: nothing is wrong with the three that there are."""
+    _write(3)
+    call_command("log", "verify", "--from", "4")
+    with pytest.raises(CommandError, match=r"^--from 5: the log ends at row 3$"):
+        call_command("log", "verify", "--from", "5")
 
 
 def test_copy_is_verified_with_stock_tools(folder: Path) -> None:

@@ -25,12 +25,12 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         path: Path = options["file"]
+        public = _public(options["key"])
         try:
-            public = minisign.PublicKey.from_base64(options["key"]) if options["key"] else _own()
             with path.open("rb") as file:
                 found = check.faults(file, public, _recorded(path.name))
-        except (OSError, minisign.Error) as error:
-            raise CommandError(f"{path}: {error}") from error
+        except OSError as error:
+            raise CommandError(f"{path}: {error.strerror or error}") from error
         for fault in found:
             self.stdout.write(f"{path}: {fault}")
         if found:
@@ -38,15 +38,21 @@ class Command(BaseCommand):
         self.stdout.write(f"{path}: is what was signed")
 
 
-def _own() -> minisign.PublicKey:
-    """This HQ's key. Raises CommandError where it has none: one made now would fit no package."""
-    path = keys.folder() / "evidence.key"
-    if not path.exists():
+def _public(text: str) -> minisign.PublicKey:
+    """The key as text, or HQ's own. Raises CommandError where it has none: one made now would fit no package."""
+    own = keys.folder() / "evidence.key"
+    if not text and not own.exists():
         raise CommandError(
-            f"{path}: is not here; name the agency's public key with --key, or HQ's folder with "
+            f"{own}: is not here; name the agency's public key with --key, or HQ's folder with "
             "PLATEWARDEN_HQ_DATA"
         )
-    return keys.public("evidence")
+    try:
+        return minisign.PublicKey.from_base64(text) if text else keys.public("evidence")
+    except minisign.Error as error:
+        what = f"--key {text}: is no key of minisign's; give its text, such as RWQ..." if text else str(error)
+        raise CommandError(what) from error
+    except (OSError, keys.KeyExposed) as error:
+        raise CommandError(str(error)) from error
 
 
 def _recorded(name: str) -> str:

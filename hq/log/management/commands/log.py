@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ class Command(RecordsCommand):
             "verify", help="check every row, every signed head, every sealed read and hit"
         )
         verify.add_argument(
-            "--from", dest="first", type=int, default=1, metavar="ROW",
+            "--from", dest="first", type=_row, default=1, metavar="ROW",
             help="begin at this row, and at the first seal it or a later one tells of; "
             "a read that was put in is only found from row 1 on",
         )  # fmt: skip
@@ -77,6 +77,8 @@ class Command(RecordsCommand):
             self.stdout.write(f"{held.sequence} {held.hash}")
 
     def _verify(self, first: int) -> None:
+        if first > (end := chain.head().sequence) + 1:
+            raise CommandError(f"--from {first}: the log ends at row {end}")
         fault = chain.verify(first) or heads.verify()
         if fault is not None:
             raise CommandError(f"row {fault.sequence}: {fault.what}")
@@ -129,7 +131,7 @@ class Command(RecordsCommand):
 
     def _verify_copy(self, folder: Path, keys: list[Path] | None, alone: bool) -> None:
         try:
-            known = [minisign.PublicKey.from_file(path) for path in keys] if keys else heads.public_keys()
+            known = [_public(path) for path in keys] if keys else heads.public_keys()
             if not known:
                 raise CommandError("no public key of the log is here: name it by --key", returncode=2)
             held = copies.verify(folder, known)
@@ -140,3 +142,21 @@ class Command(RecordsCommand):
             raise CommandError(f"row {fault.sequence}: {fault.what}")
         compared = "standing alone" if alone else "and the database tells them the same"
         self.stdout.write(f"rows {held.first} to {held.last} in {held.files} files are whole, {compared}")
+
+
+def _public(path: Path) -> minisign.PublicKey:
+    try:
+        return minisign.PublicKey.from_file(path)
+    except minisign.Error as error:
+        raise CommandError(f"--key {path}: is no minisign key: {error}") from error
+
+
+def _row(text: str) -> int:
+    """The number of a row, for argparse."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise ArgumentTypeError(f"{text!r} is no row: 1 or more")
+    return number

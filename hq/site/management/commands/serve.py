@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from hq.log import chain
 from hq.log.chain import LogUnavailable
 from hq.retention import purge
 from hq.site import disks, doctor
-from hq.site.commands import account
+from hq.site.commands import account, port
 
 
 class Command(BaseCommand):
@@ -27,9 +28,12 @@ class Command(BaseCommand):
         parser.add_argument(
             "--host", default="127.0.0.1", help="address to listen on (default: this machine)"
         )
-        parser.add_argument("--port", type=int, default=8430)
+        parser.add_argument("--port", type=port, default=8430)
         parser.add_argument(
-            "--proxy", default="127.0.0.1", help="address of the TLS proxy whose X-Forwarded headers count"
+            "--proxy",
+            type=_addresses,
+            default="127.0.0.1",
+            help="address of the TLS proxy whose X-Forwarded headers count",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -53,6 +57,16 @@ class Command(BaseCommand):
         except SystemExit as end:
             # Uvicorn's own code for an address that is in use is 3; it may be free the next time.
             sys.exit(1 if end.code else 0)
+
+
+def _addresses(text: str) -> str:
+    """Addresses or networks, with commas: Uvicorn takes any text, and then trusts nobody or everybody."""
+    for part in text.split(","):
+        try:
+            ipaddress.ip_network(part.strip())
+        except ValueError as error:
+            raise ArgumentTypeError(f"{part.strip()!r} is neither an address nor a network") from error
+    return text
 
 
 def _serve(options: dict[str, Any]) -> None:
