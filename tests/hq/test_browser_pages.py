@@ -225,6 +225,18 @@ def test_refusal_can_be_read_too(
         look(page, "refusal-" + re.sub(r"\W", "", request.node.callspec.id))
 
 
+def test_no_long_word_pushes_a_column_off_the_paper(contexts: dict[str, BrowserContext], hq: Served) -> None:
+    """A report is signed and filed on paper: a finding without a space cut off all columns behind it."""
+    with closing(contexts["auditor"].new_page()) as page:
+        page.goto(f"{hq.url}/audits/{hq.ids['audit']}/report/")
+        page.emulate_media(media="print")
+        page.set_viewport_size({"width": PAPER[0], "height": PAPER[1]})
+        page.locator("tr", has_text="Two searches of one plate").locator("th").evaluate(
+            "cell => { cell.textContent = 'W'.repeat(500) }"
+        )
+        assert not too_wide(page)
+
+
 def test_every_step_of_logging_in_can_be_read(browser: Browser, hq: Served) -> None:
     """Banner, name and password, a wrong one, the authenticator, the lock."""
     with closing(browser.new_context(reduced_motion="reduce")) as context:
