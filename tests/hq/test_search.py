@@ -96,6 +96,18 @@ def test_page_says_before_what_the_log_will_say_and_after_what_it_said(investiga
     assert "approved release only" in page  # found for another agency (430.8)
 
 
+@pytest.mark.clause("CC-52a")
+def test_page_tells_the_window_that_was_asked_for_with_its_offset(investigator: Client) -> None:
+    """In the hour that comes twice the local time alone is two moments; a canvass is printed and filed."""
+    kept.deployment("D-7")
+    window = {"deployment": "D-7", "since": "2026-11-01 01:30 -07:00", "until": "2026-11-01 01:30 -08:00"}
+    for path in ("/search/results/", "/search/canvass/report/"):
+        page = investigator.post(path, WHY | window).content.decode()
+        said = re.sub(r"<[^>]+>", "", page[page.index('id="said"') :])
+        assert "Since2026-11-01 01:30:00 -07:00" in said
+        assert "Until2026-11-01 01:30:00 -08:00" in said
+
+
 @pytest.mark.clause("430.5(a)")
 @pytest.mark.clause("430.2.1(d)")
 @pytest.mark.parametrize("way", ["results", "csv", "read", "timeline", "picture", "canvass"])
