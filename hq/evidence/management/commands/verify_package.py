@@ -39,7 +39,7 @@ class Command(BaseCommand):
 
 
 def _public(text: str) -> minisign.PublicKey:
-    """The key as text, or HQ's own. Raises CommandError where it has none: one made now would fit no package."""
+    """The key as text, or HQ's own. Raises CommandError without: one made now would fit no package."""
     own = keys.folder() / "evidence.key"
     if not text and not own.exists():
         raise CommandError(

@@ -79,7 +79,7 @@ def _hurry() -> None:
 
 
 def _code(username: str) -> str:
-    if doctor.waiting_migrations():
+    if doctor.other_version():
         raise CommandError(
             f"{settings.DATA}: no demo is here; PLATEWARDEN_HQ_DATA names its folder", returncode=3
         )
