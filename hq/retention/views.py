@@ -295,6 +295,7 @@ def proposal(request: PageRequest, pk: int) -> HttpResponseBase:
         "may_cosign": proposed and row.approved_by is not None and may(me, "destruction.cosign", obj=row),
         "statement": proposals.STATEMENT,
         "certificate": Certificate.objects.filter(proposal=row).first(),
+        "copies": row.copies.order_by("pk"),
     }
     context["may_refuse"] = proposed and (
         may(me, "destruction.approve", obj=row) or may(me, "destruction.cosign", obj=row)

@@ -96,6 +96,8 @@ def test_the_file_of_a_booked_package_goes_with_the_reads_in_it(
     refused = AccessRecord.objects.get(kind="export")
     assert (refused.outcome, refused.note[:9], refused.case) == ("refused", "430.4-d: ", package.number)
     assert client_for(office.commander).get(f"{address}download/").status_code == 403
+    proposal = client_for(office.custodian).get(f"/retention/destruction/{certificate.proposal_id}/")
+    assert f"<dd>{package}</dd>" in proposal.content.decode()
     link = f"/retention/certificates/{certificate.pk}/"
     assert link not in page
     assert link in client_for(office.custodian, purpose="evidence").get(address).content.decode()

@@ -38,6 +38,8 @@ class Command(RecordsCommand):
                     refused.append(f"proposal {pk}: {error}")
                     continue
                 self.stdout.write(f"proposal {pk}: {certificate.reads} reads destroyed, {certificate.number}")
+                for copy in certificate.proposal.copies.order_by("pk"):
+                    self.stdout.write(f"HQ's copy of {copy.number}: destroyed, as reads in it are")
         except Proposal.DoesNotExist as error:
             raise CommandError(f"proposal: there is no such number: {options['proposal']}") from error
         except (purge.Busy, OSError) as error:
