@@ -219,16 +219,21 @@ def _copy(source: bytes | Photo, target: IO[bytes]) -> str:
         target.write(source)
         return hashlib.sha256(source).hexdigest()
     digest = hashlib.sha256()
-    try:
-        with source.open() as file:
-            for block in _blocks(file):
-                digest.update(block)
-                target.write(block)
-    except OSError as error:
-        raise Unreadable(f"{source.name}: cannot be read: {error.strerror or error}") from error
+    for block in _blocks_of(source):
+        digest.update(block)
+        target.write(block)
     if digest.hexdigest() != source.sha256:
         raise Unreadable(f"{source.name}: its SHA-256 is not the one that its row holds")
     return source.sha256
+
+
+def _blocks_of(photo: Photo) -> Iterator[bytes]:
+    """Raises Unreadable; what goes wrong where the blocks are written is not the picture's fault."""
+    try:
+        with photo.open() as file:
+            yield from _blocks(file)
+    except OSError as error:
+        raise Unreadable(f"{photo.name}: cannot be read: {error.strerror or error}") from error
 
 
 def read_ids(file: BinaryIO) -> list[str]:

@@ -6,6 +6,7 @@ import tempfile
 from datetime import datetime
 from typing import BinaryIO, cast
 
+from django.conf import settings
 from django.core.files import File
 from django.core.files.storage import default_storage
 from django.db import transaction
@@ -16,12 +17,17 @@ from hq.people import cases, purposes
 from hq.people.inforce import policy_words
 from hq.people.models import Person
 from hq.people.policy import Refused, check, said
+from hq.records.pictures import flush
 from hq.retention.models import Hold
 from hq.retention.scope import Scope
 from hq.site import clock, keys
 from hq.site.models import Settings
 
 COMMANDER = "the Commander"
+
+
+class NotWritten(Exception):
+    """There is no room for a package, or its disk refuses it."""
 
 
 @transaction.atomic
@@ -86,7 +92,10 @@ def refuse(person: Person, pk: int, why: str) -> Package:
 
 @transaction.atomic
 def prepare(person: Person, pk: int) -> Package:
-    """Make and sign the ZIP, whole or not at all. Raises Refused, TooMany, Unreadable, KeyExposed."""
+    """Make and sign the ZIP, whole or not at all.
+
+    Raises Refused, TooMany, Unreadable, NotWritten, KeyExposed.
+    """
     package = _in_state(pk, Package.State.APPROVED)
     check(person, "evidence.prepare", obj=package)
     now = clock.now()
@@ -201,16 +210,33 @@ def notes(missing: int, with_pictures: bool) -> list[str]:
 
 
 def store(made: Made, content: bag.Content, at: datetime) -> None:
-    """Build the ZIP into the storage and note on `made` what identifies it; the caller saves the row."""
+    """Build the ZIP into the storage, durably, and note on `made` what identifies it; the caller saves it.
+
+    Raises Unreadable, NotWritten; then nothing of it stays.
+    """
     key = keys.secret("evidence")
-    with tempfile.TemporaryFile() as file:
-        result = bag.build(content, key, cast(BinaryIO, file))
-        file.seek(0)
-        name = default_storage.save(f"packages/{at:%Y}/{result.folder}.zip", File(file))
-    made.file.name = name
+    try:
+        # In the data folder: only of its disk doctor asks for encryption (430.5-0), and /tmp may be memory.
+        with tempfile.TemporaryFile(dir=settings.DATA) as file:
+            result = bag.build(content, key, cast(BinaryIO, file))
+            file.seek(0)
+            made.file.name = _keep(f"packages/{at:%Y}/{result.folder}.zip", File(file))
+    except OSError as error:
+        raise NotWritten(f"the package cannot be written: {error.strerror or error}") from error
     made.sha256, made.manifest_sha256, made.size = result.sha256, result.manifest_sha256, result.size
     made.public_key = keys.public("evidence").to_base64().decode()
     made.reads, made.pictures = len(content.reads), len(content.photos)
+
+
+def _keep(wanted: str, file: File[bytes]) -> str:
+    name = default_storage.get_available_name(wanted)
+    try:
+        name = default_storage.save(name, file)
+        flush(name)
+    except OSError:
+        default_storage.delete(name)
+        raise
+    return name
 
 
 def _in_state(pk: int, *states: Package.State) -> Package:

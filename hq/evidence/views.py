@@ -113,7 +113,7 @@ def prepare(request: PageRequest, pk: int) -> HttpResponseBase:
     _package(request, pk)
     try:
         row = packages.prepare(request.person, pk)
-    except (collect.TooMany, bag.Unreadable, keys.KeyExposed) as error:
+    except (collect.TooMany, bag.Unreadable, packages.NotWritten, keys.KeyExposed) as error:
         request.access.note = f"not made: {error}"
         messages.error(request, f"Not made. {error}")
     else:

@@ -99,6 +99,19 @@ class Files:
         return name
 
 
+def flush(name: str, storage: Storage = default_storage) -> None:
+    """Make a file that was written durable, with the folders above it; a network store does so itself."""
+    if not isinstance(storage, FileSystemStorage):
+        return
+    path, root = Path(storage.path(name)), Path(storage.path(""))
+    for one in (path, *(folder for folder in path.parents if folder == root or root in folder.parents)):
+        handle = os.open(one, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
 def sweep(now: datetime, storage: Storage = default_storage) -> int:
     """Delete the files of days before SWEEP_AFTER that no row names, and say how many they were.
 

@@ -152,7 +152,7 @@ def fulfil(
     """Make the package for the partner, within what was approved; all of it by default.
 
     Raises Refused before the approval, for who decided, for a wider scope, for a partner that may no longer
-    receive; TooMany, bag.Unreadable, keys.KeyExposed.
+    receive; TooMany, bag.Unreadable, packages.NotWritten, keys.KeyExposed.
     """
     row = ReleaseRequest.objects.select_for_update().get(pk=pk)
     if row.kind == ReleaseRequest.Kind.OTHER:

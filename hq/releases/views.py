@@ -15,7 +15,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
-from hq.evidence import bag, collect
+from hq.evidence import bag, collect, packages
 from hq.people import purposes
 from hq.people.decorators import PageRequest, page
 from hq.people.policy import check, may
@@ -175,7 +175,7 @@ def fulfil(request: PageRequest, pk: int) -> HttpResponseBase:
     _request(request, pk)
     try:
         row = requests.fulfil(request.person, pk)
-    except (collect.TooMany, bag.Unreadable, keys.KeyExposed) as error:
+    except (collect.TooMany, bag.Unreadable, packages.NotWritten, keys.KeyExposed) as error:
         request.access.note = f"not made: {error}"
         messages.error(request, f"Not made. {error}")
     else:

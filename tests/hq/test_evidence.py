@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +31,7 @@ from hq.records.models import AccessReceived, Picture, Read
 from hq.retention.scope import Scope, ScopeError
 from hq.site import clock as hq_clock
 from hq.site import keys
+from tests.disk import fill, tmpfs
 from tests.hq import kept
 from tests.hq.hits_kept import answered, looked
 
@@ -372,3 +374,39 @@ def test_the_command_checks_a_package_on_a_machine_without_hqs_records(
     (line,) = done.stderr.splitlines()
     assert "evidence.key: is not here; name the agency's public key with --key" in line
     assert not (tmp_path / "elsewhere" / "keys").exists()
+
+
+@pytest.mark.clause("430.4-e")
+@pytest.mark.parametrize("room", ["none for the package", "none for its copy"])
+def test_a_package_for_which_the_disk_has_no_room_is_told_and_leaves_nothing(
+    office: kept.Office, client_for: Callable[..., Client], tmp_path: Path, settings: Any, room: str
+) -> None:
+    with tmpfs(tmp_path / "disk", "8m") as disk:
+        (tmp_path / "own").mkdir()
+        settings.DATA = disk if room == "none for the package" else tmp_path / "own"
+        settings.MEDIA_ROOT = disk / "pictures"
+        kept.read()
+        package = ask(office)
+        packages.approve(office.commander, package.pk)
+        keys.public("evidence")
+        filler = fill(disk)
+        client = client_for(office.records_clerk)
+        address = f"/evidence/{package.pk}/"
+        answer = client.post(f"{address}prepare/", follow=True)
+        assert "Not made. the package cannot be written: No space left" in answer.content.decode()
+        refused = AccessRecord.objects.get(action="evidence.prepare")
+        assert refused.note == "not made: the package cannot be written: No space left on device"
+        assert not list(disk.rglob("*.zip*"))
+        filler.unlink()
+        assert client.post(f"{address}prepare/", follow=True).status_code == 200
+        assert inside(Package.objects.get(pk=package.pk))
+
+
+@pytest.mark.clause("430.5-0")
+def test_a_package_is_made_on_no_disk_but_the_data_folders(
+    office: kept.Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its reads and pictures are in clear, and only that disk is known to be encrypted."""
+    kept.read()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "no folder"))
+    assert inside(made(office))

@@ -581,7 +581,7 @@ def test_a_request_is_never_deleted_nor_rewritten(office: kept.Office) -> None:
 def test_a_decision_and_what_was_handed_over_stay_on_file_as_they_were(
     office: kept.Office, people: Callable[..., Person]
 ) -> None:
-    """Each step is written once; the letter and the package outlive the reads that went out."""
+    """Each step is written once; the letter outlives the reads that went out, the package for a month."""
     read = kept.read(days=800)
     row = requests.fulfil(office.records_clerk, approved(office).pk)
     denied = ask(office)
