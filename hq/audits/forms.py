@@ -13,7 +13,7 @@ from hq.people.forms import day
 from hq.people.models import Person
 from hq.retention.scope import Scope
 from hq.site import clock
-from hq.site.moments import HappenedField
+from hq.site.moments import HappenedField, LookBackField
 from hq.units.forms import MomentField
 
 
@@ -84,8 +84,8 @@ class WordsForm(forms.Form):
 class PeriodForm(forms.Form):
     """The days that a report is about, both included."""
 
-    since = forms.DateField(widget=day())
-    until = forms.DateField(widget=day())
+    since = LookBackField()
+    until = LookBackField()
 
     def clean(self) -> dict[str, Any]:
         """In their order."""

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from hq.hits.models import Clets, Correction, Outcome, Visual
 from hq.site import clock
-from hq.site.moments import HappenedField
+from hq.site.moments import HappenedField, LookBackField
 from plates.errors import TextError
 from plates.text import normalise
 
@@ -114,8 +114,8 @@ class CorrectionForm(forms.ModelForm):  # type: ignore[type-arg]
 class PeriodForm(forms.Form):
     """From which day to which, both included; the last 30 days unless said otherwise."""
 
-    since = forms.DateField(label="From", widget=forms.DateInput(attrs={"type": "date"}))
-    until = forms.DateField(label="To", widget=forms.DateInput(attrs={"type": "date"}))
+    since = LookBackField(label="From")
+    until = LookBackField(label="To")
 
     def clean(self) -> dict[str, Any]:
         found: dict[str, Any] = super().clean() or self.cleaned_data

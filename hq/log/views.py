@@ -20,6 +20,7 @@ from hq.log import chain, heads, seals, triggers
 from hq.log.models import AccessRecord, SignedHead
 from hq.people.decorators import PageRequest, page
 from hq.people.policy import may
+from hq.site.moments import LookBackField
 
 PER_PAGE = 100
 MOST_READS = 5_000
@@ -34,8 +35,8 @@ class FilterForm(forms.Form):
     outcome = forms.ChoiceField(required=False, choices=[("", "all"), *AccessRecord.OUTCOMES])
     purpose = forms.CharField(required=False)
     case = forms.CharField(required=False, label="Case number")
-    since = forms.DateField(required=False, widget=forms.DateInput(attrs={"type": "date"}))
-    until = forms.DateField(required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    since = LookBackField(required=False)
+    until = LookBackField(required=False)
 
 
 @page("log.own", kind="log")

@@ -1,4 +1,4 @@
-"""The field for when something happened.
+"""The fields for when something happened, and for the days of a period to look back on.
 
 A browser's field for date and time takes no offset from UTC, so that it cannot say which of two is meant in
 the hour that comes twice when the clocks go back. What is typed with an offset is `hq.search.localtime`'s.
@@ -6,8 +6,8 @@ the hour that comes twice when the clocks go back. What is typed with an offset 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from django import forms
@@ -15,6 +15,22 @@ from django.conf import settings
 from django.utils.dateparse import parse_datetime
 
 from hq.site import clock
+
+FIRST_DAY: Final = date(2000, 1, 1)
+"""No record is from before it."""
+AHEAD: Final = timedelta(days=366)
+
+
+class LookBackField(forms.DateField):
+    """A day of a period to look back on: 9999-12-31 for no end, or the year 202, is refused as a slip."""
+
+    widget = forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"})
+
+    def validate(self, value: Any) -> None:
+        """Raises ValidationError."""
+        super().validate(value)
+        if value and not FIRST_DAY <= value <= clock.today() + AHEAD:
+            raise forms.ValidationError(f"Give a day from {FIRST_DAY} on, and within a year from now.")
 
 
 class HappenedField(forms.DateTimeField):

@@ -147,3 +147,21 @@ def test_source_of_the_running_version_is_handed_out(client: Client) -> None:
     answer = client.get("/source/")
     assert answer.headers["Content-Type"] == "application/zip"
     assert answer.content[:2] == b"PK"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("role", "path"),
+    [
+        ("auditor", "/log/"),
+        ("auditor", "/log/own/"),
+        ("auditor", "/audits/reports/"),
+        ("technician", "/hits/misreads/"),
+    ],
+)
+@pytest.mark.parametrize("period", ["since=2026-01-01&until=9999-12-31", "since=0202-01-01&until=2026-06-03"])
+def test_day_far_off_is_refused_at_its_field(
+    people: Callable[..., Person], client_for: Callable[..., Client], role: str, path: str, period: str
+) -> None:
+    answer = client_for(people(role)).get(f"{path}?{period}")
+    assert "Give a day from 2000-01-01 on, and within a year from now." in answer.content.decode()
