@@ -18,7 +18,7 @@ from django.urls import reverse
 
 from hq.log import chain
 from hq.log.models import AccessRecord
-from hq.people import stated
+from hq.people import resent, stated
 from hq.people.models import Kiosk, Person
 from hq.people.policy import RIGHTS, Gone, Misfilled, Refused, Standing, Unstated, check
 
@@ -84,6 +84,7 @@ def page(
     and before anything is sent; for a POST in the view's own transaction. Where it cannot be written nothing
     is shown. Raising Refused in the view undoes its transaction, and the refusal is logged. A view that shows
     its form again for what a rule has against it writes nothing and says so in `request.access.misfilled`.
+    A form that is sent twice is entered once (`hq.people.resent`).
     """
     RIGHTS[action]
 
@@ -177,9 +178,16 @@ def _run(
         response = view(request, *args, **kwargs)
         _record_shown(request, action)
         return response
+    form = resent.of(request)
     with transaction.atomic():
+        before = resent.led_to(request, form) if form else ""
+        if before:
+            _record(request, action, "done", "sent again, entered once")
+            return HttpResponseRedirect(before)
         response = view(request, *args, **kwargs)
         _record_shown(request, action)
+        if form:
+            resent.remember(request, form, response)
     return response
 
 
