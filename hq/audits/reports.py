@@ -44,6 +44,8 @@ VOLUME_WINDOWS: Final = 12
 HOURS_DAYS: Final = 90
 HOURS_LEAST: Final = 50
 HOURS_SHARE: Final = 0.01
+_OF_A_PAGE: Final = ("page", "again", "method")
+"""What the record of a page of results holds beside the question."""
 PAGING: Final = timedelta(hours=1)
 """So long after one page of a search the next belongs to it."""
 
@@ -151,13 +153,15 @@ def _without_further_pages(rows: Iterable[AccessRecord]) -> Iterator[AccessRecor
     """The rows but for further pages of a search whose first page the same person had just before.
 
     A page that nobody turned to is a search of its own: it tells how many there are, whichever is asked for.
+    Nor those that a browser showed again on its way back, which tell nothing new.
     """
     turned: dict[str, datetime] = {}
     for row in rows:
-        asked = {name: value for name, value in row.elements.items() if name != "page"}
+        asked = {name: value for name, value in row.elements.items() if name not in _OF_A_PAGE}
         names = ("username", "action", "purpose", "case", "on_behalf_of")
         question = canonical({**{name: getattr(row, name) for name in names}, "asked": asked})
-        first, before = row.elements.get("page", 1) == 1, turned.get(question)
+        first = row.elements.get("page", 1) == 1 and "again" not in row.elements
+        before = turned.get(question)
         further = not first and before is not None and row.at - before <= PAGING
         if first or further:
             turned[question] = row.at

@@ -1,14 +1,14 @@
 """The pages of searching: form, results, one read, timeline, canvass, export, pictures, shifts.
 
-Nothing is listed before a purpose is stated and something is asked. Every page of results is a POST, so that
-no plate stands in an address, and its access record names the reads that it shows. Where the record cannot be
-written, `page` shows nothing.
+Nothing is listed before a purpose is stated and something is asked. Every page of results answers a POST, so
+that no plate stands in an address, or a GET that names one by a key (`hq.search.again`); its access record
+names the reads that it shows. Where the record cannot be written, `page` shows nothing.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from uuid import UUID
@@ -19,6 +19,7 @@ from django.http import Http404, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from hq.hits import corrections, review, wording
@@ -28,7 +29,7 @@ from hq.people.decorators import PageRequest, page
 from hq.people.policy import Standing, Unstated, check, may
 from hq.records.keys import search_key
 from hq.records.models import Picture, Read, UnitStatus
-from hq.search import canvass, export, finding, localtime, pictures
+from hq.search import again, canvass, export, finding, localtime, pictures
 from hq.search.asked import SCAN, Asked
 from hq.search.forms import MOST_PAGES, CanvassForm, SearchForm, ShiftForm
 from hq.search.models import Shift
@@ -64,11 +65,14 @@ def form(request: PageRequest) -> HttpResponseBase:
     return _ask(request, _blank(request, SearchForm, _typed(request)), "search/form.html")
 
 
-@require_POST
+@again.post_or_again
 @page("reads.search", purpose=True, kind="search", changes=False, asks=_asks_search)
 def results(request: PageRequest) -> HttpResponseBase:
-    """One page of what was found."""
-    filled = _filled(request, SearchForm)
+    """One page of what was found; by GET the one that was shown before."""
+    sent = _sent(request)
+    if sent is None:
+        return _gone(request, "search:form")
+    filled = _filled(request, SearchForm, sent)
     if not filled.is_valid():
         return _ask(request, filled, "search/form.html")
     number = filled.cleaned_data["page"] or 1
@@ -81,6 +85,7 @@ def results(request: PageRequest) -> HttpResponseBase:
     request.access.note = f"counted up to {finding.MOST}" if found.more else ""
     last = min(-(-found.count // SIZE) or 1, MOST_PAGES)
     context = _shown(request, filled) | {
+        "stands_at": _address(request, filled, "results", page=number, asof=asof.isoformat(sep=" ")),
         "found": found,
         "rows": _lines(found.reads),
         "number": number,
@@ -99,7 +104,7 @@ def results(request: PageRequest) -> HttpResponseBase:
 @page("reads.export", purpose=True, kind="export", changes=False, asks=_asks_search)
 def csv(request: PageRequest) -> HttpResponseBase:
     """What was found as a CSV file."""
-    filled = _filled(request, SearchForm)
+    filled = _filled(request, SearchForm, request.POST)
     if not filled.is_valid():
         return _ask(request, filled, "search/form.html")
     if finding.count(filled.asked, filled.reach, export.MOST) > export.MOST:
@@ -178,11 +183,14 @@ def canvass_form(request: PageRequest) -> HttpResponseBase:
     return _ask(request, _blank(request, CanvassForm, named | _typed(request)), "search/canvass_form.html")
 
 
-@require_POST
+@again.post_or_again
 @page("deployments.canvass", purpose=True, kind="search", changes=False, asks=_asks_canvass)
 def canvass_report(request: PageRequest) -> HttpResponseBase:
-    """Every plate of a deployment or area once, with its stays."""
-    filled = _filled(request, CanvassForm)
+    """Every plate of a deployment or area once, with its stays; by GET the one that was shown before."""
+    sent = _sent(request)
+    if sent is None:
+        return _gone(request, "search:canvass")
+    filled = _filled(request, CanvassForm, sent)
     if not filled.is_valid():
         return _ask(request, filled, "search/canvass_form.html")
     if finding.count(filled.asked, filled.reach, canvass.MOST) > canvass.MOST:
@@ -194,6 +202,7 @@ def canvass_report(request: PageRequest) -> HttpResponseBase:
     rows = canvass.report(reads)
     request.access.result_count, request.access.ids = len(rows), [one.pk for one in reads]
     context = _shown(request, filled) | {"rows": rows, "reads": len(reads), "away": canvass.AWAY}
+    context["stands_at"] = _address(request, filled, "canvass_report")
     return TemplateResponse(request, "search/canvass.html", context)
 
 
@@ -275,7 +284,26 @@ def _shifts(request: PageRequest, filled: ShiftForm) -> HttpResponse:
 
 def _typed(request: PageRequest) -> dict[str, str]:
     """What was asked before, without the page of its results that was shown."""
-    return {name: str(value) for name, value in request.POST.items() if name not in ("page", "asof")}
+    sent = request.POST if request.method == "POST" else again.sent(request) or {}
+    return {name: str(value) for name, value in sent.items() if name not in ("page", "asof")}
+
+
+def _sent(request: PageRequest) -> Mapping[str, str] | None:
+    """The search that is asked for: as it is sent, or as it was, under the purpose that it was sent under."""
+    if request.method == "POST":
+        return request.POST
+    access, sent = request.access, again.sent(request)
+    if sent is None or (access.purpose, access.case) != (sent["purpose"], sent["case"].strip()):
+        return None
+    access.elements = {"again": True}
+    return sent
+
+
+def _gone(request: PageRequest, form: str) -> HttpResponse:
+    """To the form, as what the address stood for is not at hand."""
+    request.access.kind, request.access.note = "view", "nothing was looked up: no longer at hand"
+    messages.info(request, "What was found before is not at hand any more: search again.")
+    return redirect(form)
 
 
 def _blank(request: PageRequest, kind: type[_Form], named: dict[str, str]) -> _Form:
@@ -292,14 +320,14 @@ def _blank(request: PageRequest, kind: type[_Form], named: dict[str, str]) -> _F
     return kind(standing, finding.reach_of(standing), initial=initial)
 
 
-def _filled(request: PageRequest, kind: type[_Form]) -> _Form:
+def _filled(request: PageRequest, kind: type[_Form], sent: Mapping[str, str]) -> _Form:
     """The form as it was sent; a valid one's words go into the access record and into force."""
     standing = Standing(request.person)
-    filled = kind(standing, finding.reach_of(standing), request.POST)
+    filled = kind(standing, finding.reach_of(standing), sent)
     if filled.is_valid():
         request.access.case = filled.cleaned_data["case"]
         request.access.on_behalf_of = filled.on_behalf_of
-        request.access.elements = filled.asked.elements()
+        request.access.elements = {**request.access.elements, **filled.asked.elements()}
         access = request.access
         access.mark = stated.keep(request.session, access.purpose, access.case, access.on_behalf_of)
     return filled
@@ -327,8 +355,18 @@ def _ask(request: PageRequest, filled: SearchForm, template: str, status: int = 
         "offset": localtime.offset_now(),
         "places": json.dumps(_places(filled)),
         "has_outline": _outline().is_file(),
+        "stands_at": _address(request, filled, "canvass" if isinstance(filled, CanvassForm) else "form"),
     }
     return render(request, template, context, status=status)
+
+
+def _address(request: PageRequest, filled: SearchForm, name: str, **more: object) -> str:
+    """Where a browser finds the answer to a POST again; "" where this page stands there already."""
+    if request.method != "POST":
+        return ""
+    sent = {field: str(value) for field, value in request.POST.items() if field in filled.fields}
+    sent |= {field: str(value) for field, value in more.items()}
+    return again.address(request, reverse(f"search:{name}"), sent, request.access.mark)
 
 
 def _shown(request: PageRequest, filled: SearchForm) -> dict[str, Any]:
@@ -341,7 +379,7 @@ def _shown(request: PageRequest, filled: SearchForm) -> dict[str, Any]:
         "elements": filled.asked.elements(),
         "stated": purposes.ALL[request.access.purpose],
         "reach": filled.reach,
-        "again": [(name, value) for name, value in request.POST.items() if name in filled.fields],
+        "again": [(name, value) for name, value in filled.data.items() if name in filled.fields],
         "for_another": bool(agency) and agency != (held.agency if held else request.person.agency),
     }
 

@@ -167,6 +167,52 @@ def test_officer_sees_a_hit_verifies_it_in_two_steps_and_searches(browser: Brows
         officer.says("reads.search")
 
 
+@pytest.mark.clause("430.2.1(d)")
+@pytest.mark.clause("430.7-b")
+def test_way_back_leads_to_what_was_found_and_is_recorded(browser: Browser, hq: Served) -> None:
+    """From a read to the results, from them to the form; no plate in an address, nothing from a cache."""
+    with day(browser, hq, "investigator") as detective:
+        page, visited = detective.page, list[str]()
+        page.on("framenavigated", lambda frame: visited.append(frame.url))
+        detective.menu("Hits and searches", "Search")
+        detective.fill(purpose=["criminal_investigation"], case=CASE, plate="8TRW2*")
+        detective.press("Search")
+
+        def number() -> int:
+            detective.says("was recorded as number")
+            return int(detective.main.locator("#said strong").first.inner_text().split()[-1])
+
+        recorded = [number()]
+        for _ in range(2):
+            page.get_by_role("link", name="Read", exact=True).first.click()
+            expect(page.get_by_role("heading", name="Read 8TRW204")).to_be_visible()
+            page.go_back()
+            expect(page.locator("tbody .plate").first).to_have_text("8TRW204")
+            recorded.append(number())
+        page.reload()
+        recorded.append(number())
+        assert recorded == sorted(set(recorded)), "each time anew"
+        detective.press("Change this search")
+        detective.fill(plate="8TRW20?")
+        detective.press("Search")
+        number()
+        page.go_back()
+        expect(page.locator("[name=plate]")).to_have_value("8TRW2*")
+        expect(page.locator("[name=case]")).to_have_value(CASE)
+        page.go_forward()
+        number()
+        assert not [url for url in visited if "8TRW" in url.upper() or CASE in url]
+
+        detective.menu("Hits and searches", "Canvass")
+        detective.fill(purpose=["criminal_investigation"], case=CASE, deployment="mission-shooting")
+        detective.press("Make the report")
+        expect(page.get_by_role("heading", name="Canvass report")).to_be_visible()
+        page.locator("tbody a").first.click()
+        expect(page.get_by_role("heading", name="What was read")).to_be_visible()
+        page.go_back()
+        expect(page.get_by_role("heading", name="Canvass report")).to_be_visible()
+
+
 def test_board_is_worked_by_keys_alone_and_says_all_in_words(browser: Browser, hq: Served) -> None:
     """Every key of docs/hq-hits.md; the order of focus; what colour says stands there as a word too."""
     with day(browser, hq, "dispatcher") as dispatcher:

@@ -1,4 +1,4 @@
-// The map without tiles, the words that the log will have, printing. Every page works without this file.
+// The map without tiles, the words that the log will have, the way back, printing. Every page works without this file.
 "use strict";
 
 (function () {
@@ -111,6 +111,9 @@
     show();
   }
 
+  // No browser goes back to the answer to a sent form without sending it anew; to this address it does.
+  const lasting = document.querySelector("[data-address]");
+  if (lasting) history.replaceState(null, "", lasting.dataset.address);
   document.querySelectorAll("[data-print]").forEach((button) => {
     button.hidden = false;
     button.addEventListener("click", () => window.print());
