@@ -73,6 +73,15 @@ def owner() -> str:
     return str(row[0])
 
 
+def may_be_filled() -> bool:
+    """Whether this user may make tables in it."""
+    if connection.vendor == "sqlite":
+        return True
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT has_schema_privilege(current_schema(), 'CREATE')")
+        return cursor.fetchone() == (True,)
+
+
 def empty() -> bool:
     """Whether it has no table at all."""
     return not connection.introspection.table_names()
@@ -145,5 +154,12 @@ def _run(command: Sequence[str], parts: dict[str, str]) -> None:
             f"{command[0]} is not installed: it comes with PostgreSQL's client package"
         ) from error
     if done.returncode:
+        said = f"{command[0]}: "
         told = done.stderr.strip().splitlines()
-        raise DatabaseCopyError(f"{command[0]}: {told[-1] if told else f'exit {done.returncode}'}")
+        # Behind its error it may repeat the statement, whose last line tells nothing.
+        told = (
+            [line for line in told if line.startswith(f"{said}error: ")]
+            or told[-1:]
+            or [f"exit {done.returncode}"]
+        )
+        raise DatabaseCopyError(f"{said}{told[0].removeprefix(said)}")

@@ -78,6 +78,11 @@ def _check_empty() -> None:
     for path in sorted(Path(settings.DATA).iterdir()):
         if path.resolve() not in own:
             raise BackupError(f"{path}: is there already: a backup goes into an empty data folder only")
+    if not databases.may_be_filled():
+        raise BackupError(
+            f"DATABASE_URL: this user may make no tables: run restore as {databases.owner()},"
+            " to whom the database belongs"
+        )
 
 
 def _unpack(source: IO[bytes], folder: Path, name: str) -> dict[str, str]:

@@ -172,6 +172,31 @@ def _contents(data: bytes) -> dict[str, bytes]:
 
 
 @pytest.mark.clause("430.5-0")
+@pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite has no users")
+@pytest.mark.django_db
+def test_restore_by_a_user_who_may_make_no_tables_is_refused_before_anything_is_put_in_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(databases, "empty", lambda: True)
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE ROLE hq_test_app")
+        cursor.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+        cursor.execute("SET LOCAL ROLE hq_test_app")
+    with pytest.raises(CommandError, match="this user may make no tables: run restore as"):
+        call_command("restore", os.devnull)
+
+
+def test_error_of_a_database_tool_is_told_and_not_the_end_of_the_statement_behind_it() -> None:
+    said = "sh: error: could not execute query: ERROR:  no right"
+    script = f"echo 'sh: warning'; echo '{said}'; echo 'Command was: CREATE FUNCTION'; echo '$$;'; exit 1"
+    with pytest.raises(databases.DatabaseCopyError, match=f"^{said}$"):
+        databases._run(["sh", "-c", f"({script}) >&2"], {})
+    with pytest.raises(databases.DatabaseCopyError, match=r"^sh: only this$"):
+        databases._run(["sh", "-c", "echo 'only this' >&2; exit 1"], {})
+    with pytest.raises(databases.DatabaseCopyError, match=r"^sh: exit 3$"):
+        databases._run(["sh", "-c", "exit 3"], {})
+
+
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [

@@ -388,6 +388,22 @@ def test_mistake_in_the_settings_or_a_database_that_is_away_is_told_in_one_line(
     assert "secret" not in line
 
 
+def test_reader_who_goes_away_is_no_error(tmp_path: Path) -> None:
+    """`doctor | head -1`."""
+    end, kept = os.pipe()
+    os.close(end)
+    done = subprocess.run(
+        [sys.executable, "-m", "hq.cli", "--help"],
+        cwd=ROOT,
+        env=os.environ | {"PLATEWARDEN_HQ_DATA": str(tmp_path)},
+        stdout=kept,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(kept)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
 @pytest.mark.slow
 @pytest.mark.clause("430.1")
 def test_empty_folder_refuses_to_serve_with_exit_3(tmp_path: Path) -> None:
