@@ -167,6 +167,12 @@ LOGGING = {
     "formatters": {"line": {"()": "hq.site.logs.OneLine", "format": "%(message)s"}},
     "handlers": {"line": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["line"], "level": "WARNING"},
+    "filters": {"bare": {"()": "hq.site.logs.Bare"}},
+    "loggers": {
+        # Warns of each address that is none, and what was typed there may be a plate.
+        "django.request": {"level": "ERROR"},
+        "django.security.DisallowedHost": {"filters": ["bare"]},
+    },
 }
 CSRF_FAILURE_VIEW = "hq.site.errors.csrf_failure"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -16,3 +16,12 @@ class OneLine(logging.Formatter):
         """The line of a record without its traceback."""
         line = super().formatMessage(record)
         return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
+
+
+class Bare(logging.Filter):
+    """Takes the traceback off a message that says all there is to say."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record pass, without its traceback."""
+        record.exc_info = record.exc_text = None
+        return True

@@ -59,6 +59,20 @@ def test_production_answers_nothing_on_plain_http_but_the_way_to_tls(production:
     assert Client().get("/people/login/", headers={"host": "evil.example"}, secure=True).status_code == 400
 
 
+@pytest.mark.clause("430.7-b")
+@pytest.mark.django_db
+def test_log_of_the_process_names_no_mistyped_address_and_a_wrong_host_in_one_line(
+    production: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    host = {"host": "hq.example.gov"}
+    assert Client().get("/api/v1/reads/7ABC123", headers=host, secure=True).status_code == 404
+    assert "7ABC123" not in caplog.text
+    assert Client().get("/people/login/", headers={"host": "hq"}, secure=True).status_code == 400
+    (record,) = caplog.records
+    assert "Invalid HTTP_HOST header: 'hq'" in record.getMessage()
+    assert record.exc_info is None
+
+
 @pytest.mark.django_db
 def test_every_page_leads_to_the_source_of_the_running_version(client: Client, settings: Any) -> None:
     """Also the one before log-in, as whoever uses it over a network must get it (AGPL, section 13)."""
@@ -89,11 +103,17 @@ def test_every_unit_in_the_docs_runs_a_command_and_is_confined() -> None:
 
 @pytest.mark.clause("430.7-b")
 def test_no_proxy_in_the_docs_writes_addresses_down() -> None:
-    """An address may hold plate text, and HQ's own access record is the one that counts."""
+    """An address may hold plate text, and HQ's own access record is the one that counts.
+
+    Of a request that fails while HQ is away both proxies would write the address with the error.
+    """
     nginx = re.search(r"```nginx\n(.*?)```", RUNNING, re.DOTALL)
     caddy = re.search(r"```caddy\n(.*?)```", RUNNING, re.DOTALL)
     assert nginx is not None
     assert "access_log off;" in nginx[1]
+    assert re.search(r"^    error_log \S+ crit;$", nginx[1], re.MULTILINE)
     assert "proxy_buffering off;" in nginx[1]
+    # A directive that nginx has from 1.25.1 on only keeps Debian 12's from starting.
+    assert not re.search(r"^\s*http2 on;", nginx[1], re.MULTILINE)
     assert caddy is not None
-    assert not re.search(r"^\s*log\b", caddy[1], re.MULTILINE)
+    assert re.findall(r"^\s*log\b.*\n\s*(.*)", caddy[1], re.MULTILINE) == ["exclude http.log.error"]
