@@ -79,7 +79,7 @@ def may_be_filled() -> bool:
         return True
     with connection.cursor() as cursor:
         cursor.execute("SELECT has_schema_privilege(current_schema(), 'CREATE')")
-        return cursor.fetchone() == (True,)
+        return bool(cursor.fetchone() == (True,))
 
 
 def empty() -> bool:
