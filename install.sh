@@ -164,13 +164,15 @@ install_unit() {
   [ -n "$changed" ] || say "nothing to do: the unit is up to date"
 }
 
+runs() { (cd / && runuser -u "$user" -- "$prefix/venv/bin/platewarden" --version >/dev/null 2>&1); }
+
 # The environment is rebuilt only when the source that it was made from has changed, and from nothing when the unit's
 # user cannot run it: an upgrade of Debian brought another Python, or it was made by a root with a stricter umask.
 install_program() {
   local mark="$prefix/source.sha256" now
   now=$(cd "$here" && find pyproject.toml firmware detector hw mqtt plates models -type f \
     ! -path '*/__pycache__/*' ! -path 'models/train/*' -print0 | sort -z | xargs -0 sha256sum | sha256sum | cut -d' ' -f1)
-  if ! (cd / && runuser -u "$user" -- "$prefix/venv/bin/platewarden" --version >/dev/null 2>&1); then
+  if ! runs; then
     rm -rf "$prefix/venv"
   elif [ "$(cat "$mark" 2>/dev/null)" = "$now" ]; then
     return 0
@@ -188,6 +190,9 @@ install_program() {
   local share="$prefix/venv/share/platewarden/models"
   install -d -m 755 "$share"
   install -m 644 "$here"/models/*.tflite "$here"/models/*.toml "$share"
+  runs || fail "$user cannot run $prefix/venv/bin/platewarden: is $(readlink -f "$prefix/venv/bin/python") closed to it?"
+  # A power cut just after must not leave the mark without all that it stands for.
+  sync
   printf '%s\n' "$now" >"$mark"
   changed=1
 }

@@ -65,9 +65,12 @@ class Program:
         self._calls = folder / "calls"
         self._bin = folder / "bin"
         self._bin.mkdir()
-        python = self._bin / "python3"
-        python.write_text(PYTHON)
-        python.chmod(0o755)
+        self.python = self._bin / "python3"
+        self.python.write_text(PYTHON)
+        self.python.chmod(0o755)
+        sync = self._bin / "sync"
+        sync.write_text('#!/bin/sh\n[ -e "$PREFIX/source.sha256" ] || echo sync >> "$CALLS"\n')
+        sync.chmod(0o755)
 
     def install(self, umask: int = 0o022) -> list[str]:
         """Run the installer; the calls that made an environment."""
@@ -75,6 +78,8 @@ class Program:
         subprocess.run(
             ["bash", "-c", INSTALL, str(self.clone / SCRIPT.name)],
             check=True,
+            stderr=subprocess.PIPE,
+            text=True,
             umask=umask,
             env=os.environ
             | {
@@ -108,6 +113,21 @@ def test_a_program_that_does_not_run_is_made_anew_though_its_source_is_the_same(
     assert program.install()
     assert not (program.prefix / "venv/bin/platewarden.broken").exists()
     assert program.install() == []
+
+
+def test_a_program_that_the_units_user_cannot_run_is_no_success(program: Program) -> None:
+    """Such as a Python in root's own home; the service would end at each start and reboot the unit."""
+    program.python.write_text(PYTHON.replace('"$0.broken"', '"$0"'))
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        program.install()
+    assert "cannot run" in failed.value.stderr
+    assert not (program.prefix / "source.sha256").exists()
+
+
+def test_the_program_is_on_the_card_before_it_counts_as_installed(program: Program) -> None:
+    """A technician pulls the plug when the script is done."""
+    assert program.install()[-1] == "sync"
+    assert (program.prefix / "source.sha256").exists()
 
 
 def test_the_clone_stays_as_it_is(program: Program) -> None:
