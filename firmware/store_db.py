@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,9 @@ from mqtt.errors import OutboxError
 FILE: Final = "platewarden.sqlite"
 BUSY_MS: Final = 5000
 """How long a connection waits for another one's transaction; well under the watchdog's time."""
+
+_OPENING: Final = 100_000
+"""Bytes that SQLite's write-ahead log and its index need when a store is opened."""
 
 _NO_ROOM: Final = frozenset(
     (
@@ -47,7 +51,10 @@ def open_database(directory: Path) -> Database:
         _make_directory(directory)
         connection = outbox.open_database(path)
     except (OSError, OutboxError) as error:
-        raise StoreError(f"{directory}: the store cannot be opened: {error}") from error
+        # SQLite calls it an I/O error where there is no room for its files beside the database.
+        full = isinstance(error, OutboxError) and shutil.disk_usage(directory).free < _OPENING
+        why = f"{error}; the disk is full" if full else str(error)
+        raise StoreError(f"{directory}: the store cannot be opened: {why}") from error
     try:
         connection.isolation_level = None  # Transactions begin and end where this package says so.
         connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")

@@ -15,7 +15,7 @@ from firmware.store_pictures import PictureFiles
 from firmware.store_queries import ReadQuery
 from mqtt.messages import decode_record
 from mqtt.records import Loss, PictureKind
-from tests.disk import tmpfs
+from tests.disk import fill, tmpfs
 from tests.firmware.store_samples import SetClock, access, files, hit, jpeg, pair, read, receipt, rows
 
 KEPT = {PictureKind.PLATE: jpeg(1), PictureKind.SCENE: jpeg(2)}
@@ -147,6 +147,17 @@ def test_a_disk_that_others_filled_is_survived(tmp_path: Path, clock: SetClock) 
         assert store.figures().losses == losses
         assert store.sweep().orphans == 0
         store.close()
+
+
+def test_a_store_that_cannot_be_opened_on_a_full_disk_says_so(tmp_path: Path, clock: SetClock) -> None:
+    """SQLite's own word for it, disk I/O error, sends a technician for another card."""
+    with tmpfs(tmp_path / "disk", "2m") as disk:
+        Store.open(disk / "store", clock).close()
+        fill(disk)
+        with pytest.raises(
+            StoreError, match=rf"^{disk}/store: the store cannot be opened: .*the disk is full$"
+        ):
+            Store.open(disk / "store", clock)
 
 
 def test_a_picture_that_fails_halfway_leaves_nothing(tmp_path: Path, clock: SetClock) -> None:
