@@ -363,6 +363,8 @@ class Link:
         was_connected, self._connected = self._connected, False
         if was_connected:
             self._weigh(fault)
+        elif not was_accepted:
+            self._cut = 0  # What ended it last was the broker's or the network's own end.
         if self._fault in ("", _NO_ANSWER):
             self._fault = fault
         if client is not None:

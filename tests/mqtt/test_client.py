@@ -228,6 +228,18 @@ def test_two_clients_with_one_id_say_so_and_leave_the_broker_in_peace(broker: Br
     one.close()
 
 
+def test_a_broker_that_is_killed_again_and_again_is_no_other_client(broker: Broker) -> None:
+    link = Link(quick(broker.port), "pole-7")
+    for _ in range(4):
+        until(link, lambda: link.connected)
+        broker.kill()
+        until(link, lambda: "refused" in link.fault)
+        broker.start()
+    until(link, lambda: link.connected)
+    assert link.fault == ""
+    link.close()
+
+
 def test_a_broker_that_says_that_the_session_was_taken_over_is_believed_at_once() -> None:
     """MQTT 5's reason code 0x8E, which mosquitto sends since 2.0.15."""
     connack, taken_over = b"\x20\x03\x00\x00\x00", b"\xe0\x01\x8e"
