@@ -8,7 +8,7 @@ it is opened, so that everything else runs on any machine.
 from __future__ import annotations
 
 from hw.clock import SystemClock
-from hw.protocols import Clock, Hardware
+from hw.protocols import Clock, Hardware, Timestamp
 from hw.settings import (
     CameraSettings,
     ClockSettings,
@@ -19,9 +19,15 @@ from hw.settings import (
 )
 
 
-def open_clock(settings: ClockSettings) -> Clock:
-    """This machine's clock, without the rest of the board: for commands that run beside the unit."""
-    return SystemClock(settings)
+def open_clock(settings: ClockSettings, told: Timestamp | None = None) -> Clock:
+    """This machine's clock, without the rest of the board: for commands that run beside the unit.
+
+    Args:
+        settings: when a wall clock is believed.
+        told: what the unit last told of its own clock. Its GPS receiver may have given it the time, or the
+            network before that went; of another boot it says nothing.
+    """
+    return SystemClock(settings, known=told)
 
 
 def open_hardware(

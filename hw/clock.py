@@ -84,20 +84,26 @@ class SystemClock:
         settings: ClockSettings,
         gps_fix: Callable[[], tuple[Fix, float] | None] = lambda: None,
         *,
+        known: Timestamp | None = None,
         discipline: Callable[[], Discipline] = kernel_discipline,
         boottime: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
         boot_id: str | None = None,
     ) -> None:
-        """`gps_fix` gives the newest fix with the boot time (seconds) at which it was received. The
-        remaining arguments stand in for the kernel in tests."""
+        """`gps_fix` gives the newest fix with the boot time (seconds) at which it was received. `known` is
+        a moment of this boot whose wall time was believed already. The remaining arguments stand in for the
+        kernel in tests."""
         self._settings = settings
         self._gps_fix = gps_fix
         self._discipline = discipline
         self._boottime = boottime
         self._wall = wall
         self._boot_id = boot_id or BOOT_ID.read_text(encoding="ascii").strip()
-        self._kept: tuple[_Mapping, float] | None = None  # the last network time, and the boot time then
+        # The last time that was believed, and the boot time then.
+        self._kept: tuple[_Mapping, float] | None = None
+        if known is not None and known.wall is not None and known.boot_id == self._boot_id:
+            offset = known.wall - datetime.fromtimestamp(0, UTC) - timedelta(seconds=known.boottime)
+            self._kept = (_Mapping(offset, known.quality, known.offset_ms or 0.0), known.boottime)
 
     def now(self) -> Timestamp:
         """This moment."""

@@ -21,6 +21,7 @@ from firmware.access import add_options, check_demo, is_asked, open_access
 from firmware.config import Settings
 from firmware.errors import Exit, IoError, UsageError
 from firmware.hotlist import HotList, HotListFileError, build, preview
+from firmware.status_file import told_time
 from firmware.store import Store
 from mqtt.fields import time_text
 from plates.errors import HotListFormatError
@@ -274,7 +275,7 @@ def _record(args: argparse.Namespace, settings: Settings, version: str, count: i
     """Have the access granted and recorded before anything is shown, or raise."""
     from hw import open_clock
 
-    clock = open_clock(settings.clock)
+    clock = open_clock(settings.clock, told_time(settings.store.directory))
     settings.store.directory.mkdir(parents=True, exist_ok=True)
     with closing(Store.open(settings.store.directory, clock)) as store:
         access = open_access(settings, clock, store.add_access)

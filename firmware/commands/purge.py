@@ -12,6 +12,7 @@ from datetime import timedelta
 from firmware.commands.reads import existing_store
 from firmware.config import Settings
 from firmware.errors import Exit
+from firmware.status_file import told_time
 from firmware.store_purge import Purge
 
 HELP = "delete the reads that HQ has receipted longer ago than the grace period"
@@ -27,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
 
     settings: Settings = args.settings
     grace = timedelta(hours=settings.store.grace_h)
-    clock = open_clock(settings.clock)
+    clock = open_clock(settings.clock, told_time(settings.store.directory))
     now = clock.now().wall
     with existing_store(settings, clock) as store:
         done = store.purge(now, grace, dry_run=args.dry_run)

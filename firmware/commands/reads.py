@@ -18,6 +18,7 @@ from pathlib import Path
 from firmware.access import add_options, check_demo, is_asked, open_access
 from firmware.config import Settings
 from firmware.errors import AccessError, Exit, FirmwareError, IoError, StoreError, UsageError
+from firmware.status_file import told_time
 from firmware.store import Store
 from firmware.store_db import FILE
 from firmware.store_queries import ReadQuery
@@ -69,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     settings: Settings = args.settings
     _check_usage(args)
     check_demo(args, settings)
-    clock = open_clock(settings.clock)
+    clock = open_clock(settings.clock, told_time(settings.store.directory))
     with existing_store(settings, clock) as store:
         if args.what == "list":
             return _list(args, settings, clock, store)

@@ -19,7 +19,7 @@ from pathlib import Path
 from firmware.commands.reads import existing_store
 from firmware.config import Settings
 from firmware.errors import FirmwareError, StoreError
-from firmware.status_file import read_status
+from firmware.status_file import read_status, told_time
 from firmware.store import LOCK
 from firmware.store_queries import Figures
 from hw.protocols import Clock
@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     from hw import open_clock
 
     settings: Settings = args.settings
-    found = report(settings, open_clock(settings.clock))
+    found = report(settings, open_clock(settings.clock, told_time(settings.store.directory)))
     print(json.dumps(asdict(found)) if args.json else "\n".join(lines(found)))
     return 0
 

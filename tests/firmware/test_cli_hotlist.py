@@ -41,7 +41,7 @@ def site(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Site]:
     made = Site(tmp_path, capsys, demo=False)
-    monkeypatch.setattr(hw, "open_clock", lambda _: made.clock)
+    monkeypatch.setattr(hw, "open_clock", lambda *_: made.clock)
     with (tmp_path / "unit.toml").open("a") as config:
         config.write('[hotlist]\nfile = "hotlist.sqlite"\n')
     yield made

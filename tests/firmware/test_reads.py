@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +11,12 @@ from pathlib import Path
 import pytest
 
 import hw
+from firmware.status_file import write_status
+from hw.clock import BOOT_ID, Discipline, SystemClock
+from hw.protocols import Timestamp
+from hw.settings import ClockSettings
+from mqtt.fields import time_text
+from mqtt.records import ClockState, Status
 from tests.disk import fill, tmpfs
 from tests.firmware.site import AS_MORA, Site
 from tests.firmware.store_samples import files, hit, pair, read, receipt
@@ -23,7 +30,7 @@ def make(
 
     def build(demo: bool) -> Site:
         site = Site(tmp_path, capsys, demo=demo)
-        monkeypatch.setattr(hw, "open_clock", lambda _: site.clock)
+        monkeypatch.setattr(hw, "open_clock", lambda *_: site.clock)
         made.append(site)
         return site
 
@@ -47,6 +54,29 @@ def test_a_named_person_with_a_purpose_sees_plates_and_is_recorded(site: Site) -
     assert (record.person, record.purpose, record.case_number) == ("A. Mora", "stolen_vehicle", "26-1")
     assert (record.action, record.query, record.outcome) == ("reads list", "plate=TEST12? limit=50", "shown")
     assert set(record.ids) == {one.read_id for one in site.reads[:2]}
+
+
+def test_a_unit_that_has_its_time_from_gps_alone_lets_a_trained_person_in(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """430.3(d): a trailer out of coverage knows the time; the command beside it was told by nobody."""
+    monkeypatch.setattr(hw, "open_clock", unsynchronised)
+    assert site.command("reads", "list", *AS_MORA) == []
+    assert "the clock is not set" in site.err
+    now = site.clock.now()
+    assert now.wall is not None
+    boot = BOOT_ID.read_text().strip()
+    clock = ClockState(quality="gps", boot_id=boot, boottime=time.clock_gettime(time.CLOCK_BOOTTIME))
+    write_status(site.folder / "store", Status(state="ready", at=time_text(now.wall), clock=clock))
+    lines = site.command("reads", "list", *AS_MORA)
+    assert site.code == 0, site.err
+    assert "TEST124" in lines[1]
+    assert site.command("purge", "--dry-run")[0].startswith("would delete")
+
+
+def unsynchronised(settings: ClockSettings, told: Timestamp | None = None) -> SystemClock:
+    """`hw.open_clock` of a machine whose kernel no network has told the time."""
+    return SystemClock(settings, known=told, discipline=lambda: Discipline(False, 16_000.0))
 
 
 def test_anybody_else_sees_counts_and_ids(site: Site) -> None:

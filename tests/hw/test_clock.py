@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from hw.clock import Discipline, SystemClock, kernel_discipline
-from hw.protocols import ClockQuality, Fix
+from hw.protocols import ClockQuality, Fix, Timestamp
 from hw.settings import ClockSettings
 from hw.sim.clock import SimClock
 
@@ -22,10 +23,11 @@ class Kernel:
         self.discipline = Discipline(False, 16_000.0)
         self.fix: tuple[Fix, float] | None = None
 
-    def clock(self, settings: ClockSettings | None = None) -> SystemClock:
+    def clock(self, settings: ClockSettings | None = None, known: Timestamp | None = None) -> SystemClock:
         return SystemClock(
             settings or ClockSettings(),
             lambda: self.fix,
+            known=known,
             discipline=lambda: self.discipline,
             boottime=lambda: self.boottime,
             wall=lambda: self.wall,
@@ -43,6 +45,21 @@ def test_a_read_before_the_clock_was_set_gets_its_time_later() -> None:
     assert clock.now().wall == NOON
     assert clock.wall("boot", before.boottime) == (NOON - timedelta(seconds=300), ClockQuality.NTP)
     assert clock.wall("the boot before", before.boottime) is None
+
+
+def test_a_command_takes_the_time_that_the_unit_told_on_this_boot_until_the_kernel_has_one() -> None:
+    """A GPS receiver that the unit holds sets no kernel clock, and a command beside it has no receiver."""
+    kernel = Kernel()
+    told = Timestamp("boot", 15.0, NOON, ClockQuality.GPS, 1000.0)
+    clock = kernel.clock(known=told)
+    now = clock.now()
+    assert (now.wall, now.quality) == (NOON + timedelta(seconds=5), ClockQuality.GPS)
+    assert now.offset_ms is not None
+    assert now.offset_ms > 1000.0
+    kernel.wall, kernel.discipline = NOON + timedelta(seconds=6), Discipline(True, 4.0)
+    assert clock.now().quality is ClockQuality.NTP
+    kernel = Kernel()
+    assert kernel.clock(known=replace(told, boot_id="the boot before")).now().wall is None
 
 
 @pytest.mark.parametrize(
