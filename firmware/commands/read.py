@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, TextIO
+from unicodedata import category
 
 from detector.errors import ImageError
 from detector.image import Picture, open_upright
@@ -22,6 +23,9 @@ from detector.types import Detection, Flag, PlateText, Point
 from firmware.errors import Exit
 
 HELP = "read the plates in picture files"
+
+# Control characters, the bytes of a name that is not UTF-8, and Unicode's own ends of lines.
+_BREAKS = ("Cc", "Cs", "Zl", "Zp")
 
 
 class PlateReader(Protocol):
@@ -105,13 +109,14 @@ def read_all(
             found, more = read_one(reader, image, least, keep_all)
         except ImageError as error:
             progress.clear()
-            print(error, file=err)
+            print(_on_one_line(error), file=err)
             failed = True
         else:
             progress.clear()
-            print(json.dumps(found, ensure_ascii=False) if as_json else _line(found), file=out)
+            # ASCII only: a file name may hold what neither UTF-8 nor the terminal's encoding has.
+            print(json.dumps(found) if as_json else _on_one_line(_line(found)), file=out)
             if more:
-                print(f"{image}: holds more pictures, only the first was read", file=err)
+                print(_on_one_line(f"{image}: holds more pictures, only the first was read"), file=err)
                 failed = True
         progress.step()
     progress.clear()
@@ -183,6 +188,11 @@ def _line(found: dict[str, Any]) -> str:
     return f"{found['image']}: {', '.join(plates) or 'no plate'} ({found['ms']:.0f} ms)"
 
 
+def _on_one_line(text: object) -> str:
+    """`text` with what a file's name may hold but a line may not, such as a line feed, shown as an escape."""
+    return "".join(ascii(char)[1:-1] if category(char) in _BREAKS else char for char in str(text))
+
+
 def _expand(paths: Sequence[Path], err: TextIO) -> tuple[list[Path], bool]:
     """The picture files behind `paths`, folders with all below them in order; whether one had none, or
     could not be looked into as a whole."""
@@ -191,7 +201,7 @@ def _expand(paths: Sequence[Path], err: TextIO) -> tuple[list[Path], bool]:
 
     def fail(error: OSError) -> None:
         nonlocal failed
-        print(f"{error.filename}: cannot be read: {error.strerror}", file=err)
+        print(_on_one_line(f"{error.filename}: cannot be read: {error.strerror}"), file=err)
         failed = True
 
     for path in paths:
@@ -205,7 +215,7 @@ def _expand(paths: Sequence[Path], err: TextIO) -> tuple[list[Path], bool]:
             continue
         inside = sorted(_pictures(path, fail))
         if not inside:
-            print(f"{path}: holds no picture", file=err)
+            print(_on_one_line(f"{path}: holds no picture"), file=err)
             failed = True
         images += inside
     return images, failed

@@ -75,6 +75,35 @@ def run(
     return code, [json.loads(line) for line in out.getvalue().splitlines()], err.getvalue()
 
 
+def test_whatever_a_file_is_called_it_has_one_line(tmp_path: Path) -> None:
+    """A name from a camera's card or another system may hold anything but a slash."""
+    names = (b"two\nlines.png", b"\xff\xfe.png", "narrow\u202fspace é.png".encode(), b"red\x1b[31m.png")
+    files = [Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)) for name in names]
+    for file in files:
+        picture(tmp_path / "a.png", [(10, 5, 20, 10)]).rename(file)
+    bad = tmp_path / "bad\n\x1b.png"
+    bad.touch()
+
+    def command(*words: str) -> subprocess.CompletedProcess[bytes]:
+        paths = [os.fsencode(file) for file in (*files, bad)]
+        return subprocess.run(
+            [sys.executable, "-m", "firmware.cli", "read", *words, *paths], capture_output=True, check=False
+        )
+
+    told = [json.loads(line) for line in command("--json").stdout.decode("utf-8").splitlines()]
+    assert [os.fsencode(one["image"]) for one in told] == [os.fsencode(file) for file in files]
+    done = command()
+    lines = done.stdout.decode("utf-8").splitlines()
+    assert [line.rpartition("/")[2].partition(": ")[0] for line in lines] == [
+        "two\\nlines.png",
+        "\\udcff\\udcfe.png",
+        "narrow\u202fspace é.png",
+        "red\\x1b[31m.png",
+    ]
+    (line,) = done.stderr.decode("utf-8").splitlines()
+    assert "/bad\\n\\x1b.png: not a picture" in line
+
+
 def test_one_json_object_for_each_image(tmp_path: Path) -> None:
     file = picture(tmp_path / "a.png", [(10, 5, 20, 10)])
     text = replace(plate("AB1", 0.87654321, Flag.LENGTH, Flag.EDGE), region="CA", region_confidence=0.93214)
