@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from firmware import hotlist
+from firmware.commands.status import is_running
 from firmware.errors import Exit, FirmwareError, IoError
 from firmware.measure import coming
 from mqtt.fields import time_text
@@ -232,9 +233,12 @@ def _start_hq(site: Site, folder: Path, port: int, stop: threading.Event) -> boo
 def prepare(folder: Path, port: int) -> None:
     """Write the site's configuration, people and hot list into `folder`.
 
-    Raises IoError where it holds the configuration of a unit that is no demonstration.
+    Raises IoError where it holds the configuration of a unit that is no demonstration, or one that runs: its
+    port and list would be another's under it.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    if is_running(folder / "unit"):
+        raise IoError(f"{folder}: a demonstration runs here already; for a second one: make run ARGS=FOLDER")
     config = folder / "platewarden.toml"
     if config.exists() and not config.read_text(errors="replace").startswith(_MARK):
         raise IoError(f"{config}: is no demonstration's and would be overwritten; name another folder")

@@ -19,6 +19,7 @@ import pytest
 from firmware.config import load
 from firmware.demo import Site, Terminal, prepare
 from firmware.errors import IoError
+from firmware.store import Store
 from tests import needs
 from tests.firmware import store_samples as samples
 
@@ -67,6 +68,18 @@ def test_a_folder_with_another_unit_s_configuration_is_left_alone(
     prepare(tmp_path, 1)
     prepare(tmp_path, 2)
     assert load([config], environ={}).mqtt.port == 2
+
+
+def test_a_folder_in_which_a_demonstration_runs_is_left_alone(tmp_path: Path) -> None:
+    """A second `make run` gave the first one's files another port and hot list before it ended."""
+    prepare(tmp_path, 1)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with closing(Store.open(tmp_path / "unit", samples.SetClock())) as store:
+        store.sweep()
+        with pytest.raises(IoError, match=r"a demonstration runs here already; .* make run ARGS=FOLDER"):
+            prepare(tmp_path, 2)
+    assert {path: path.read_bytes() for path in before} == before
+    prepare(tmp_path, 2)
 
 
 def test_what_nobody_reads_ends_the_site_in_peace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
