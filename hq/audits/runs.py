@@ -6,6 +6,7 @@ Owns who may take which step; in no step does anybody judge their own actions (4
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -23,6 +24,8 @@ from hq.records.models import AccessReceived
 from hq.site import clock
 
 CLAUSE = "430.5(c)"
+_SOON = timedelta(minutes=2)
+"""The second press of the button comes within it."""
 
 
 def propose(person: Person, plan: Plan) -> Plan:
@@ -47,9 +50,15 @@ def approve_plan(person: Person, pk: int) -> Plan:
 
 
 def due_on(plan: Plan) -> date:
-    """By which day the next audit is to be signed."""
-    last = Audit.objects.filter(signed_at__isnull=False).order_by("-until").first()
-    return (clock.day_of(last.until) if last else plan.starts_on) + timedelta(days=plan.frequency_days)
+    """By which day the next audit is to be signed: counted from where what is signed ends, without a gap."""
+    audits = Audit.objects.order_by("since", "pk").values_list("since", "until", "signed_at")
+    if not audits:
+        return plan.starts_on + timedelta(days=plan.frequency_days)
+    audited = audits[0][0]
+    for since, until, signed_at in audits:
+        if signed_at is not None and since <= audited:
+            audited = max(audited, until)
+    return clock.day_of(audited) + timedelta(days=plan.frequency_days)
 
 
 def overdue() -> bool:
@@ -60,9 +69,10 @@ def overdue() -> bool:
 
 @transaction.atomic
 def start(person: Person, until: datetime | None = None, seed: str | None = None) -> Audit:
-    """Draw the sample of the period since the last audit. Raises Refused.
+    """Draw the sample of the period since the last audit; pressed twice, it is drawn once. Raises Refused.
 
-    What the auditor did goes to the other auditor, and the other way round.
+    What the auditor did goes to the other auditor, and the other way round. The period of an audit that its
+    auditors can no longer finish, for the plan in force names others, is audited again.
     """
     check(person, "audits.run")
     plan = Plan.current()
@@ -71,6 +81,9 @@ def start(person: Person, until: datetime | None = None, seed: str | None = None
     if person.pk not in (plan.auditor_id, plan.other_auditor_id):
         raise Refused(CLAUSE, "the plan names other auditors", f"{plan.auditor} or {plan.other_auditor}")
     now = clock.now()
+    again = Audit.objects.filter(auditor=person, signed_at=None, started_at__gt=now - _SOON)
+    if twin := again.exclude(items__mark__gt="").first():
+        return twin
     since, until = _since(plan), min(until or now, now)
     # The log's times are cut to hundredths: a row of the same hundredth belongs to the next audit.
     until = until.replace(microsecond=until.microsecond // 10_000 * 10_000)
@@ -198,8 +211,18 @@ def late_findings() -> QuerySet[Finding]:
 
 def _since(plan: Plan) -> datetime:
     last = Audit.objects.order_by("-until").first()
-    zone = ZoneInfo(settings.TIME_ZONE)
-    return last.until if last else datetime.combine(plan.starts_on, time.min, zone)
+    if last is None:
+        return datetime.combine(plan.starts_on, time.min, ZoneInfo(settings.TIME_ZONE))
+    return min([last.until, *(audit.since for audit in _left(plan))])
+
+
+def _left(plan: Plan) -> Iterator[Audit]:
+    """The audits that nobody can sign any more and whose period no later one holds."""
+    for audit in Audit.objects.filter(signed_at=None):
+        judges = {audit.auditor_id, *audit.items.filter(mark="").values_list("assigned_to", flat=True)}
+        later = Audit.objects.filter(pk__gt=audit.pk, since__lte=audit.since, until__gte=audit.until)
+        if not judges <= {plan.auditor_id, plan.other_auditor_id} and not later.exists():
+            yield audit
 
 
 def _open(person: Person, pk: int) -> Finding:

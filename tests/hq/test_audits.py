@@ -283,6 +283,64 @@ def test_what_was_seen_on_units_is_in_the_sample_and_nobody_judges_their_own(
 
 
 @pytest.mark.clause("430.5(c)")
+def test_audit_is_overdue_until_its_own_period_is_signed_for_not_a_later_one(
+    office: kept.Office, clock: Clock
+) -> None:
+    plan = planned(office)
+    log(office.officer, count=2)
+    clock.advance(days=plan.frequency_days)
+    long = runs.start(office.auditor)
+    clock.advance(hours=1)
+    short = runs.start(office.auditor)
+    clock.advance(days=2)
+    for item in short.items.all():
+        runs.mark(item.assigned_to, item.pk, "ok")
+    runs.sign(office.auditor, short.pk, "an hour in which nobody searched")
+    assert runs.overdue()
+    for item in long.items.all():
+        runs.mark(item.assigned_to, item.pk, "ok")
+    runs.sign(office.auditor, long.pk, "in order")
+    assert not runs.overdue()
+    assert runs.due_on(plan) == clock_module.day_of(short.until) + timedelta(days=plan.frequency_days)
+
+
+@pytest.mark.clause("430.5(c)")
+@pytest.mark.parametrize("leaves", ["auditor", "other auditor"])
+def test_period_of_an_audit_whose_auditor_left_is_audited_by_those_who_come_after(
+    office: kept.Office, people: People, clock: Clock, leaves: str
+) -> None:
+    planned(office)
+    rows = [*log(office.officer, count=2), *log(office.auditor, "lists.view")]
+    clock.advance(days=1)
+    left = runs.start(office.auditor)
+    stays = office.made["second"] if leaves == "auditor" else office.auditor
+    office.made |= {"auditor": stays, "second": people("auditor")}
+    planned(office, other_auditor=office.made["second"])
+    clock.advance(days=1)
+    again = runs.start(stays)
+    assert again.since == left.since
+    assert {item.record_id for item in again.items.all()} >= set(rows)
+    clock.advance(hours=1)
+    assert runs.start(stays).since == again.until
+    for item in again.items.all():
+        runs.mark(item.assigned_to, item.pk, "ok")
+    runs.sign(stays, again.pk, "in order")
+    assert not runs.overdue()
+
+
+@pytest.mark.clause("430.5(c)")
+def test_sample_is_drawn_once_however_often_the_button_is_pressed(office: kept.Office, clock: Clock) -> None:
+    planned(office)
+    log(office.officer)
+    clock.advance(days=1)
+    one = runs.start(office.auditor)
+    clock.advance(seconds=2)
+    assert runs.start(office.auditor) == one
+    runs.mark(office.auditor, one.items.get().pk, "ok")
+    assert runs.start(office.auditor) != one
+
+
+@pytest.mark.clause("430.5(c)")
 def test_only_the_plans_auditors_run_it(office: kept.Office, people: People) -> None:
     with pytest.raises(Refused, match="no audit plan"):
         runs.start(office.auditor)
