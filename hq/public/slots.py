@@ -156,7 +156,7 @@ def _records() -> list[str]:
         "Every search, view, picture, export, release and administrative act is recorded before it is shown: "
         "date and time, data elements queried, user name, agency, purpose and case number, number of results",
         "Access that cannot be recorded is refused",
-        "Access records cannot be changed or deleted and are kept two years at least",
+        "Access records cannot be changed and are kept two years at least",
     ]
 
 

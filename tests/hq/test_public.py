@@ -107,6 +107,17 @@ def whole(office: kept.Office, people: People, clock: Clock, tmp_path: Path, set
 
 
 @db
+@pytest.mark.clause("430.2.1(d)")
+@pytest.mark.clause("CJIS AU-11")
+def test_page_tells_of_the_log_and_the_figures_what_stays_true(whole: kept.Office) -> None:
+    files = bundle.make().files
+    # After two years rows of the log may lawfully be removed.
+    assert "Access records cannot be changed and are kept two years at least" in files[bundle.PAGE].decode()
+    # A quarter may be over and not two weeks ago.
+    assert "None yet: those of a quarter are made two weeks after" in files["figures.html"].decode()
+
+
+@db
 @pytest.mark.clause("430.2.1-0")
 @pytest.mark.parametrize(
     "clause", [pytest.param(one, marks=pytest.mark.clause(one)) for one in (*STATUTE, *POLICY, "CC-55a")]
