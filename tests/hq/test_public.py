@@ -217,6 +217,20 @@ def test_matrix_tells_the_safeguards_as_they_are_today(
 
 @db
 @pytest.mark.clause("430.2.1-0")
+@pytest.mark.clause("CC-51b2A")
+@pytest.mark.clause("430.2.1(a)")
+def test_matrix_shows_all_that_an_element_holds(
+    whole: kept.Office, people: People, client_for: ClientFor
+) -> None:
+    for n in range(13):
+        people("officer", title=f"Rank {n:02}")
+    page = client_for(whole.custodian).get("/public/matrix/").content.decode()
+    for line in [*slots.titles(), *slots.fill(slots.BY_CODE["purposes"]).lines]:
+        assert line in page
+
+
+@db
+@pytest.mark.clause("430.2.1-0")
 def test_whole_policy_has_no_gap(whole: kept.Office) -> None:
     assert slots.gaps() == []
     call_command("doctor", "policy")
