@@ -146,6 +146,8 @@ def check_posted(url: str, fetch: Callable[[str], Fetched] | None = None) -> Pos
     last = Publication.objects.first()
     if last is None:
         raise BundleError("nothing is published yet: run publish-policy first")
+    if not url:
+        raise BundleError("no address is given, and the settings name no page where the policy is posted")
     if not _is_address(url):
         raise BundleError(f"{url}: not an http or https address")
     outcome, detail, found = PostedCheck.Outcome.DIFFERS, "", Fetched(b"")
