@@ -20,7 +20,7 @@ from typing import Protocol
 from firmware import loop
 from firmware.alarms import Alarms
 from firmware.config import Settings
-from firmware.errors import DiskRefusesError
+from firmware.errors import ConfigError, DiskRefusesError
 from firmware.listwatch import ListWatch
 from firmware.passage import Passages
 from firmware.publisher import Publisher
@@ -32,6 +32,7 @@ from firmware.upkeep import Sources, Upkeep
 from firmware.vitals import Vitals
 from hw.health import CameraHealth
 from hw.protocols import Hardware
+from mqtt.errors import LinkError
 from mqtt.records import Hit, Read
 
 logger = logging.getLogger(__name__)
@@ -140,7 +141,11 @@ def serve(
             closing(Store.open(settings.store.directory, hardware.clock, min_free=min_free))
         )
         _greet(settings, software, store)
-        publisher = Publisher(settings, hardware.clock)
+        try:
+            publisher = Publisher(settings, hardware.clock)
+        except LinkError as error:
+            # As of a file that is not there: a restart, and systemd's reboot after ten, makes no other of it.
+            raise ConfigError([str(error)]) from error
         hot_list = ListWatch(settings.hotlist, hardware.clock)
         parts = loop.Parts(
             hardware=hardware,

@@ -27,7 +27,7 @@ from hw.protocols import Clock
 from mqtt import hotlists, messages, outbox, topics
 from mqtt.client import Incoming, Link, Will
 from mqtt.drainer import Drainer
-from mqtt.errors import LinkError, MqttError
+from mqtt.errors import HotListError, LinkError, MqttError
 from mqtt.fields import time_text
 from mqtt.messages import JSON_TYPE
 from mqtt.records import ChunkHeader, ChunkRequest, Manifest, Receipt, Status
@@ -77,8 +77,8 @@ class Publisher:
         home: the way to the owner's own broker, None where it is off or set up wrongly, which is then a
             fault; its `run` is a task of its own.
 
-    Raises LinkError or HotListError where a key, a certificate or the way to HQ's broker is set up
-    wrongly.
+    Raises LinkError where HQ's key, a certificate or the way to HQ's broker is set up wrongly, HotListError
+    where the unit's own key cannot be used or made.
     """
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
@@ -218,9 +218,13 @@ class Publisher:
     def _make_lists(self, settings: Settings) -> ListLink | None:
         if not self._mqtt.list_key_file:
             return None
+        try:
+            public_key = hotlists.read_public_key(Path(self._mqtt.list_key_file))
+        except HotListError as error:
+            raise LinkError(f"mqtt.list_key_file: {error}") from error
         return ListLink(
             self._directory / "hotlist-pieces",
-            public_key=hotlists.read_public_key(Path(self._mqtt.list_key_file)),
+            public_key=public_key,
             secret=hotlists.unit_key(list_secret_path(settings)),
             classes=settings.hotlist.classes,
             build=partial(_build, settings.hotlist.file),

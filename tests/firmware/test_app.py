@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from firmware import app
-from firmware.errors import StoreError
+from firmware.errors import ConfigError, StoreError
 from firmware.store import Store
 from firmware.store_queries import ReadQuery
 from firmware.tasks import TaskDied, Tasks
@@ -166,6 +166,18 @@ def test_a_dead_task_ends_the_process(
         assert not too_late.finished.is_set()
     finally:
         too_late.cancel()
+
+
+@pytest.mark.parametrize(("option", "more"), [("list_key_file", ()), ("ca_file", ("mqtt.tls=true",))])
+def test_a_file_that_the_way_to_hq_cannot_use_is_a_wrong_configuration(
+    tmp_path: Path, option: str, more: tuple[str, ...]
+) -> None:
+    """Exit code 3, which systemd leaves for a person: any other is restarted, and rebooted, for ever."""
+    file = tmp_path / "file"
+    file.write_text("half a f")
+    site = Site(tmp_path, free_port(), f"mqtt.{option}={file}", *more)
+    with pytest.raises(ConfigError, match=rf"^mqtt\.{option}: {file}: "):
+        site.run(passage("TEST123"))
 
 
 def test_a_broken_camera_is_told_while_the_outbox_drains(tmp_path: Path) -> None:
