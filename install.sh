@@ -15,6 +15,7 @@ etc=/etc/platewarden
 state=/var/lib/platewarden
 user=platewarden
 unit_file=/etc/systemd/system/platewarden.service
+policy=/usr/sbin/policy-rc.d
 
 usage() { sed -n '2,8s/^# \{0,1\}//p' "$0"; }
 say() { printf 'install: %s\n' "$*"; }
@@ -74,17 +75,20 @@ ensure_packages() {
   fi
   say "installing: $missing"
   # A package that starts its own service (mosquitto) must not take the port that the demo brings up itself.
-  local policy=/usr/sbin/policy-rc.d made=
-  if [ ! -e "$policy" ]; then
-    printf '#!/bin/sh\nexit 101\n' | "${sudo[@]}" tee "$policy" >/dev/null
-    "${sudo[@]}" chmod 755 "$policy"
+  # Left behind, it would keep every service that is ever installed from starting: Ctrl-C takes it away too,
+  # and after a power cut the next run knows it.
+  local ours="Platewarden's install.sh" rc=0 made=
+  if [ ! -e "$policy" ] || grep -q "$ours" "$policy"; then
     made=1
+    # shellcheck disable=SC2064 # the words are meant as they are now
+    trap "${sudo[*]} rm -f $policy" EXIT
+    printf '#!/bin/sh\n# of %s, while it installs packages\nexit 101\n' "$ours" | "${sudo[@]}" tee "$policy" >/dev/null
+    "${sudo[@]}" chmod 755 "$policy"
   fi
-  local rc=0
   # shellcheck disable=SC2086 # a list of package names
   { "${sudo[@]}" apt-get -qq update &&
     "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends $missing >/dev/null; } || rc=$?
-  [ -z "$made" ] || "${sudo[@]}" rm -f "$policy"
+  [ -z "$made" ] || { "${sudo[@]}" rm -f "$policy" && trap - EXIT; }
   [ "$rc" -eq 0 ] || fail "apt-get failed; run: sudo apt-get install ${missing% }"
 }
 

@@ -165,3 +165,34 @@ def test_what_an_older_installer_left_as_roots_is_told_to_the_clones_owner_and_r
         subprocess.run(script, check=True)
         assert not any(one.exists() for one in left)
         subprocess.run(script, user=NOBODY, check=True)
+
+
+def _install_packages(folder: Path, policy: Path, apt: str) -> None:
+    """What the script does where a package is missing, as root, with `apt` for apt-get."""
+    for name, text in (("dpkg-query", "exit 1"), ("apt-get", apt)):
+        (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+        (folder / name).chmod(0o755)
+    code = 'set -- --help; source "$0" > /dev/null; policy=$POLICY; id() { echo 0; }; ensure_packages x'
+    environment = {"PATH": f"{folder}:{os.environ['PATH']}", "POLICY": str(policy)}
+    subprocess.run(["bash", "-c", code, str(SCRIPT)], check=False, env=os.environ | environment)
+
+
+@pytest.mark.parametrize("before", ["", "#!/bin/sh\n# of Platewarden's install.sh, cut short\n"])
+@pytest.mark.parametrize("signal", ["TERM", "INT", "0"])
+def test_what_keeps_services_from_starting_while_packages_come_does_not_stay(
+    tmp_path: Path, signal: str, before: str
+) -> None:
+    """Left by Ctrl-C or a power cut it would keep every service installed later from starting."""
+    policy, seen = tmp_path / "policy-rc.d", tmp_path / "seen"
+    if before:
+        policy.write_text(before)
+    _install_packages(tmp_path, policy, f"cat {policy} >> {seen}; kill -{signal} $PPID")
+    assert "exit 101" in seen.read_text()
+    assert not policy.exists()
+
+
+def test_a_policy_for_services_that_somebody_else_made_stays(tmp_path: Path) -> None:
+    policy = tmp_path / "policy-rc.d"
+    policy.write_text("#!/bin/sh\nexit 0\n")
+    _install_packages(tmp_path, policy, "")
+    assert policy.read_text() == "#!/bin/sh\nexit 0\n"
