@@ -207,8 +207,8 @@ class Drainer:
             return
         # A receipt for the first says whether HQ is there again; what follows it then goes again as well.
         self._asking = self._stretch > 1
-        last = self._receipted + 1 if self._asking else self._sent
-        logger.warning("no receipt for messages %d to %d: sent again", self._receipted + 1, last)
+        level, last = (logging.DEBUG, self._receipted + 1) if self._asking else (logging.WARNING, self._sent)
+        logger.log(level, "no receipt for messages %d to %d: sent again", self._receipted + 1, last)
         self._sent = self._receipted
         self._quiet_since = self._clock()
         self._stretch = min(self._stretch * 2, _MAX_STRETCH)
