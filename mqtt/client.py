@@ -376,7 +376,9 @@ class Link:
         self._next_attempt = time.monotonic() + delay
         logger.log(
             logging.WARNING if first and not self._rival else logging.DEBUG,
-            "no connection (%s), next attempt in %.1f s",
+            "no connection to %s:%d (%s), next attempt in %.1f s",
+            settings.host,
+            settings.port,
             self._fault,
             delay,
         )

@@ -271,3 +271,15 @@ def test_a_certificate_that_the_broker_does_not_take_is_named_and_its_renewal_ne
         certificates.make("pole-7")
         until(link, lambda: link.connected and link.fault == "")
         link.close()
+
+
+def test_the_log_says_which_broker_it_is_that_refuses(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A unit may have two: HQ's and the owner's, of whose password only the log tells."""
+    with Broker(tmp_path / "broker", extra="password_file /dev/null\nallow_anonymous false") as broker:
+        link = Link(quick(broker.port), "a")
+        until(link, lambda: "Not authorized" in link.fault)
+        told = f"no connection to 127.0.0.1:{broker.port} (refused by the broker: Not authorized)"
+        assert told in caplog.text
+        link.close()
