@@ -58,6 +58,11 @@ class _Problem:
 View = Callable[..., dict[str, Any]]
 
 
+def no_such_address() -> HttpResponse:
+    """The problem that says so, whoever asks: nothing was looked up."""
+    return _told(_Problem(404, "Not found", "there is no such address: see /api/v1/openapi.json"))
+
+
 def endpoint(action: str) -> Callable[[View], Callable[..., HttpResponse]]:
     """Make a function of a Call an address of the API; its dictionary is the answer."""
 
@@ -106,6 +111,7 @@ def _tried(
         why = f"{tokens.MOST_AN_HOUR} calls an hour are the most"
         return _Problem(429, "Too many calls", why, wait_s=wait)
     try:
+        _check_once(request)
         _state(request, call)
         check(call.person, action, purpose=call.purpose, case=call.case, standing=call.standing)
         # Also where the page needs none: a program says why it asks.
@@ -117,6 +123,14 @@ def _tried(
         return _Problem(403, "Refused", refused.why, refused.clause, refused.who_can_grant)
     except Http404:
         return _Problem(404, "Not found", "there is no such record within your reach")
+
+
+def _check_once(request: HttpRequest) -> None:
+    # Of two units that are asked for one alone would be answered.
+    for name, values in request.GET.lists():
+        if len(values) > 1:
+            named = name if name.isidentifier() and len(name) <= 32 else "a parameter"
+            raise BadRequest(f"{named}: is given {len(values)} times; give it once")
 
 
 def _state(request: HttpRequest, call: Call) -> None:

@@ -49,7 +49,7 @@ def _choice(values: Sequence[str], what: str) -> dict[str, Any]:
 
 
 _PROBLEMS: Final = {
-    "400": _problem("A parameter or header is missing or makes no sense."),
+    "400": _problem("A parameter or header is missing, given twice or makes no sense."),
     "401": _problem("No token, or one that is not in force. Recorded."),
     "403": _problem("Policy refuses: the clause, and who can grant. Recorded."),
     "404": _problem("No such record within the person's reach. Recorded."),
@@ -93,7 +93,11 @@ _PAGING: Final = [
         "description": "Which page; take it and asof from `next`.",
         "schema": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 1},
     },
-    _parameter("asof", "Leaves out what came later, so that pages do not shift.", format="date-time"),
+    _parameter(
+        "asof",
+        "Leaves out what came later, so that pages do not shift; now at the latest.",
+        format="date-time",
+    ),
 ]
 _AREA: Final = [
     _number(name, "Side of a box in degrees (WGS 84); give all four.")
@@ -243,7 +247,9 @@ DOCUMENT: Final[dict[str, Any]] = {
                 ),
                 "parameters": [
                     *_STATED,
-                    _parameter("plate", "? for one unknown character, * for any number.", maxLength=200),
+                    _parameter(
+                        "plate", "10 characters at most, ? for one unknown, * for any number.", maxLength=200
+                    ),
                     {
                         "name": "lookalikes",
                         "in": "query",
@@ -278,7 +284,12 @@ DOCUMENT: Final[dict[str, Any]] = {
             "get": {
                 "operationId": "hits",
                 "summary": "Hits of a window of 31 days at most, newest first.",
-                "parameters": [*_STATED, *_WINDOW, *_PAGING],
+                "parameters": [
+                    *_STATED,
+                    *({**one, "required": True} for one in _WINDOW[:2]),
+                    *_WINDOW[2:],
+                    *_PAGING,
+                ],
                 "responses": {"200": _answer("One page.", "Hits"), **_PROBLEMS},
             }
         },

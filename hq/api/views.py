@@ -5,8 +5,9 @@ The questions are those of `hq.search`, with the same bounds and the same reach.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache, partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 
-from hq.api.guard import BadRequest, Call, endpoint
+from hq.api.guard import BadRequest, Call, endpoint, no_such_address
 from hq.api.openapi import DOCUMENT
 from hq.hits import corrections, review, wording
 from hq.hits.review import Review
@@ -91,8 +92,10 @@ def hits(call: Call) -> dict[str, Any]:
     """Hits of a window, newest first, as they stand; masked where the person lacks the grant."""
     _check_names(call.query, HITS)
     since, until = _moment(call.query, "since"), _moment(call.query, "until")
-    if since is None or until is None or not since < until <= since + SCAN:
+    if since is None or until is None or until - since > SCAN:
         raise BadRequest(f"since, until: give a window of {SCAN.days} days at most")
+    if since >= until:
+        raise BadRequest("until: the window ends before it begins")
     unit = call.query.get("unit", "")
     limit, page, asof = _paging(call.query)
     rows = Hit.objects.filter(received_at__gte=since, received_at__lt=until, received_at__lte=asof)
@@ -100,11 +103,12 @@ def hits(call: Call) -> dict[str, Any]:
     count = rows[: finding.MOST + 1].count()
     first = (page - 1) * limit
     shown = review.of(rows.order_by("-received_at", "-id")[first : first + limit])
-    held = masking.grants_of(call.person)
+    # A page's hits are of few lists.
+    lacking = cache(partial(masking.lacking_for_hit, masking.grants_of(call.person)))
     call.elements = {"since": since, "until": until, "unit": unit, "page": page}
     call.result_count, call.ids = count, [one.hit.pk for one in shown]
     return {
-        "hits": [_hit(one, held) for one in shown],
+        "hits": [_hit(one, lacking) for one in shown],
         "count": min(count, finding.MOST),
         "more": count > finding.MOST,
         **_next(count, limit, page, asof),
@@ -116,6 +120,12 @@ def hits(call: Call) -> dict[str, Any]:
 def openapi(request: HttpRequest) -> HttpResponse:
     """The description of this interface; it holds no record."""
     return JsonResponse(DOCUMENT, json_dumps_params={"indent": 1})
+
+
+@public_page
+def nothing(request: HttpRequest, rest: str = "") -> HttpResponse:
+    """What every other address of the interface answers: a problem as all of its errors are."""
+    return no_such_address()
 
 
 def _read(row: Read, hits: Sequence[tuple[str, datetime | None]]) -> dict[str, Any]:
@@ -140,9 +150,9 @@ def _read(row: Read, hits: Sequence[tuple[str, datetime | None]]) -> dict[str, A
     }
 
 
-def _hit(one: Review, held: frozenset[str]) -> dict[str, Any]:
+def _hit(one: Review, lacking: Callable[[str, str, str], str]) -> dict[str, Any]:
     row = one.hit
-    masked = bool(masking.lacking_for_hit(held, row.alarm_class, row.source, row.list_version))
+    masked = bool(lacking(row.alarm_class, row.source, row.list_version))
     entry = None
     if not masked:
         entry = {
@@ -253,7 +263,9 @@ def _area(query: Mapping[str, str]) -> Box | Circle | None:
 
 def _paging(query: Mapping[str, str]) -> tuple[int, int, datetime]:
     limit = _whole(query, "limit", MOST, MOST)
-    return limit, _whole(query, "page", 1, MOST_PAGES), _moment(query, "asof") or clock.now()
+    page, now = _whole(query, "page", 1, MOST_PAGES), clock.now()
+    # A later moment would let what comes meanwhile shift the pages.
+    return limit, page, min(_moment(query, "asof") or now, now)
 
 
 def _next(count: int, limit: int, page: int, asof: datetime) -> dict[str, Any]:

@@ -487,6 +487,8 @@ def test_pages_follow_each_other_and_do_not_shift(get: Callable[..., Any], clock
         "plate=7ABC123&unit=" + "x" * 201,
         "deployment=D-8",
         "unit=gate-1",
+        "plate=7ABC123&unit=gate-1&unit=gate-2",
+        "plate=7ABC123&page=1&page=1",
     ],
 )
 def test_what_cannot_be_meant_is_refused_and_recorded(get: Callable[..., Any], query: str) -> None:
@@ -499,6 +501,47 @@ def test_what_cannot_be_meant_is_refused_and_recorded(get: Callable[..., Any], q
     assert b"7ABC123" not in answer.content
     assert last().outcome == "refused"
     assert last().ids == []
+
+
+@pytest.mark.parametrize(
+    ("window", "why"),
+    [
+        ("since=9999-12-01T00:00:00Z&until=9999-12-31T23:59:59Z", ""),
+        ("since=0001-01-01T00:00:00Z&until=0001-01-02T00:00:00Z", ""),
+        ("since=0001-01-01T00:00:00Z&until=9999-12-31T23:59:59Z", "31 days at most"),
+        ("since=2026-06-04T00:00:00Z&until=2026-06-02T00:00:00Z", "ends before it begins"),
+        ("since=2026-06-04T00:00:00Z&until=2026-06-04T00:00:00Z", "ends before it begins"),
+        (f"{WINDOW}&unit=gate-1&unit=gate-2", "unit: is given 2 times"),
+        (f"{WINDOW}&%0A=1&%0A=2", "a parameter: is given 2 times"),
+    ],
+)
+def test_window_of_hits_is_taken_or_refused_in_a_sentence(
+    get: Callable[..., Any], window: str, why: str
+) -> None:
+    answer = get(f"hits?{window}")
+    check_against_document("/hits", answer)
+    assert answer.status_code == (400 if why else 200)
+    assert why in str(answer.json().get("detail", ""))
+
+
+def test_asof_of_a_clock_that_is_ahead_does_not_let_pages_shift(get: Callable[..., Any], clock: Any) -> None:
+    ahead = quote((clock.at + timedelta(minutes=5)).isoformat())
+    for number in range(3):
+        kept.read("7ABC123", days=0.001 + number / 1440, pictures=())
+    first = get(f"reads?plate=7ABC123&limit=2&asof={ahead}").json()
+    clock.advance(seconds=1)
+    kept.read("7ABC123", days=0.0, pictures=())
+    asof = quote(first["next"]["asof"])
+    second = get(f"reads?plate=7ABC123&limit=2&page=2&asof={asof}").json()
+    seen = [read["id"] for read in first["reads"] + second["reads"]]
+    assert len(seen) == len(set(seen)) == 3
+
+
+@pytest.mark.parametrize("path", ["", "reads/", "reads/xyz", "hits/", "nosuch", "../v1/nosuch"])
+def test_address_that_is_none_is_told_as_every_other_error(get: Callable[..., Any], path: str) -> None:
+    answer = get(path)
+    assert (answer.status_code, answer["Content-Type"]) == (404, "application/problem+json")
+    assert answer.json()["status"] == 404
 
 
 def test_wildcards_of_sql_mean_nothing(get: Callable[..., Any]) -> None:
@@ -529,7 +572,7 @@ def test_description_names_what_the_views_take_and_answer(get: Callable[..., Any
     addresses = {
         "/" + str(entry.pattern).removeprefix("v1/").replace("<uuid:pk>", "{id}"): entry.callback
         for entry in api.url_patterns
-        if str(entry.pattern).startswith("v1/")
+        if str(entry.pattern).startswith("v1/") and entry.callback is not views.nothing
     }
     assert set(served["paths"]) == set(addresses)
     known = {"/reads": views.READS, "/hits": views.HITS, "/reads/{id}": ()}
