@@ -21,7 +21,9 @@ def alarms() -> list[Alarm]:
     if findings := runs.late_findings().count():
         found.append(Alarm("430.5(c)", f"findings past their day: {findings}"))
     if weeks := reviews.waiting():
-        found.append(Alarm("CJIS AU-6", f"{len(weeks)} weeks of the log are not reviewed, from {weeks[0]}"))
+        found.append(
+            Alarm("CJIS AU-6", f"weeks of the log that are not reviewed: {len(weeks)}, from {weeks[0]}")
+        )
     day = reviews.reevaluation_due()
     if day is not None and day <= clock.today():
         found.append(

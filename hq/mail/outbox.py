@@ -35,6 +35,7 @@ FIRST_WAIT: Final = timedelta(minutes=5)
 LONGEST_WAIT: Final = timedelta(hours=6)
 KEEP: Final = timedelta(days=90)
 STATES = Mail.State
+_CLOSING: Final = 421
 _FAILURES: Final = (smtplib.SMTPException, OSError, ValueError)
 """Also what a mail cannot be made of, such as a broken address: it must hold up no other."""
 
@@ -158,35 +159,51 @@ def _send_due(report: Report) -> None:
     mails = list(due.order_by("next_at", "id"))
     if not mails:
         return
+    server: BaseEmailBackend | None = None
     try:
-        server = connection()
-        server.open()
-    except _FAILURES as error:
-        report.trouble = f"the mail server cannot be reached: {_said(error)}"
-        for mail in mails:
-            _try_later(mail, report.trouble, report)
-        return
-    try:
-        for mail in mails:
-            _send(mail, server, report)
+        while mails:
+            try:
+                server = server or connection()
+                # Does nothing where it is open; some servers end it after so many mails.
+                server.open()
+            except _FAILURES as error:
+                report.trouble = f"the mail server cannot be reached: {_said(error)}"
+                for mail in mails:
+                    _try_later(mail, report.trouble, report)
+                return
+            _send(mails.pop(0), server, report)
     finally:
-        server.close()
+        if server is not None:
+            server.close()
 
 
 def _send(mail: Mail, server: BaseEmailBackend, report: Report) -> None:
     if not mail.person.is_active:
         discard(mail)
         return
+    if mail.person.email:
+        mail.address = mail.person.email
     try:
         server.send_messages([_message(mail.subject, mail.body, mail.address, mail.message_id)])
     except _FAILURES as error:
         report.trouble = f"{mail.address}: {_said(error)}"
         _try_later(mail, _said(error), report)
+        if _ends_connection(error):
+            server.close()
         return
     mail.state, mail.ended_at, mail.body, mail.error = STATES.SENT, clock.now(), "", ""
     mail.attempts += 1
-    mail.save(update_fields=["state", "ended_at", "body", "error", "attempts"])
+    mail.save(update_fields=["state", "ended_at", "body", "error", "attempts", "address"])
     report.sent += 1
+
+
+def _ends_connection(error: Exception) -> bool:
+    """Whether the server will take no further mail on it: it is gone, or the answer was 421."""
+    codes = [getattr(error, "smtp_code", 0)]
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        codes = [code for code, _ in error.recipients.values()]
+    answered = isinstance(error, smtplib.SMTPResponseException | smtplib.SMTPRecipientsRefused)
+    return _CLOSING in codes if answered else isinstance(error, OSError)
 
 
 def _try_later(mail: Mail, why: str, report: Report) -> None:
@@ -205,7 +222,7 @@ def _try_later(mail: Mail, why: str, report: Report) -> None:
                 ids=[mail.pk],
                 note=why,
             )
-        mail.save(update_fields=["attempts", "error", "next_at", "state", "ended_at"])
+        mail.save(update_fields=["attempts", "error", "next_at", "state", "ended_at", "address"])
 
 
 def _tidy() -> None:

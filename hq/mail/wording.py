@@ -35,18 +35,19 @@ def digest(person: Person, stands: Iterable[Stands]) -> tuple[str, str] | None:
         _part("Waiting for you", [f"{label}: {number}" for label, number in waiting]),
         *_ending(ending),
         _part("Alarms that stand", _lines(mine)),
-        f"{_FOOT}\nYou can switch this digest off under “Your account”; alarms come all the same.",
+        f"{_FOOT}\nYou can switch this digest off under “Your mail”; alarms come all the same.",
     ]
-    things = "thing waits" if count == 1 else "things wait"
-    return f"Platewarden HQ: {count} {things} for you", _joined(parts)
+    things = f"{count} thing waits" if count == 1 else f"{count} things wait"
+    return f"Platewarden HQ: {f'{things} for you' if count else 'daily digest'}", _joined(parts)
 
 
 def alarms(person: Person, news: Sequence[Stands]) -> tuple[str, str]:
     """Subject and text of a mail that tells alarms."""
     clauses = ", ".join(sorted({one.alarm.clause for one in news}))
     subject = f"Platewarden HQ: {len(news)} alarm{'s' * (len(news) > 1)} ({clauses})"
-    head = _head(person, "These need somebody now. Each is told once while it lasts.")
-    return subject[:200], _joined([head, "\n".join(_lines(news)), _FOOT])
+    head = _head(person, "New alarms")
+    body = "\n".join(["These need somebody now. Each is told once while it lasts.", *_lines(news)])
+    return subject[:200], _joined([head, body, _FOOT])
 
 
 def bare(alarm: Alarm) -> tuple[str, str]:

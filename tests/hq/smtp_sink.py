@@ -22,6 +22,8 @@ class Sink:
     raw: list[bytes] = field(default_factory=list)
     refuse: set[str] = field(default_factory=set)
     password: str = ""
+    most: int = 0
+    """After so many mails it ends a connection, as servers do that limit them; 0: never."""
 
     def to(self, address: str) -> list[Message]:
         return [mail for mail in self.mails if mail["To"] == address]
@@ -32,7 +34,7 @@ class _Handler(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         self._say("220 sink")
-        refused = False
+        refused, kept = False, 0
         for line in self.rfile:
             verb = line[:4].upper()
             if verb == b"EHLO":
@@ -40,6 +42,9 @@ class _Handler(socketserver.StreamRequestHandler):
             elif verb == b"AUTH":
                 given = base64.b64decode(line.split()[-1]).decode().split("\0")[-1]
                 self._say("235 welcome" if given == self.sink.password else "535 wrong name or password")
+            elif verb == b"MAIL" and self.sink.most and kept == self.sink.most:
+                self._say("421 too many mails in this connection")
+                return
             elif verb == b"RCPT":
                 refused = any(address.encode() in line for address in self.sink.refuse)
                 self._say("550 no such mailbox" if refused else "250 ok")
@@ -47,6 +52,7 @@ class _Handler(socketserver.StreamRequestHandler):
                 self._say("354 go on")
                 self._data()
                 self._say("250 kept")
+                kept += 1
             elif verb == b"QUIT":
                 self._say("221 bye")
                 return

@@ -374,6 +374,47 @@ def test_mailbox_that_refuses_holds_up_nobody_and_is_given_up_after_a_week(
     assert client_for(administrator).post(f"/mail/{mail.pk}/discard/").status_code == 403
 
 
+@pytest.mark.clause("430.4-a")
+def test_server_that_ends_its_connection_after_some_mails_holds_up_only_the_one_that_it_did_not_take(
+    people: People, sink: Sink, raised: list[Standing], clock: Any
+) -> None:
+    for number in range(7):
+        people("technician", email=f"tech{number}@police.example")
+    raised.append(_unit_alarm())
+    sink.most = 2
+    with pytest.raises(CommandError, match="421"):
+        _mail()
+    assert (len(sink.mails), Mail.objects.filter(state="waiting").count()) == (5, 2)
+    clock.advance(minutes=10)
+    assert "2 sent, 0 waiting" in _mail()
+
+
+def test_mail_that_waits_goes_to_the_address_that_the_person_has_by_then(
+    people: People, sink: Sink, raised: list[Standing], clock: Any
+) -> None:
+    technician = people("technician", email="tehc@police.example")
+    sink.refuse = {"tehc@police.example"}
+    raised.append(_unit_alarm())
+    with pytest.raises(CommandError, match="no such mailbox"):
+        _mail()
+    Person.objects.filter(pk=technician.pk).update(email="tech@police.example")
+    clock.advance(minutes=10)
+    assert "1 sent, 0 waiting" in _mail()
+    assert [m["To"] for m in sink.mails] == ["tech@police.example"] == [Mail.objects.get().address]
+
+
+def test_alarms_and_a_digest_of_alarms_alone_read_as_what_they_are(
+    people: People, sink: Sink, raised: list[Standing]
+) -> None:
+    people("technician", email="tech@police.example", full_name="Ana Núñez", title="Field Technician")
+    raised.append(_unit_alarm())
+    _mail(digest=True)
+    alarm, digest = sink.mails
+    assert "New alarms, for Ana Núñez, Field Technician" in _text(alarm)
+    assert digest["Subject"] == "Platewarden HQ: daily digest"
+    assert "switch this digest off under “Your mail”" in _text(digest)
+
+
 @pytest.mark.clause("CJIS SC-8")
 def test_mail_does_not_leave_unencrypted_where_the_server_offers_no_tls(
     people: People, sink: Sink, raised: list[Standing], settings: Any
