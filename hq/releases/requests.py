@@ -174,7 +174,10 @@ def fulfil(
     rows, photos, missing = collect.read_rows(reads, pictures=with_pictures)
     assert row.number
     notes = packages.notes(missing, with_pictures)
-    notes.append("Hits and hot lists are not released: their entries are other agencies' data.")
+    notes.append(
+        "Hits and hot lists are not released: their entries are other agencies' data. Nor are the access log "
+        "and what people recorded about a read. That this package has none does not say that there are none."
+    )
     content = bag.Content(
         cover=packages.cover(
             number=row.number,

@@ -556,6 +556,10 @@ def test_the_export_holds_what_was_approved_and_no_more(office: kept.Office) -> 
     assert [read["id"] for read in rows(files, "reads")] == [str(inside_scope.id)]
     assert not [name for name in files if "pictures/" in name]
     assert rows(files, "hits") == rows(files, "access-log") == []
+    # The read has a hit, and was seen: the paper must not tell the other agency that there is nothing.
+    told = "That this package has none does not say that there are none."
+    assert told in files["index.html"].decode()
+    assert "None in this package." in files["index.html"].decode()
     about = json.loads(files["data/package.json"])
     assert (about["number"], about["recipient"]) == (done.number, "B. Ask, Neighbour ca_law")
     assert done.manifest_sha256
