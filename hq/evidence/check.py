@@ -32,6 +32,18 @@ def faults(file: BinaryIO, public: minisign.PublicKey, sha256: str = "") -> list
     return found
 
 
+def number(file: BinaryIO) -> str:
+    """The number of the package in `file`, by its folder; "" where it cannot be told.
+
+    The file may have any name: a browser gives a second one to a second download.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return archive.namelist()[0].split("/")[0].removeprefix("platewarden-")
+    except BROKEN:
+        return ""
+
+
 def _inside(archive: zipfile.ZipFile, public: minisign.PublicKey) -> list[str]:
     names = archive.namelist()
     folder = names[0].split("/")[0] + "/" if names else ""

@@ -31,6 +31,11 @@ class Made(models.Model):
     class Meta:
         abstract = True
 
+    @property
+    def file_name(self) -> str:
+        """Under which it is handed out: by its number, whatever name the storage had free."""
+        return f"platewarden-{self}.zip"
+
     def read_ids(self) -> list[str]:
         """The ids of the reads in its file. Raises bag.Unreadable, a ValueError."""
         # What makes PDFs is loaded where a package is, not by every command.

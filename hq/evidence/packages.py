@@ -18,6 +18,7 @@ from hq.people.inforce import policy_words
 from hq.people.models import Person
 from hq.people.policy import Refused, check, said
 from hq.records.pictures import flush
+from hq.retention import copies
 from hq.retention.models import Hold
 from hq.retention.scope import Scope
 from hq.site import clock, keys
@@ -220,7 +221,7 @@ def store(made: Made, content: bag.Content, at: datetime) -> None:
         with tempfile.TemporaryFile(dir=settings.DATA) as file:
             result = bag.build(content, key, cast(BinaryIO, file))
             file.seek(0)
-            made.file.name = _keep(f"packages/{at:%Y}/{result.folder}.zip", File(file))
+            made.file.name = _keep(f"{copies.FOLDER}/{at:%Y}/{result.folder}.zip", File(file))
     except OSError as error:
         raise NotWritten(f"the package cannot be written: {error.strerror or error}") from error
     made.sha256, made.manifest_sha256, made.size = result.sha256, result.manifest_sha256, result.size

@@ -138,8 +138,7 @@ def download(request: PageRequest, pk: int) -> HttpResponseBase:
         messages.error(request, f"Not handed out: {error}.")
         return redirect("evidence:package", pk)
     request.access.result_count = row.reads
-    name = str(row.file.name).rsplit("/", 1)[-1]
-    return FileResponse(row.file.open("rb"), as_attachment=True, filename=name)
+    return FileResponse(row.file.open("rb"), as_attachment=True, filename=row.file_name)
 
 
 @require_POST

@@ -200,7 +200,7 @@ def download(request: PageRequest, pk: int) -> HttpResponseBase:
         messages.error(request, f"Not handed out: {error}.")
         return redirect("releases:request", pk)
     request.access.result_count = row.reads
-    return FileResponse(row.file.open("rb"), as_attachment=True, filename=PurePath(str(row.file.name)).name)
+    return FileResponse(row.file.open("rb"), as_attachment=True, filename=row.file_name)
 
 
 @require_POST

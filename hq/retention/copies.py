@@ -2,8 +2,8 @@
 
 The medium that is booked is the evidence, and what an agency was given is with the agency: HQ's ZIP is a
 working copy. Once a read in it was destroyed, the ZIP is too, as part of that purge or the next one. Owns
-which files these are and the journal of their destruction: the row first, then the file. The order of a purge
-is `hq.retention.purge`.
+which files these are, where they lie, and the journal of their destruction: the row first, then the file. The
+order of a purge is `hq.retention.purge`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Any, Final
 from uuid import UUID
@@ -27,6 +27,8 @@ from hq.site import clock
 
 KEPT: Final = timedelta(days=30)
 """How long HQ keeps a copy after the booking or the fulfilment, whatever is destroyed."""
+
+FOLDER: Final = "packages"
 
 _CHUNK: Final = 400
 
@@ -108,6 +110,23 @@ def unfinished() -> int:
     return DestroyedCopy.objects.filter(at__isnull=True).count()
 
 
+def sweep(before: datetime) -> int:
+    """Delete the files from before a moment that no package or release names; says how many they were.
+
+    They are of a package whose row was not committed: it was made again under another name.
+    """
+    removed = 0
+    for year in _listed(FOLDER)[0]:
+        names = {f"{FOLDER}/{year}/{name}" for name in _listed(f"{FOLDER}/{year}")[1]}
+        for made in _MADE:
+            names -= set(made.rows.filter(file__in=names).values_list("file", flat=True))
+        for name in sorted(names):
+            if default_storage.get_modified_time(name) < before:
+                aside.delete(name)
+                removed += 1
+    return removed
+
+
 def unreadable() -> list[str]:
     """The numbers of those whose file a purge could not read as a package, and that cannot be read now."""
     rows = UnreadableCopy.objects.exclude(number__in=DestroyedCopy.objects.values("number"))
@@ -162,8 +181,13 @@ def _back() -> list[DestroyedCopy]:
     rows = list(DestroyedCopy.objects.filter(at__isnull=False).order_by("pk"))
     there: set[str] = set()
     for folder in sorted({str(PurePosixPath(row.file).parent) for row in rows}):
-        try:
-            there |= {f"{folder}/{name}" for name in default_storage.listdir(folder)[1]}
-        except FileNotFoundError:
-            continue
+        there |= {f"{folder}/{name}" for name in _listed(folder)[1]}
     return [row for row in rows if row.file in there]
+
+
+def _listed(folder: str) -> tuple[list[str], list[str]]:
+    """The folders and the files in a folder, none where it is not there."""
+    try:
+        return default_storage.listdir(folder)
+    except FileNotFoundError:
+        return [], []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -337,11 +338,20 @@ def test_the_command_checks_a_package_against_key_and_record(
     data = default_storage.open(package.file.name).read()
     file.write_bytes(data)
     call_command("verify_package", str(file))
-    assert "is what was signed" in capsys.readouterr().out
+    assert f"is what was signed; recorded as {package}\n" in capsys.readouterr().out
     file.write_bytes(data[:-30] + b"x" + data[-29:])
     with pytest.raises(SystemExit):
         call_command("verify_package", str(file))
     assert "not the recorded one" in capsys.readouterr().out
+    # As a browser names a second download of it.
+    again = file.rename(tmp_path / f"{file.stem} (1).zip")
+    with pytest.raises(SystemExit):
+        call_command("verify_package", str(again))
+    assert "not the recorded one" in capsys.readouterr().out
+    Package.objects.update(number="P-2020-00001")
+    again.write_bytes(data)
+    call_command("verify_package", str(again))
+    assert "is what was signed; no package of its number is recorded here" in capsys.readouterr().out
     with pytest.raises(CommandError, match="No such file"):
         call_command("verify_package", str(tmp_path / "none.zip"))
     with pytest.raises(CommandError, match=r"^--key nokey: is no key of minisign's"):
@@ -410,3 +420,35 @@ def test_a_package_is_made_on_no_disk_but_the_data_folders(
     kept.read()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "no folder"))
     assert inside(made(office))
+
+
+@pytest.mark.clause("430.4-d")
+@pytest.mark.clause("430.5(a)")
+def test_a_package_that_could_not_be_logged_is_made_again_and_its_first_file_swept(
+    office: kept.Office, client_for: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept.read()
+    package = ask(office)
+    packages.approve(office.commander, package.pk)
+    clerk, address = client_for(office.records_clerk), f"/evidence/{package.pk}/"
+    with monkeypatch.context() as patch:
+        patch.setattr(chain, "_link", _no_room)
+        assert clerk.post(f"{address}prepare/").status_code == 503
+    assert Package.objects.get(pk=package.pk).state == "approved"
+    assert clerk.post(f"{address}prepare/").status_code == 302
+    package.refresh_from_db()
+    other = made(office)
+    folder = Path(default_storage.path(package.file.name)).parent
+    assert len(list(folder.iterdir())) == 3
+    answer = clerk.get(f"{address}download/")
+    assert answer["Content-Disposition"] == f'attachment; filename="platewarden-{package}.zip"'
+    call_command("sweep_files", stdout=io.StringIO())
+    assert len(list(folder.iterdir())) == 3, "not yet: a row may still be to come"
+    for file in folder.iterdir():
+        os.utime(file, (0, 0))
+    call_command("sweep_files", stdout=io.StringIO())
+    assert {file.name for file in folder.iterdir()} == {Path(row.file.name).name for row in (package, other)}
+
+
+def _no_room(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")

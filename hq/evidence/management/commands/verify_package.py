@@ -28,14 +28,17 @@ class Command(BaseCommand):
         public = _public(options["key"])
         try:
             with path.open("rb") as file:
-                found = check.faults(file, public, _recorded(path.name))
+                number = check.number(file)
+                recorded = _recorded(number)
+                found = check.faults(file, public, recorded)
         except OSError as error:
             raise CommandError(f"{path}: {error.strerror or error}") from error
         for fault in found:
             self.stdout.write(f"{path}: {fault}")
         if found:
             sys.exit(1)
-        self.stdout.write(f"{path}: is what was signed")
+        compared = f"recorded as {number}" if recorded else "no package of its number is recorded here"
+        self.stdout.write(f"{path}: is what was signed; {compared}")
 
 
 def _public(text: str) -> minisign.PublicKey:
@@ -55,11 +58,10 @@ def _public(text: str) -> minisign.PublicKey:
         raise CommandError(str(error)) from error
 
 
-def _recorded(name: str) -> str:
-    """The SHA-256 that HQ recorded for a package of this file name, "" where it knows none."""
+def _recorded(number: str) -> str:
+    """The SHA-256 that HQ recorded for the package of this number, "" where it knows none."""
     if databases.empty():  # a machine without HQ's records, on which a key was named
         return ""
-    number = name.removeprefix("platewarden-").removesuffix(".zip")
     for model in (Package, ReleaseRequest):
         digest = model._default_manager.filter(number=number).values_list("sha256", flat=True).first()
         if digest:
