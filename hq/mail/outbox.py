@@ -44,6 +44,10 @@ class Busy(Exception):
     """Another run is under way."""
 
 
+class NobodyTold(Exception):
+    """The access log is down, and no mail says so; one line that says why."""
+
+
 @dataclass
 class Report:
     """What a run did, in mails."""
@@ -64,16 +68,25 @@ def run(*, digest: bool) -> Report:
     """Make what is new, send what is due; of a run that could not do all, `trouble` says why.
 
     Raises Busy beside another run; with `digest` it waits for that one's end, for none makes the day's
-    digests later. While the access log or the whole database is down only that is told; raises
-    smtplib.SMTPException or OSError if it cannot be.
+    digests later. While the access log or the whole database is down only that is told; raises NobodyTold if
+    it cannot be, and OSError where HQ's folder takes no lock.
     """
     with _alone(wait=digest):
         report = Report()
         if not alarms.log_works():
-            _cry(alarms.LOG_DOWN)
+            try:
+                _cry(alarms.LOG_DOWN)
+            except _FAILURES as error:
+                raise NobodyTold(
+                    f"the access log cannot be written, and nobody can be told: {error}"
+                ) from error
             report.trouble = alarms.LOG_DOWN.text
             return report
-        _keep_addresses()
+        try:
+            _keep_addresses()
+        except OSError as error:
+            # Today's mails go out all the same.
+            report.trouble = f"whom to tell while the log is down is not noted: {error}"
         _tell_of_outage(report)
         report.queued = make(digest=digest)
         _send_due(report)

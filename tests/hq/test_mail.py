@@ -389,6 +389,23 @@ def test_server_that_ends_its_connection_after_some_mails_holds_up_only_the_one_
     assert "2 sent, 0 waiting" in _mail()
 
 
+@pytest.mark.clause("CJIS AU-5")
+def test_folder_that_takes_no_file_stops_no_mail_and_is_told_as_what_it_is(
+    people: People, sink: Sink, raised: list[Standing], settings: Any
+) -> None:
+    """As where root ran a command by hand and its files are root's, or the disk is full."""
+    people("technician", email="tech@police.example")
+    raised.append(_unit_alarm())
+    (settings.DATA / "log-alarm.part").mkdir()
+    with pytest.raises(CommandError, match=r"^whom to tell while the log is down is not noted: "):
+        _mail()
+    assert len(sink.to("tech@police.example")) == 1
+    (settings.DATA / "mail.lock").unlink()
+    (settings.DATA / "mail.lock").mkdir()
+    with pytest.raises(CommandError, match=r"^\[Errno 21\] Is a directory: .*mail\.lock'$"):
+        _mail()
+
+
 def test_mail_that_waits_goes_to_the_address_that_the_person_has_by_then(
     people: People, sink: Sink, raised: list[Standing], clock: Any
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import smtplib
 from argparse import ArgumentParser
 from typing import Any
 
@@ -26,10 +25,8 @@ class Command(RecordsCommand):
         except outbox.Busy as busy:
             self.stdout.write(str(busy))
             return
-        except (smtplib.SMTPException, OSError) as error:
-            raise CommandError(
-                f"the access log cannot be written, and nobody can be told: {error}"
-            ) from error
+        except (outbox.NobodyTold, OSError) as error:
+            raise CommandError(str(error)) from error
         self.stdout.write(f"{done.queued} mails made, {done.sent} sent, {done.waiting} waiting")
         if done.trouble:
             raise CommandError(done.trouble)
