@@ -352,8 +352,8 @@ class Link:
             return
         if settings.tls:
             # In TLS 1.3 a broker that does not take our certificate says so only after the handshake.
-            file = settings.cert_file or "not set"
-            said += f"; the broker may not take the client certificate ({settings.section}.cert_file, {file})"
+            option, file = settings.option("cert_file"), settings.cert_file or "not set"
+            said += f"; the broker may not take the client certificate ({option}, {file})"
         self._drop(f"{settings.host}:{settings.port}: {said}")
 
     def _drop(self, fault: str) -> None:

@@ -114,9 +114,11 @@ class Subscriber:
                     self._send(signals.ticked, publish=link.publish)
                     self._admit()
                 if link.fault != told and "no answer" not in link.fault:
+                    if link.fault:
+                        logger.error("broker: %s", link.fault)
+                    else:
+                        logger.warning("broker: connected again")
                     told = link.fault
-                    if told:
-                        logger.error("broker: %s", told)
 
     def wake(self) -> None:
         """End the wait for the network at once; any thread may call it."""
