@@ -16,6 +16,7 @@ import urllib.error
 import urllib.request
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
@@ -107,10 +108,13 @@ def write(folder: Path) -> Publication:
     sums = {name: hashlib.sha256(data).hexdigest() for name, data in made.files.items()}
     manifest = {"made": chain.stamp(at), "files": sums, "gaps": made.gaps}
     listed = "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())).encode()
-    folder.mkdir(parents=True, exist_ok=True)
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        _let_read(folder, 0o755)
     for name, data in {**made.files, "SHA256SUMS": listed, "manifest.json": _json(manifest)}.items():
         part = folder / _part(name)
         part.write_bytes(data)
+        _let_read(part, 0o644)
         os.replace(part, folder / name)
     return Publication.objects.create(
         at=at,
@@ -125,6 +129,13 @@ def _is_bundle(folder: Path, made: Bundle) -> bool:
     ours = {*made.files, "SHA256SUMS", "manifest.json"}
     ours |= {_part(name) for name in ours}
     return (folder / "manifest.json").exists() or all(path.name in ours for path in folder.iterdir())
+
+
+def _let_read(path: Path, mode: int) -> None:
+    """For everybody, above all the web server, whatever the umask of HQ's own services is."""
+    # A stick with a file system of Windows knows no such modes.
+    with suppress(PermissionError):
+        path.chmod(mode)
 
 
 def _part(name: str) -> str:

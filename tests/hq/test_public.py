@@ -9,7 +9,9 @@ import html
 import http.server
 import itertools
 import json
+import os
 import socket
+import stat
 import subprocess
 import threading
 import zlib
@@ -369,6 +371,21 @@ def test_first_publication_that_a_full_disk_cut_off_is_made_whole_by_the_next(
         assert {path.name for path in (disk / "site").iterdir()} == {
             "policy.html", "figures.html", "figures.json", "style.css", "SHA256SUMS", "manifest.json",
         }  # fmt: skip
+
+
+@db
+@pytest.mark.clause("CC-51b1")
+def test_web_server_can_read_what_a_service_with_a_narrow_umask_publishes(
+    whole: kept.Office, tmp_path: Path
+) -> None:
+    before = os.umask(0o077)
+    try:
+        for _ in ("new", "there"):
+            call_command("publish_policy", str(tmp_path / "site"))
+    finally:
+        os.umask(before)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "site").iterdir()} == {0o644}
+    assert stat.S_IMODE((tmp_path / "site").stat().st_mode) == 0o755
 
 
 @db
