@@ -6,12 +6,12 @@ A page is a function made by `page` or `public_page`; a test walks the address l
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 from urllib.parse import urlencode
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
@@ -178,6 +178,23 @@ def _run(
         response = view(request, *args, **kwargs)
         _record_shown(request, action)
         return response
+    begun = replace(request.access, elements=dict(request.access.elements))
+    try:
+        return _entered(request, view, action, args, kwargs)
+    except IntegrityError:
+        # Somebody entered the same at the same moment: asked again, the page finds that and says so.
+        request.access = begun
+        return _entered(request, view, action, args, kwargs)
+
+
+def _entered(
+    request: Any,
+    view: Callable[..., HttpResponseBase],
+    action: str,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> HttpResponseBase:
+    """What the view of a form answers, entered with its record, or neither."""
     form = resent.of(request)
     with transaction.atomic():
         before = resent.led_to(request, form) if form else ""

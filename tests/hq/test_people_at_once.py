@@ -1,0 +1,79 @@
+"""Two who enter the same at the same moment: one does, and the other is told so on the form."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+from django.db import connection, connections, transaction
+from django.test import Client
+
+from hq.log import chain
+from hq.people.models import Person
+from hq.site import clock as hq_clock
+
+pytestmark = pytest.mark.django_db(transaction=True)
+People = Callable[..., Person]
+Clients = Callable[..., Client]
+
+
+def _wait(count: int) -> None:
+    """Until so many wait for the test's own transaction or each other; SQLite tells nobody, nor needs it."""
+    end = time.monotonic() + 20
+    while connection.vendor == "postgresql" and time.monotonic() < end:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            if cursor.fetchone()[0] >= count:
+                return
+        time.sleep(0.01)
+
+
+def _together(*tasks: Callable[[], Any]) -> list[Any]:
+    """What they answer, all begun before the first of them can write its record."""
+    found: list[Any] = [None] * len(tasks)
+
+    def run(number: int) -> None:
+        try:
+            found[number] = tasks[number]()
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(len(tasks))]
+    with transaction.atomic():
+        chain._locked_head()
+        for number, one in enumerate(threads):
+            one.start()
+            _wait(number + 1)
+    for one in threads:
+        one.join(60)
+    return found
+
+
+@pytest.mark.clause("430.2.1(a)")
+@pytest.mark.clause("CJIS AC-2")
+@pytest.mark.clause("430.6")
+def test_second_of_two_who_enter_the_same_is_told_on_the_form(people: People, client_for: Clients) -> None:
+    account = {"username": "nbaker", "full_name": "Nia Baker", "kind": "member", "agency": "Test PD"}
+    course = {
+        "code": "radar", "version": "1", "title": "Radar", "document": "x", "validity_months": 12,
+        "required_from": str(hq_clock.today() + timedelta(days=30)),
+    }  # fmt: skip
+    notice = {"person": people("officer").pk, "kind": "left", "on": str(hq_clock.today())}
+    for role, path, fields, differs in (
+        ("administrator", "/people/propose/", account, "title"),
+        ("training_sergeant", "/people/training/course/", course, "title"),
+        ("custodian", "/people/leaving/report/", notice, "note"),
+    ):
+        clients = [client_for(people(role)) for _ in range(2)]
+        sent = [fields | {differs: words} for words in ("Detective", "Officer")]
+        answers = _together(
+            *[partial(client.post, path, words) for client, words in zip(clients, sent, strict=True)]
+        )
+        states = sorted(answer.status_code for answer in answers)
+        assert states in ([200, 302], [302, 422]), (path, states)
+    assert chain.verify() is None
