@@ -224,7 +224,8 @@ key_file = "/etc/platewarden/unit.key"
 TOML
 }
 
-# Exit code 3 is a bad configuration: a restart would not help, so systemd leaves it for a person.
+# Exit code 3 is a bad configuration: a restart would not help, so systemd leaves it for a person. So it does where
+# there is no program, as after a power cut in an upgrade: else it would reboot the board for ever.
 service_unit() {
   cat <<UNIT
 [Unit]
@@ -235,6 +236,7 @@ After=network-online.target
 StartLimitIntervalSec=30min
 StartLimitBurst=10
 StartLimitAction=reboot
+ConditionFileIsExecutable=$prefix/venv/bin/platewarden
 
 [Service]
 Type=notify

@@ -146,6 +146,17 @@ def test_a_module_that_the_source_has_no_more_is_not_installed(program: Program)
     assert [path.name for path in program.prefix.rglob("*.py")] == ["cli.py"]
 
 
+def test_the_service_waits_for_a_person_where_an_upgrade_was_cut_short() -> None:
+    """pip takes the old command away first and writes the new one last: without it systemd would reboot the
+    board again and again, and nobody could log in for long enough to mend it."""
+    code = 'set -- --help; source "$0" > /dev/null; service_unit'
+    unit = subprocess.run(
+        ["bash", "-c", code, str(SCRIPT)], check=True, capture_output=True, text=True
+    ).stdout
+    (command,) = [line.split("=")[1] for line in unit.splitlines() if line.startswith("ExecStart=")]
+    assert f"\nConditionFileIsExecutable={command.split()[0]}\n" in unit[: unit.index("[Service]")]
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root leaves what is root's")
 def test_what_an_older_installer_left_as_roots_is_told_to_the_clones_owner_and_root_removes_it() -> None:
     """`make run` ended with what setuptools says of a time stamp."""
