@@ -23,6 +23,8 @@ from detector.types import Point
 
 Picture = NDArray[np.uint8]
 _ORIENTATION_TAG = 0x0112
+_ONE_PICTURE = ("MPO", "PSD")
+"""Formats that keep a smaller copy, or layers, beside the picture itself."""
 _MEGAPIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
 """More than so many Pillow does not open."""
 
@@ -44,14 +46,14 @@ def open_upright(path: Path | str) -> tuple[Picture, int, bool]:
     Returns:
         uint8 (height, width, 3), RGB; the orientation tag (EXIF 2.3): 1, which is as stored, to 8, and 1
         where there is none to be believed; and whether the file holds more pictures, of which this is the
-        first: pages of a TIFF, frames of an animation. What a camera keeps beside a photograph (MPO) is none.
+        first: pages of a TIFF, frames of an animation. Copies and layers of the same picture are none.
 
     Raises:
         ImageError: as of `open_image`.
     """
     with _opened(path) as image:
         # Not counted: the others may be damaged.
-        more: bool = image.format != "MPO" and getattr(image, "is_animated", False)
+        more: bool = image.format not in _ONE_PICTURE and getattr(image, "is_animated", False)
         # Asked before the pixels are: with them Pillow turns a TIFF by itself, and takes its tag away.
         tag = image.getexif().get(_ORIENTATION_TAG, 1)
         upright = _rgb(ImageOps.exif_transpose(image))
