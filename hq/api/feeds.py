@@ -6,6 +6,7 @@ leaves; what cannot be logged is not sent. No picture is ever in it, and nothing
 
 from __future__ import annotations
 
+import http.client
 import ipaddress
 import json
 import ssl
@@ -144,6 +145,9 @@ def post_json(url: str, body: bytes) -> None:
     except urllib.error.HTTPError as error:
         error.close()
         raise SendError(f"the recipient answered {error.code}") from None
+    except http.client.HTTPException as error:
+        # Its text is what came, which may be anything.
+        raise SendError(f"the recipient gave no whole HTTP answer: {type(error).__name__}") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise SendError(f"{type(reason).__name__}: {reason}"[:200]) from None

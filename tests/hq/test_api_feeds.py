@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import BaseRequestHandler, ThreadingTCPServer
 from typing import Any
 
 import pytest
@@ -67,6 +68,27 @@ def recipient() -> Iterator[Recipient]:
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+@pytest.fixture
+def wrong_port() -> Iterator[Callable[[bytes], str]]:
+    """The address of something that answers every connection with these bytes and hangs up."""
+    servers = []
+
+    def answering(said: bytes) -> str:
+        class Answer(BaseRequestHandler):
+            def handle(self) -> None:
+                self.request.recv(65536)
+                self.request.sendall(said)
+
+        servers.append(server := ThreadingTCPServer(("127.0.0.1", 0), Answer))
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        return f"http://127.0.0.1:{server.server_address[1]}/hook"
+
+    yield answering
+    for server in servers:
+        server.shutdown()
+        server.server_close()
 
 
 @pytest.fixture
@@ -227,6 +249,31 @@ def test_message_waits_longer_each_time_and_is_given_up_after_days(
         rounds(capsys)
     assert feeds.waiting(feed)["given_up"] == 2
     assert trouble == "down" or all(got["data_type"] == "alpr_group" for got in recipient.got)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"\x15\x03\x03\x00\x02SSH-2.0-OpenSSH_9.2p1\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n50\r\nok",
+        b"",
+    ],
+    ids=["another protocol", "cut off", "nothing"],
+)
+def test_recipient_that_speaks_no_http_holds_up_no_other_feed(
+    feed_to: Callable[..., Feed],
+    recipient: Recipient,
+    wrong_port: Callable[[bytes], str],
+    clock: Any,
+    capsys: pytest.CaptureFixture[str],
+    said: bytes,
+) -> None:
+    wrong, right = feed_to(wrong_port(said)), feed_to(recipient.url)
+    clock.advance(minutes=5)
+    kept.read("7ABC123")
+    assert "1 failed" in rounds(capsys)
+    assert (feeds.waiting(wrong)["waiting"], feeds.waiting(right)["sent"]) == (1, 1)
+    assert FeedMessage.objects.get(feed=wrong).trouble
 
 
 @pytest.mark.clause("430.8-0")
