@@ -186,7 +186,7 @@ def _import(args: argparse.Namespace, settings: Settings) -> int:
         raise UsageError("--delimiter takes one character")
     if args.format != "csv" and args.map:
         raise UsageError("--map is for CSV files")
-    now = datetime.now(UTC)
+    now = _now(settings)
     importing = Importing(args, settings.hotlist.classes, now, sys.stderr)
     path = settings.hotlist.file
     if not args.dry_run:
@@ -231,7 +231,7 @@ def _show(args: argparse.Namespace, settings: Settings) -> int:
         restricted = sum(n for name, n in counts.items() if CLASS_RULES[name].restricted)
         if is_asked(args):
             _record(args, settings, hot_list.version, hot_list.entries - restricted)
-        now = datetime.now(UTC)
+        now = _now(settings)
         age = _age(hot_list.age_s(now))
         if args.json:
             print(json.dumps(_head(hot_list, now)))
@@ -271,6 +271,14 @@ def _age(seconds: float | None) -> str:
     return "of unknown age" if seconds is None else f"{seconds / 3600:.1f} hours old"
 
 
+def _now(settings: Settings) -> datetime:
+    """The unit's time: entries last a day or so, and the machine's own clock may stand days behind. The
+    machine's where nobody knows better."""
+    from hw import open_clock
+
+    return open_clock(settings.clock, told_time(settings.store.directory)).now().wall or datetime.now(UTC)
+
+
 def _record(args: argparse.Namespace, settings: Settings, version: str, count: int) -> None:
     """Have the access granted and recorded before anything is shown, or raise."""
     from hw import open_clock
@@ -305,7 +313,7 @@ def _clear(source: str | None, settings: Settings) -> int:
         if source not in sources:
             raise UsageError(f"--source: the list has no {source!r}; it has {', '.join(sources)}")
         if len(sources) > 1:
-            now = time_text(datetime.now(UTC))
+            now = time_text(_now(settings))
             changes = build(path, (), version=now, issued_at=now, keep=lambda entry: entry.source != source)
             print(f"source {source}: {changes.removed} entries are gone; version {now} is in force")
             return Exit.OK
