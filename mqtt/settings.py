@@ -7,7 +7,7 @@ Owns the fields, their units, ranges and defaults. `firmware.config` fills them 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +67,29 @@ class MqttSettings:
     """What a message about one of these calls their section."""
 
     def option(self, name: str) -> str:
-        """What a message about one of these calls it."""
+        """What a message calls the field `name`."""
         return f"{self.section}.{name}"
+
+
+_ON_COMMAND_LINE: Final = {
+    "host": "--host",
+    "tls": "--ca",
+    "allow_plain": "--allow-plain",
+    "ca_file": "--ca",
+    "cert_file": "--cert",
+    "key_file": "--key",
+    "password_file": "--password-file",
+}
+
+
+class CommandSettings(MqttSettings):
+    """The same of a command that reads no configuration: its options are what a message names."""
+
+    __slots__ = ()
+
+    def option(self, name: str) -> str:
+        """What a message calls the field `name`."""
+        return _ON_COMMAND_LINE[name]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from firmware.errors import Exit, UsageError
 from firmware.listen import Listener, ServerClock
 from firmware.listen_lists import ListServer, read_entries
 from firmware.listen_store import ListenStore
-from mqtt.settings import MqttSettings
+from mqtt.settings import CommandSettings
 
 HELP = "subscribe to units, check and print their messages; with --as-hq keep and receipt them"
 TAKES_CONFIG = False
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--cert and --key belong together: give both or neither")
     if args.password_file and not args.username:
         raise UsageError("--password-file wants --username: a password is sent with a name only")
-    settings = MqttSettings(
+    settings = CommandSettings(
         host=args.host,
         port=args.port,
         tls=bool(args.ca or args.cert),

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import argparse
 import os
-from dataclasses import dataclass
 from typing import Any
 
 from hq.site.commands import port
-from mqtt.settings import MqttSettings
+from mqtt.settings import CommandSettings, MqttSettings
 
 _PREFIX = "PLATEWARDEN_HQ_MQTT_"
-_OPTIONS = {"tls": "--ca", "ca_file": "--ca", "cert_file": "--cert", "key_file": "--key"}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -37,17 +35,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Settings(MqttSettings):
-    """Its faults name the command's options: HQ has no unit.toml."""
-
-    def option(self, name: str) -> str:
-        return _OPTIONS.get(name, f"--{name.replace('_', '-')}")
-
-
 def settings_of(options: dict[str, Any]) -> MqttSettings:
     """The settings that the options name."""
-    return _Settings(
+    return CommandSettings(
         host=options["host"],
         port=options["port"],
         tls=bool(options["ca"] or options["cert"]),

@@ -351,7 +351,12 @@ def test_plates_are_refused_without_training_or_a_place_for_the_record(
         ([*hq, "--person", "nobody", "--purpose", "audit", "--case", "1"], "not in the people file"),
         (["--person", "mora", "--purpose", "audit", "--case", "1"], "wants --as-hq"),
         (["--hotlist", "x.csv"], "wants --as-hq"),
-        (["--host", "192.0.2.1"], "plain MQTT is for loopback only"),
+        (
+            ["--host", "192.0.2.1"],
+            "loopback only; set --ca, or --allow-plain on a closed",
+        ),
+        (["--ca", "none.pem"], "--ca: none.pem is not a file"),
+        (["--username", "x", "--password-file", "none"], "--password-file: [Errno 2]"),
     ):
         assert cli.main(["listen", *more]) != 0
         assert text in capsys.readouterr().err
