@@ -86,7 +86,7 @@ def test_whole_site_does_not_start_on_a_disk_in_clear(
     monkeypatch.setattr(disks, "state", lambda folder: disks.State(disks.Kept.ENCRYPTED, "dm-0 is dm-crypt"))
     if connection.vendor != "sqlite":  # the disk of a database server is not seen from here
         settings.DISK_STATEMENT = "2026-01-02, Facilities: the database server's volumes are encrypted"
-    call_command("serve")
+    call_command("serve", port=0)
     assert started == [True]
 
 
@@ -178,7 +178,7 @@ def test_real_site_is_not_served_as_a_demo(
     assert held is not None
     held.pk, held.agency = None, f"{held.agency} {doctor.DEMO_MARK}"
     held.save(force_insert=True)
-    call_command("serve")
+    call_command("serve", port=0)
     assert started == [True]
 
 
@@ -350,13 +350,16 @@ def test_database_that_is_away_is_no_lack_of_the_site_so_that_the_service_starts
 
 
 def test_address_that_is_in_use_may_be_free_when_the_service_starts_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """It tries each few seconds: no row of the log tells of a start that was none."""
     _founded(tmp_path)
     monkeypatch.setattr(disks, "state", lambda folder: disks.State(disks.Kept.ENCRYPTED, "dm-0 is dm-crypt"))
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(SystemExit) as end:
         call_command("serve", port=taken.getsockname()[1])
     assert end.value.code == 1
+    assert ": Address already in use" in capsys.readouterr().err
+    assert not chain.AccessRecord.objects.filter(action="system.serve").exists()
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import socket
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
@@ -45,6 +46,12 @@ class Command(BaseCommand):
             # 1 is for what may pass: the service starts again by itself, which it does not after 3.
             sys.exit(1 if all(finding.may_pass for finding in errors) else 3)
         try:
+            _try_address(options["host"], options["port"])
+        except OSError as error:
+            self.stderr.write(f"--host {options['host']} --port {options['port']}: {error.strerror}")
+            # It may be free the next time.
+            sys.exit(1)
+        try:
             _record_start()
         except LogUnavailable as error:
             self.stderr.write(f"refused by 430.5(a): {error}")
@@ -55,7 +62,7 @@ class Command(BaseCommand):
         try:
             _serve(options)
         except SystemExit as end:
-            # Uvicorn's own code for an address that is in use is 3; it may be free the next time.
+            # Uvicorn's own code for an address that was taken meanwhile is 3.
             sys.exit(1 if end.code else 0)
 
 
@@ -67,6 +74,12 @@ def _addresses(text: str) -> str:
         except ValueError as error:
             raise ArgumentTypeError(f"{part.strip()!r} is neither an address nor a network") from error
     return text
+
+
+def _try_address(host: str, number: int) -> None:
+    """Raise OSError where nobody can listen there: a start that fails, and comes again, is in no record."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    socket.create_server((host, number), family=family).close()
 
 
 def _serve(options: dict[str, Any]) -> None:
