@@ -50,7 +50,9 @@ BROKEN: Final = (
 
 _BLOCK: Final = 1 << 20
 # An engine of its own: nothing of a page (its reader, its request) may get into a package.
-_TEMPLATES: Final = Engine(dirs=[str(Path(__file__).parent / "templates" / "evidence")])
+_TEMPLATES: Final = Engine(
+    dirs=[str(Path(__file__).parent / "templates" / "evidence")], libraries={"hq": "hq.site.templatetags.hq"}
+)
 _SAFE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
 
 

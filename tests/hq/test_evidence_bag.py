@@ -305,6 +305,15 @@ def test_the_index_tells_what_was_done_about_a_hit_in_words(tmp_path: Path) -> N
     assert "{" not in page.partition("<main>")[2]
 
 
+def test_the_index_has_words_and_the_agencys_time_where_the_json_has_lists_and_utc(tmp_path: Path) -> None:
+    read = {"id": READ, "captured_at": "2026-03-04T05:06:07.12+00:00", "char_confidence": [0.99, 0.5]}
+    data, result = made(reads=[{**read, "clock": {"quality": "ntp"}, "parked": False}])
+    zipfile.ZipFile(io.BytesIO(data)).extractall(tmp_path)
+    page = (tmp_path / result.folder / "index.html").read_text()
+    for told in ("2026-03-03 21:06:07 -08:00", "0.99, 0.5", "quality ntp", "<td>no</td>", "char confidence"):
+        assert told in page, told
+
+
 @pytest.mark.slow
 def test_no_long_word_reaches_out_of_the_index_on_paper(tmp_path: Path) -> None:
     cover = dataclasses.replace(content().cover, requested_by="N" * 128)
