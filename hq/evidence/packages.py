@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO, cast
 
@@ -91,13 +94,13 @@ def refuse(person: Person, pk: int, why: str) -> Package:
     return package
 
 
-@transaction.atomic
-def prepare(person: Person, pk: int) -> Package:
+def prepare(person: Person, pk: int, log: Callable[[Package], None] = lambda _: None) -> Package:
     """Make and sign the ZIP, whole or not at all.
 
-    Raises Refused, TooMany, Unreadable, NotWritten, KeyExposed.
+    A large one takes minutes, so that only its row is written in a transaction, with what `log` writes in the
+    same. Raises Refused, TooMany, Unreadable, NotWritten, KeyExposed.
     """
-    package = _in_state(pk, Package.State.APPROVED)
+    package = _in_state(pk, Package.State.APPROVED, lock=False)
     check(person, "evidence.prepare", obj=package)
     now = clock.now()
     reads = collect.reads_of(package.scope.q())
@@ -123,9 +126,14 @@ def prepare(person: Person, pk: int) -> Package:
         hotlists=collect.hotlist_rows(reads),
         access=collect.access_rows(reads, package.number, now),
     )
-    store(package, content, now)
-    package.prepared_by, package.prepared_at, package.state = person, now, Package.State.PREPARED
-    package.save()
+    with stored(content, now) as stored_as, transaction.atomic():
+        # Meanwhile another may have made it, or the Commander have taken the approval back.
+        package = _in_state(pk, Package.State.APPROVED)
+        check(person, "evidence.prepare", obj=package)
+        stored_as.note_on(package)
+        package.prepared_by, package.prepared_at, package.state = person, now, Package.State.PREPARED
+        package.save()
+        log(package)
     return package
 
 
@@ -210,10 +218,30 @@ def notes(missing: int, with_pictures: bool) -> list[str]:
     return found
 
 
-def store(made: Made, content: bag.Content, at: datetime) -> None:
-    """Build the ZIP into the storage, durably, and note on `made` what identifies it; the caller saves it.
+@dataclass(frozen=True)
+class Stored:
+    """A ZIP in the storage that no row names yet."""
 
-    Raises Unreadable, NotWritten; then nothing of it stays.
+    name: str
+    made: bag.Made
+    reads: int
+    pictures: int
+
+    def note_on(self, row: Made) -> None:
+        """Note on a row what identifies it; the caller saves the row."""
+        row.file.name = self.name
+        row.sha256, row.manifest_sha256, row.size = (
+            self.made.sha256, self.made.manifest_sha256, self.made.size,
+        )  # fmt: skip
+        row.public_key = keys.public("evidence").to_base64().decode()
+        row.reads, row.pictures = self.reads, self.pictures
+
+
+@contextmanager
+def stored(content: bag.Content, at: datetime) -> Iterator[Stored]:
+    """Build the ZIP into the storage, durably; the block saves the row that names it.
+
+    Raises Unreadable, NotWritten; then, or if the block fails, nothing of it stays.
     """
     key = keys.secret("evidence")
     try:
@@ -221,12 +249,14 @@ def store(made: Made, content: bag.Content, at: datetime) -> None:
         with tempfile.TemporaryFile(dir=settings.DATA) as file:
             result = bag.build(content, key, cast(BinaryIO, file))
             file.seek(0)
-            made.file.name = _keep(f"{copies.FOLDER}/{at:%Y}/{result.folder}.zip", File(file))
+            name = _keep(f"{copies.FOLDER}/{at:%Y}/{result.folder}.zip", File(file))
     except OSError as error:
         raise NotWritten(f"the package cannot be written: {error.strerror or error}") from error
-    made.sha256, made.manifest_sha256, made.size = result.sha256, result.manifest_sha256, result.size
-    made.public_key = keys.public("evidence").to_base64().decode()
-    made.reads, made.pictures = len(content.reads), len(content.photos)
+    try:
+        yield Stored(name, result, len(content.reads), len(content.photos))
+    except BaseException:
+        default_storage.delete(name)
+        raise
 
 
 def _keep(wanted: str, file: File[bytes]) -> str:
@@ -240,8 +270,8 @@ def _keep(wanted: str, file: File[bytes]) -> str:
     return name
 
 
-def _in_state(pk: int, *states: Package.State) -> Package:
-    package = Package.objects.select_for_update().get(pk=pk)
+def _in_state(pk: int, *states: Package.State, lock: bool = True) -> Package:
+    package = (Package.objects.select_for_update() if lock else Package.objects).get(pk=pk)
     if package.state not in states:
         wanted = " or ".join(str(state.label) for state in states)
         raise Refused(

@@ -12,7 +12,7 @@ from hq.evidence import bag, collect, packages
 from hq.evidence.forms import BookingForm, RequestForm
 from hq.evidence.models import Package
 from hq.people import purposes
-from hq.people.decorators import PageRequest, page
+from hq.people.decorators import PageRequest, page, record_now
 from hq.people.policy import check, may
 from hq.retention import copies
 from hq.retention.models import Hold
@@ -107,19 +107,22 @@ def refuse(request: PageRequest, pk: int) -> HttpResponseBase:
 
 
 @require_POST
-@page("evidence.prepare", kind="evidence")
+@page("evidence.prepare", kind="evidence", changes=False)
 def prepare(request: PageRequest, pk: int) -> HttpResponseBase:
-    """Make and sign it."""
+    """Make and sign it, in a transaction of its own."""
     _package(request, pk)
-    try:
-        row = packages.prepare(request.person, pk)
-    except (collect.TooMany, bag.Unreadable, packages.NotWritten, keys.KeyExposed) as error:
-        request.access.note = f"not made: {error}"
-        messages.error(request, f"Not made. {error}")
-    else:
+
+    def log(row: Package) -> None:
         request.access.note = "made"
         request.access.elements = {"sha256": row.sha256}
         request.access.result_count = row.reads
+        record_now(request, "evidence.prepare")
+
+    try:
+        packages.prepare(request.person, pk, log)
+    except (collect.TooMany, bag.Unreadable, packages.NotWritten, keys.KeyExposed) as error:
+        request.access.note = f"not made: {error}"
+        messages.error(request, f"Not made. {error}")
     return redirect("evidence:package", pk)
 
 

@@ -77,7 +77,8 @@ def page(
     passive: the page reloads itself, so that it does not count as the person's activity (AC-11).
     kiosk: a locked session is shown it at a kiosk, to read only; `request.kiosk` is then that kiosk, and what
     the person stated before does not count (AC-11).
-    changes: False for a POST that only looks something up, which must not hold the database's write lock.
+    changes: False for a POST that must not hold the database's write lock: it only looks something up, or it
+    works for long and then changes something in a transaction of its own, in which it calls `record_now`.
     asks: makes the sent form again where its purpose or case does not do, in place of the refusal's page.
 
     The view finds `request.person` and fills `request.access`. Its record is written when the view is done
@@ -99,6 +100,11 @@ def page(
         return guarded
 
     return wrap
+
+
+def record_now(request: PageRequest, action: str) -> None:
+    """Write the record of a page with `changes=False`, in the transaction in which it changes something."""
+    _record_shown(request, action)
 
 
 def public_page(view: Callable[P, HttpResponseBase]) -> Callable[P, HttpResponseBase]:
@@ -176,7 +182,8 @@ def _run(
     check(request.person, action, purpose=given, case=request.access.case, standing=request.standing)
     if request.method in SAFE or not changes:
         response = view(request, *args, **kwargs)
-        _record_shown(request, action)
+        if request.access.record is None:
+            _record_shown(request, action)
         return response
     begun = replace(request.access, elements=dict(request.access.elements))
     try:

@@ -8,6 +8,7 @@ to export (430.8-z).
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from typing import Final
 
@@ -145,19 +146,25 @@ def deny(person: Person, pk: int, reason: str) -> ReleaseRequest:
     return row
 
 
-@transaction.atomic
 def fulfil(
-    person: Person, pk: int, *, scope: Scope | None = None, pictures: bool | None = None
+    person: Person,
+    pk: int,
+    *,
+    scope: Scope | None = None,
+    pictures: bool | None = None,
+    log: Callable[[ReleaseRequest], None] = lambda _: None,
 ) -> ReleaseRequest:
     """Make the package for the partner, within what was approved; all of it by default.
 
+    A large one takes minutes, so that only its row is written in a transaction, with what `log` writes in the
+    same.
     Raises Refused before the approval, for who decided, for a wider scope, for a partner that may no longer
     receive; TooMany, bag.Unreadable, packages.NotWritten, keys.KeyExposed.
     """
-    row = ReleaseRequest.objects.select_for_update().get(pk=pk)
+    row = ReleaseRequest.objects.get(pk=pk)
     if row.kind == ReleaseRequest.Kind.OTHER:
         raise Refused("430.8-z", "this request is the custodian's; nothing is exported for it here", "nobody")
-    row = _in_state(pk, State.APPROVED)
+    row = _in_state(pk, State.APPROVED, lock=False)
     check(person, "releases.fulfil", obj=row)
     partners.check_may_receive(row.partner)
     approved = row.approved
@@ -195,9 +202,15 @@ def fulfil(
         photos=photos,
         units=[{"unit": unit["unit"], "cameras": unit["cameras"]} for unit in collect.unit_rows(reads)],
     )
-    packages.store(row, content, now)
-    row.fulfilled_by, row.fulfilled_at, row.state = person, now, State.FULFILLED
-    row.save()
+    with packages.stored(content, now) as stored_as, transaction.atomic():
+        # Meanwhile another may have fulfilled or closed it, or the Commander have ended the partner.
+        row = _in_state(pk, State.APPROVED)
+        check(person, "releases.fulfil", obj=row)
+        partners.check_may_receive(row.partner)
+        stored_as.note_on(row)
+        row.fulfilled_by, row.fulfilled_at, row.state = person, now, State.FULFILLED
+        row.save()
+        log(row)
     return row
 
 
@@ -265,8 +278,8 @@ def _asker(agency: str, partner: Partner | None, title: str, contact: str) -> No
             )
 
 
-def _in_state(pk: int, *states: ReleaseRequest.State) -> ReleaseRequest:
-    row = ReleaseRequest.objects.select_for_update().get(pk=pk)
+def _in_state(pk: int, *states: ReleaseRequest.State, lock: bool = True) -> ReleaseRequest:
+    row = (ReleaseRequest.objects.select_for_update() if lock else ReleaseRequest.objects).get(pk=pk)
     if row.state not in states:
         wanted = " or ".join(str(state.label) for state in states)
         raise Refused("430.8(b)", f"request {row} is {row.get_state_display()}, not {wanted}", COMMANDER)

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_POST
 
 from hq.evidence import bag, collect, packages
 from hq.people import purposes
-from hq.people.decorators import PageRequest, page
+from hq.people.decorators import PageRequest, page, record_now
 from hq.people.policy import check, may
 from hq.releases import partners, requests
 from hq.releases.forms import DecisionForm, OverrideForm, PartnerForm, RegisterForm, ReviewForm
@@ -169,19 +169,22 @@ def deny(request: PageRequest, pk: int) -> HttpResponseBase:
 
 
 @require_POST
-@page("releases.fulfil", kind="release")
+@page("releases.fulfil", kind="release", changes=False)
 def fulfil(request: PageRequest, pk: int) -> HttpResponseBase:
-    """Make the package of what was approved."""
+    """Make the package of what was approved, in a transaction of its own."""
     _request(request, pk)
-    try:
-        row = requests.fulfil(request.person, pk)
-    except (collect.TooMany, bag.Unreadable, packages.NotWritten, keys.KeyExposed) as error:
-        request.access.note = f"not made: {error}"
-        messages.error(request, f"Not made. {error}")
-    else:
+
+    def log(row: ReleaseRequest) -> None:
         request.access.note = "fulfilled"
         request.access.elements = {"sha256": row.sha256, "agency": row.agency, "person": row.person_name}
         request.access.result_count = row.reads
+        record_now(request, "releases.fulfil")
+
+    try:
+        requests.fulfil(request.person, pk, log=log)
+    except (collect.TooMany, bag.Unreadable, packages.NotWritten, keys.KeyExposed) as error:
+        request.access.note = f"not made: {error}"
+        messages.error(request, f"Not made. {error}")
     return redirect("releases:request", pk)
 
 

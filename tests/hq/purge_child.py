@@ -87,8 +87,9 @@ def make() -> None:
         number="P-2025-00001", kind="x", case="x", purpose="evidence", people=(a, b, c), at=now,
         scope=Scope(plate="7ABC123"), notes=[],
     )  # fmt: skip
-    packages.store(package, bag.Content(cover, rows, photos), now)
-    package.save()
+    with packages.stored(bag.Content(cover, rows, photos), now) as stored:
+        stored.note_on(package)
+        package.save()
     proposal = Proposal(
         schedule=schedule, authority=authority, state="cosigned", due_at=now, reads=READS, pictures=2 * READS,
         octets=0, held=0, **signed,

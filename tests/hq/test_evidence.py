@@ -10,16 +10,20 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.core.management import CommandError, call_command
-from django.db import DatabaseError, IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.test import Client
 
 from hq.evidence import bag, check, collect, packages
@@ -424,7 +428,7 @@ def test_a_package_is_made_on_no_disk_but_the_data_folders(
 
 @pytest.mark.clause("430.4-d")
 @pytest.mark.clause("430.5(a)")
-def test_a_package_that_could_not_be_logged_is_made_again_and_its_first_file_swept(
+def test_a_package_that_could_not_be_logged_leaves_nothing_and_what_a_killed_one_left_is_swept(
     office: kept.Office, client_for: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept.read()
@@ -435,8 +439,12 @@ def test_a_package_that_could_not_be_logged_is_made_again_and_its_first_file_swe
         patch.setattr(chain, "_link", _no_room)
         assert clerk.post(f"{address}prepare/").status_code == 503
     assert Package.objects.get(pk=package.pk).state == "approved"
+    assert not list(Path(default_storage.path("packages")).rglob("*.zip"))
+    # One that was killed between its file and its row.
+    default_storage.save(f"packages/{hq_clock.now():%Y}/platewarden-{package}.zip", ContentFile(b"PK"))
     assert clerk.post(f"{address}prepare/").status_code == 302
     package.refresh_from_db()
+    assert AccessRecord.objects.get(action="evidence.prepare", outcome="done").result_count == 1
     other = made(office)
     folder = Path(default_storage.path(package.file.name)).parent
     assert len(list(folder.iterdir())) == 3
@@ -452,3 +460,67 @@ def test_a_package_that_could_not_be_logged_is_made_again_and_its_first_file_swe
 
 def _no_room(*_: object) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@contextmanager
+def being_made(office: kept.Office, client: Client, package: Package) -> Iterator[dict[str, int]]:
+    """A package whose making waits in the middle, at a picture, until the block ends; then its answer."""
+    picture = Picture.objects.filter(kind="plate").latest("pk")
+    path = Path(default_storage.path(picture.file.name))
+    data = path.read_bytes()
+    path.unlink()
+    os.mkfifo(path)
+    found: dict[str, int] = {}
+
+    def make() -> None:
+        try:
+            found["status"] = client.post(f"/evidence/{package.pk}/prepare/").status_code
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=make)
+    thread.start()
+    try:
+        with path.open("wb") as pipe:  # from here on it is open for reading too
+            try:
+                yield found
+            finally:
+                pipe.write(data)
+    finally:
+        thread.join()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.clause("430.5(a)")
+def test_a_package_that_takes_long_keeps_nobody_waiting(
+    office: kept.Office, client_for: Callable[..., Client]
+) -> None:
+    """Where the log cannot be written no record is shown, and a large package takes minutes."""
+    kept.read()
+    package = ask(office)
+    packages.approve(office.commander, package.pk)
+    with being_made(office, client_for(office.records_clerk), package) as answer:
+        begun = time.monotonic()
+        chain.append(kind="view", person=office.investigator, action="reads.view")
+        assert time.monotonic() - begun < 10
+        assert not answer
+    assert answer["status"] == 302
+    (row,) = AccessRecord.objects.filter(action="evidence.prepare")
+    package.refresh_from_db()
+    assert (row.note, row.result_count, row.elements["sha256"]) == ("made", 1, package.sha256)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.clause("430.4-e")
+def test_an_approval_that_is_taken_back_while_the_package_is_made_counts(
+    office: kept.Office, client_for: Callable[..., Client]
+) -> None:
+    kept.read()
+    package = ask(office)
+    packages.approve(office.commander, package.pk)
+    with being_made(office, client_for(office.records_clerk), package) as answer:
+        packages.refuse(office.commander, package.pk, "plea")
+    assert answer["status"] == 403
+    package.refresh_from_db()
+    assert (package.state, package.file.name) == ("refused", "")
+    assert not list(Path(default_storage.path("packages")).rglob("*.zip"))
