@@ -171,7 +171,7 @@ def test_officer_sees_a_hit_verifies_it_in_two_steps_and_searches(browser: Brows
 @pytest.mark.clause("430.7-b")
 def test_way_back_leads_to_what_was_found_and_is_recorded(browser: Browser, hq: Served) -> None:
     """From a read to the results, from them to the form; no plate in an address, nothing from a cache."""
-    with day(browser, hq, "investigator") as detective:
+    with day(browser, hq, "detective2") as detective:
         page, visited = detective.page, list[str]()
         page.on("framenavigated", lambda frame: visited.append(frame.url))
         detective.menu("Hits and searches", "Search")
