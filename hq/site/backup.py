@@ -144,14 +144,24 @@ class _Hashed:
 
 
 def _files(folder: Path, leave_out: set[Path]) -> Iterator[tuple[Path, str]]:
-    """Every file of the data folder with its name in it, but the database and what is left out."""
+    """Every file of the data folder with its name in it, but the database and what is left out.
+
+    Raises BackupError for a link that leads nowhere, such as to a disk that is not mounted, and OSError for a
+    folder that cannot be looked into: a backup without them would be taken for a whole one.
+    """
     skip = {path.resolve() for path in (*leave_out, *databases.files())}
-    for place, folders, names in os.walk(folder, followlinks=True):
+    for place, folders, names in os.walk(folder, onerror=_raise, followlinks=True):
         folders[:] = sorted(name for name in folders if (Path(place) / name).resolve() not in skip)
         for name in sorted(names):
             path = Path(place) / name
+            if path.is_symlink() and not path.exists():
+                raise BackupError(f"{path}: leads to {path.readlink()}, which is not there")
             if path.resolve() not in skip and path.is_file():
                 yield path, path.relative_to(folder).as_posix()
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _about(sequence: int, head: str) -> dict[str, object]:

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import tarfile
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,7 @@ from hq.log import chain, heads
 from hq.log.models import AccessRecord
 from hq.retention import purge
 from hq.site import backup, databases, doctor, restore
+from tests.users import another_user
 
 ROOT = Path(__file__).resolve().parents[2]
 RESTORED = "hq_restored"
@@ -172,6 +174,26 @@ def _contents(data: bytes) -> dict[str, bytes]:
 
 
 @pytest.mark.clause("430.5-0")
+@pytest.mark.django_db(transaction=True)
+def test_backup_that_would_lack_the_pictures_of_a_disk_that_is_not_mounted_is_not_made(
+    data: Path, tmp_path: Path
+) -> None:
+    (data / "more").symlink_to("/mnt/pictures-of-2025")
+    with pytest.raises(CommandError, match="more: leads to /mnt/pictures-of-2025, which is not there"):
+        call_command("backup", str(tmp_path / "hq.tar"))
+    assert not list(tmp_path.glob("hq.tar*"))
+
+
+def test_folder_that_cannot_be_looked_into_is_not_left_out_of_a_backup() -> None:
+    """As one that root made by a command of its own."""
+    with tempfile.TemporaryDirectory() as held:
+        folder = Path(held)
+        folder.chmod(0o755)
+        (folder / "keys").mkdir(mode=0)
+        with another_user(), pytest.raises(PermissionError, match="keys"):
+            list(backup._files(folder, set()))
+
+
 @pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite has no users")
 @pytest.mark.django_db
 def test_restore_by_a_user_who_may_make_no_tables_is_refused_before_anything_is_put_in_place(
