@@ -33,7 +33,7 @@ class Command(RecordsCommand):
         stop = threading.Event()
         try:
             publisher = ListPublisher(broker.settings_of(options), options["name"], publish.signing_key())
-        except (LinkError, HotListError) as error:
+        except (LinkError, HotListError, OSError) as error:
             raise CommandError(str(error)) from error
 
         def end(number: int, frame: FrameType | None) -> None:

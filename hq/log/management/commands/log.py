@@ -79,7 +79,10 @@ class Command(RecordsCommand):
     def _verify(self, first: int) -> None:
         if first > (end := chain.head().sequence) + 1:
             raise CommandError(f"--from {first}: the log ends at row {end}")
-        fault = chain.verify(first) or heads.verify()
+        try:
+            fault = chain.verify(first) or heads.verify()
+        except (minisign.Error, OSError) as error:
+            raise CommandError(f"HQ's public keys: {error}") from error
         if fault is not None:
             raise CommandError(f"row {fault.sequence}: {fault.what}")
         self.stdout.write(f"rows {first} to {chain.head().sequence} are whole and fit every signed head")
