@@ -146,7 +146,9 @@ def anomalies(since: datetime, until: datetime) -> list[Anomaly]:
 
 
 def _looked() -> Q:
-    return Q(action__in=LOOKED) | Q(action__in=COUNTED, elements__has_key="plate")
+    # A form that is opened to ask, before a purpose is stated, is a page that was viewed.
+    asked = Q(action__in=LOOKED) & ~Q(kind="view")
+    return asked | Q(action__in=COUNTED, elements__has_key="plate")
 
 
 def _without_further_pages(rows: Iterable[AccessRecord]) -> Iterator[AccessRecord]:

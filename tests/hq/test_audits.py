@@ -510,6 +510,17 @@ def test_age_is_that_of_the_read_at_the_time_it_was_seen(
 
 
 @pytest.mark.clause("430.3-0")
+def test_form_that_is_opened_to_ask_is_no_search(
+    office: kept.Office, client_for: ClientFor, clock: Clock
+) -> None:
+    client = client_for(office.investigator)
+    for path in ("/search/", "/search/canvass/"):
+        assert client.get(path).status_code == 200
+    end = clock.advance(seconds=1)
+    assert reports.anomalies(end - timedelta(days=1), end) == []
+
+
+@pytest.mark.clause("430.3-0")
 def test_same_plate_often_is_odd_however_it_is_typed(people: People, clock: Clock) -> None:
     one, other = people("officer"), people("officer")
     for text in ("8ABC120", "8abc 120", "8ABC12O", "8ABC120"):
