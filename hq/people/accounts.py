@@ -127,7 +127,7 @@ def set_password(person: Person, password: str) -> None:
     """The person's own choice, already validated."""
     person.set_password(password)
     person.password_once, person.password_at = False, clock.now()
-    person.save()
+    person.save(update_fields=["password", "password_once", "password_at"])
 
 
 def release(person: Person) -> None:

@@ -178,32 +178,40 @@ def _run(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> HttpResponseBase:
-    given = request.access.purpose if purpose else None
-    check(request.person, action, purpose=given, case=request.access.case, standing=request.standing)
     if request.method in SAFE or not changes:
+        _check(request, action, purpose)
         response = view(request, *args, **kwargs)
         if request.access.record is None:
             _record_shown(request, action)
         return response
     begun = replace(request.access, elements=dict(request.access.elements))
     try:
-        return _entered(request, view, action, args, kwargs)
+        return _entered(request, view, action, purpose, args, kwargs)
     except IntegrityError:
         # Somebody entered the same at the same moment: asked again, the page finds that and says so.
         request.access = begun
-        return _entered(request, view, action, args, kwargs)
+        return _entered(request, view, action, purpose, args, kwargs)
 
 
 def _entered(
     request: Any,
     view: Callable[..., HttpResponseBase],
     action: str,
+    purpose: bool,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> HttpResponseBase:
-    """What the view of a form answers, entered with its record, or neither."""
+    """What the view of a form answers, entered with its record, or neither.
+
+    Rights are looked at in the transaction: it may have waited for one that took them away.
+    """
     form = resent.of(request)
     with transaction.atomic():
+        if not Person.objects.filter(
+            pk=request.person.pk, state=request.person.state, session_key=request.session.session_key
+        ).exists():
+            raise Refused("430.2-d", "your account or session was ended meanwhile", "the administrator")
+        _check(request, action, purpose)
         before = resent.led_to(request, form) if form else ""
         if before:
             _record(request, action, "done", "sent again, entered once")
@@ -213,6 +221,11 @@ def _entered(
         if form:
             resent.remember(request, form, response)
     return response
+
+
+def _check(request: Any, action: str, purpose: bool) -> None:
+    given = request.access.purpose if purpose else None
+    check(request.person, action, purpose=given, case=request.access.case, standing=request.standing)
 
 
 def _verified(request: Any) -> bool:

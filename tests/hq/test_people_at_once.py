@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -14,8 +15,12 @@ from django.db import connection, connections, transaction
 from django.test import Client
 
 from hq.log import chain
+from hq.log.models import AccessRecord
+from hq.people import accounts
 from hq.people.models import Person
+from hq.retention.models import Hold
 from hq.site import clock as hq_clock
+from tests.hq.conftest import PASSWORD
 
 pytestmark = pytest.mark.django_db(transaction=True)
 People = Callable[..., Person]
@@ -77,3 +82,63 @@ def test_second_of_two_who_enter_the_same_is_told_on_the_form(people: People, cl
         states = sorted(answer.status_code for answer in answers)
         assert states in ([200, 302], [302, 422]), (path, states)
     assert chain.verify() is None
+
+
+@pytest.mark.clause("CJIS AC-2")
+@pytest.mark.clause("430.2-d")
+@pytest.mark.parametrize("act", ["suspended", "set back"])
+def test_form_that_is_under_way_while_its_account_is_shut_enters_nothing(
+    people: People, client_for: Clients, act: str
+) -> None:
+    clerk = people("records_clerk")
+    client = client_for(clerk)
+    known, go_on = threading.Event(), threading.Event()
+    hold = {
+        "kind": "criminal_evidence", "case": "26-1234", "requester": "x", "reason": "x", "plate": "7ABC123",
+        "review_on": str(hq_clock.today() + timedelta(days=30)),
+    }  # fmt: skip
+    words = {
+        "current": PASSWORD,
+        "new_password1": "another horse 7788",
+        "new_password2": "another horse 7788",
+    }
+    for path, fields in (("/retention/holds/new/", hold), ("/people/password/", words)):
+        known.clear()
+        go_on.clear()
+
+        def held_up(execute: Any, sql: str, *rest: Any) -> Any:
+            found = execute(sql, *rest)
+            if 'FROM "people_person"' in sql and not known.is_set():
+                known.set()
+                go_on.wait(20)
+            return found
+
+        def send(mine: Client = client, path: str = path, fields: dict[str, str] = fields) -> int:
+            try:
+                with connection.execute_wrapper(held_up):
+                    return mine.post(path, fields).status_code
+            finally:
+                connections.close_all()
+
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(send)
+            assert known.wait(20)
+            held = Person.objects.get(pk=clerk.pk)
+            if act == "suspended":
+                accounts.suspend(held, "card stolen")
+            else:
+                held.session_key = ""
+                accounts.once(held)
+            go_on.set()
+            assert answer.result(60) == 403
+        held.refresh_from_db()
+        assert (held.state, held.check_password(words["new_password1"])) == (
+            "suspended" if act == "suspended" else "active",
+            False,
+        )
+        assert not Hold.objects.exists()
+        assert AccessRecord.objects.latest("sequence").outcome == "refused"
+        Person.objects.filter(pk=clerk.pk).update(
+            state="active", password_once=False, password=clerk.password
+        )
+        client = client_for(Person.objects.get(pk=clerk.pk))
