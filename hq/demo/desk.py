@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib.messages.storage.cookie import CookieStorage
+from django.contrib.sessions.backends.db import SessionStore
 from django.http.response import HttpResponseBase
 from django.test import RequestFactory
 from django.urls import resolve, reverse
@@ -28,7 +29,7 @@ def post(person: Person, page: str, /, *args: object, **fields: object) -> HttpR
     """Send the form of a page as that person, who is logged in. Raises DemoError unless it was taken."""
     request: Any = RequestFactory().post(reverse(page, args=args), fields)
     person.is_verified = lambda: True  # type: ignore[attr-defined]
-    request.user, request.session = person, {}
+    request.user, request.session = person, SessionStore()
     request._messages = CookieStorage(request)
     match = resolve(request.path)
     answer: HttpResponseBase = match.func(request, *match.args, **match.kwargs)

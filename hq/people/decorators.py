@@ -207,9 +207,9 @@ def _entered(
     """
     form = resent.of(request)
     with transaction.atomic():
-        if not Person.objects.filter(
-            pk=request.person.pk, state=request.person.state, session_key=request.session.session_key
-        ).exists():
+        key = request.session.session_key or ""
+        same = {"pk": request.person.pk, "state": request.person.state, "session_key": key}
+        if not Person.objects.filter(**same).exists():
             raise Refused("430.2-d", "your account or session was ended meanwhile", "the administrator")
         _check(request, action, purpose)
         before = resent.led_to(request, form) if form else ""
