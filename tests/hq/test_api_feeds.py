@@ -251,6 +251,20 @@ def test_message_waits_longer_each_time_and_is_given_up_after_days(
     assert trouble == "down" or all(got["data_type"] == "alpr_group" for got in recipient.got)
 
 
+def test_run_beside_another_sends_nothing_a_second_time(
+    feed_to: Callable[..., Feed], recipient: Recipient, clock: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Somebody tries the command by hand while the service sends."""
+    feed_to(recipient.url)
+    clock.advance(minutes=5)
+    kept.read("7ABC123")
+    with feeds.alone(), pytest.raises(CommandError, match="another run of feeds is under way"):
+        call_command("send_feeds")
+    assert recipient.got == []
+    assert not AccessRecord.objects.filter(kind="feed").exists()
+    assert "1 sent" in rounds(capsys)
+
+
 @pytest.mark.parametrize(
     "said",
     [

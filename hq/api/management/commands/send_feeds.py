@@ -34,7 +34,12 @@ class Command(RecordsCommand):
             signal.signal(signal.SIGINT, end)
             signal.signal(signal.SIGTERM, end)
         while True:
-            self._round()
+            try:
+                with feeds.alone():
+                    self._round()
+            except feeds.Busy as busy:
+                if options["every"] <= 0:
+                    raise CommandError(str(busy)) from None
             if options["every"] <= 0 or stop.wait(options["every"]):
                 return
 
