@@ -16,8 +16,9 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, Min
+from django.db.models import Count, Min, Q
 
+from hq.audits import reports
 from hq.hits.models import Outcome
 from hq.log.models import AccessRecord
 from hq.people import purposes
@@ -78,9 +79,14 @@ def _counts(start: date) -> dict[str, dict[str, int]]:
     here = hits.values_list("alarm_class").annotate(n=Count("pk")).order_by()
     for name, count in (*here, *gone.classes.items()):
         classes[name if name in in_use else _OTHER] += count
+    # Neither the form that is opened to ask nor further pages of an answer are searches of their own.
     searches = AccessRecord.objects.filter(
-        at__gte=since, at__lt=until, outcome="done", action__in=("reads.search", "reads.export")
-    )
+        ~Q(elements__has_key="page") | Q(elements__page=1),
+        at__gte=since,
+        at__lt=until,
+        outcome="done",
+        action__in=reports.LOOKED,
+    ).exclude(kind="view")
     stated = dict(searches.exclude(purpose="").values_list("purpose").annotate(n=Count("pk")).order_by())
     released = dict(
         ReleaseRequest.objects.filter(

@@ -746,6 +746,28 @@ def test_read_that_is_destroyed_while_the_figures_are_made_counts_once(
     assert (Read.objects.count(), destroyed.of_quarter(start).reads) == (0, 1)
 
 
+@db
+@pytest.mark.clause("430.2.1(g)")
+def test_figures_count_a_search_once_and_not_the_form(
+    whole: kept.Office, client_for: ClientFor, clock: Clock
+) -> None:
+    kept.deployment("D-7", "26-100", [kept.unit()])
+    for n in range(60):
+        kept.read(f"7XYZ0{n:02}", pictures=())
+    client = client_for(whole.investigator)
+    asked = {"plate": "7XYZ*", "since": "2026-06-01 00:00", "until": "2026-06-04 00:00"}
+    stated = {"purpose": "stolen_vehicle", "case": "26-1"}
+    for _ in range(10):
+        assert client.get("/search/").status_code == 200
+        for page in ("1", "2"):
+            sent = client.post("/search/results/", {**asked, **stated, "page": page})
+            assert sent.context["number"] == int(page)
+    canvass = {"since": "2026-06-01 00:00", "until": "2026-06-04 00:00", "deployment": "D-7", **stated}
+    assert client.post("/search/canvass/report/", canvass).status_code == 200
+    (table,) = (one for one in figures.tables(date(2026, 4, 1)) if one["title"] == "Searches by purpose")
+    assert table["total"] == 11
+
+
 # The pages
 
 
