@@ -75,8 +75,8 @@ def own_tokens(request: PageRequest) -> HttpResponseBase:
 @page("self.profile", kind="grant")
 def collect_token(request: PageRequest, pk: int) -> HttpResponseBase:
     """Show an approved token to its person, this once."""
-    token = get_object_or_404(ApiToken, pk=pk, person=request.person)
-    secret = tokens.collect(token)
+    token = get_object_or_404(ApiToken.objects.select_for_update(), pk=pk, person=request.person)
+    secret = tokens.collect(token, again=request.again)
     _say(request, token, "collected")
     return render(request, "api/collected.html", {"token": token, "secret": secret})
 

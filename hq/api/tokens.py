@@ -43,9 +43,12 @@ def propose(person: Person, program: str, days: int, by: Person) -> ApiToken:
     return token
 
 
-def collect(token: ApiToken) -> str:
-    """Make the secret of an approved token, for its person to see this once."""
-    if token.state != "approved":
+def collect(token: ApiToken, *, again: bool = False) -> str:
+    """Make the secret of an approved token, for its person to see this once.
+
+    again: the page with the one before was dropped, as at a second press; what was never used is replaced.
+    """
+    if token.state != "approved" and not (again and token.state == "in force" and token.hour is None):
         raise Refused("430.2-d", f"this token is {token.state}, not approved and waiting", "the Commander")
     secret = PREFIX + secrets.token_urlsafe(32)
     token.digest, token.collected_at = digest(secret), clock.now()

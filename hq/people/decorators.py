@@ -52,6 +52,8 @@ class PageRequest(HttpRequest):
     person: Person
     access: Access
     standing: Standing
+    again: bool
+    """Set where a form enters something: whether it was sent before and answered by a page of its own."""
     kiosk: Kiosk | None
     """Set where the session is locked and only this kiosk's screen asks."""
 
@@ -212,7 +214,8 @@ def _entered(
         if not Person.objects.filter(**same).exists():
             raise Refused("430.2-d", "your account or session was ended meanwhile", "the administrator")
         _check(request, action, purpose)
-        before = resent.led_to(request, form) if form else ""
+        before = resent.led_to(request, form) if form else None
+        request.again = before is not None
         if before:
             _record(request, action, "done", "sent again, entered once")
             return HttpResponseRedirect(before)

@@ -30,21 +30,23 @@ def of(request: HttpRequest) -> str:
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
-def led_to(request: HttpRequest, form: str) -> str:
-    """Where the form led when it was sent before, else "". In the transaction that enters it.
+def led_to(request: HttpRequest, form: str) -> str | None:
+    """Where the form led when it was sent before: "" for a page of its own; None for one that was not sent.
 
-    Of the same form twice at once the second waits here until the first is entered.
+    In the transaction that enters it. Of the same form twice at once the second waits here until the first is
+    entered.
     """
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [int(form[:15], 16)])
-    return str(_sent(request).get(form, ""))
+    found: str | None = _sent(request).get(form)
+    return found
 
 
 def remember(request: HttpRequest, form: str, response: HttpResponseBase) -> None:
-    """Keep where the form led, with what it entered; one that leads nowhere shows what is wrong in it."""
-    if response.status_code == 302:
-        sent = _sent(request) | {form: response["Location"]}
+    """Keep where the form led, with what it entered; a page that was shown may say what is wrong in it."""
+    if response.status_code in (200, 302):
+        sent = _sent(request) | {form: response.get("Location", "")}
         request.session[KEY] = dict(list(sent.items())[-MOST:])
         with suppress(UpdateError):  # its person has logged out meanwhile
             request.session.save()

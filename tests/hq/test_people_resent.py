@@ -12,6 +12,8 @@ import pytest
 from django.db import connections
 from django.test import Client
 
+from hq.api import tokens
+from hq.api.models import ApiToken
 from hq.log import chain
 from hq.log.models import AccessRecord
 from hq.people.models import Completion, Course, Person
@@ -117,3 +119,44 @@ def test_two_presses_at_the_same_moment_enter_once(people: People, client_for: C
         one.join(60)
     assert (len(led), len(set(led)), Hold.objects.count()) == (3, 1, 1)
     assert chain.verify() is None
+
+
+@pytest.mark.django_db
+@pytest.mark.clause("430.2.1(a)")
+def test_second_press_shows_a_first_password_that_counts(
+    people: People, client_for: Clients, clock: Any
+) -> None:
+    """The browser drops the answer to the first press, and with it the password that was shown once."""
+    commander = client_for(people("commander"))
+    person = people("", state="proposed", approved_at=None, seen_at=None, proposed_by=people("administrator"))
+    path = f"/people/{person.pk}/approve/"
+    sent = _token(commander, f"/people/{person.pk}/")
+    shown = []
+    for _ in range(2):
+        answer = commander.post(path, sent)
+        assert answer.status_code == 200
+        shown.append(answer.content.decode().split('<code class="secret">')[1].split("<")[0])
+    person.refresh_from_db()
+    assert (person.state, person.check_password(shown[1])) == ("active", True)
+    assert commander.post(path).status_code == 403, "not from another page"
+    Person.objects.filter(pk=person.pk).update(password_once=False)
+    assert commander.post(path, sent).status_code == 403, "who has logged in keeps the own password"
+
+
+@pytest.mark.django_db
+@pytest.mark.clause("430.2-d")
+def test_second_press_shows_a_token_that_counts(people: People, client_for: Clients, clock: Any) -> None:
+    person = people("investigator")
+    token = ApiToken.objects.create(
+        person=person, program="map", proposed_by=people("administrator"), approved_by=people("commander"),
+        proposed_at=clock.at, approved_at=clock.at, expires_at=clock.at + timedelta(days=30),
+    )  # fmt: skip
+    client = client_for(person)
+    sent = _token(client, "/api/own/")
+    answers = [client.post(f"/api/own/{token.pk}/collect/", sent) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    token.refresh_from_db()
+    assert tokens.digest(answers[1].context["secret"]) == token.digest
+    assert client.post(f"/api/own/{token.pk}/collect/", {}).status_code == 403
+    ApiToken.objects.update(hour=clock.at, used=1)
+    assert client.post(f"/api/own/{token.pk}/collect/", sent).status_code == 403, "one in use stays"

@@ -113,7 +113,9 @@ def detail(request: PageRequest, pk: int) -> HttpResponseBase:
 @page("accounts.approve", kind="account")
 def approve(request: PageRequest, pk: int) -> HttpResponseBase:
     """Approve a proposed account and show its first password, once."""
-    person = _account(request, pk, "accounts.approve", STATES.PROPOSED)
+    person = _account(request, pk, "accounts.approve", STATES.PROPOSED, *_again(request))
+    if person.state == STATES.ACTIVE:
+        return _shown_again(request, person)
     request.access.note = "approved"
     return _once(request, person, accounts.approve(person, request.person))
 
@@ -122,7 +124,9 @@ def approve(request: PageRequest, pk: int) -> HttpResponseBase:
 @page("accounts.approve", kind="account")
 def reactivate(request: PageRequest, pk: int) -> HttpResponseBase:
     """Open a suspended account again, after new training (2019-118 rec. 11)."""
-    person = _account(request, pk, "accounts.approve", STATES.SUSPENDED)
+    person = _account(request, pk, "accounts.approve", STATES.SUSPENDED, *_again(request))
+    if person.state == STATES.ACTIVE:
+        return _shown_again(request, person)
     person.retrain_from = person.state_at
     gaps = Standing(person).training_gaps
     if gaps:
@@ -219,6 +223,19 @@ def _may_move(person: Person) -> bool:
 def _asks_day(person: Person) -> bool:
     """Whether closing asks for the last day: not where a notice has said it, nor of an account never used."""
     return person.state != STATES.PROPOSED and leaving.noted(person) is None
+
+
+def _again(request: PageRequest) -> list[str]:
+    """The state in which the first press of a button that shows a password has left the account."""
+    return [STATES.ACTIVE] if request.again else []
+
+
+def _shown_again(request: PageRequest, person: Person) -> HttpResponseBase:
+    """Another first password: the browser has dropped the page with the one before, as at a second press."""
+    if not person.password_once or person.session_key:
+        raise Refused("430.2.1(a)", "the account is in use", "nobody: it is not in a state for this")
+    request.access.note = "sent again, another first password"
+    return _once(request, person, accounts.once(person))
 
 
 def _once(request: PageRequest, person: Person, password: str) -> HttpResponseBase:
