@@ -79,9 +79,11 @@ def _counts(start: date) -> dict[str, dict[str, int]]:
     here = hits.values_list("alarm_class").annotate(n=Count("pk")).order_by()
     for name, count in (*here, *gone.classes.items()):
         classes[name if name in in_use else _OTHER] += count
-    # Neither the form that is opened to ask nor further pages of an answer are searches of their own.
+    # Neither the form that is opened to ask, nor further pages of an answer, nor one that a browser shows
+    # again on its way back, are searches of their own.
     searches = AccessRecord.objects.filter(
         ~Q(elements__has_key="page") | Q(elements__page=1),
+        ~Q(elements__has_key="again"),
         at__gte=since,
         at__lt=until,
         outcome="done",

@@ -762,6 +762,7 @@ def test_figures_count_a_search_once_and_not_the_form(
         for page in ("1", "2"):
             sent = client.post("/search/results/", {**asked, **stated, "page": page})
             assert sent.context["number"] == int(page)
+            assert client.get(sent.context["stands_at"]).context["number"] == int(page)
     canvass = {"since": "2026-06-01 00:00", "until": "2026-06-04 00:00", "deployment": "D-7", **stated}
     assert client.post("/search/canvass/report/", canvass).status_code == 200
     (table,) = (one for one in figures.tables(date(2026, 4, 1)) if one["title"] == "Searches by purpose")
