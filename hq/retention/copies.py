@@ -143,11 +143,13 @@ def check_here(row: Any) -> None:
     copy = of(row.number)
     if copy is not None:
         holder = next(made.holder for made in _MADE if made.model == row._meta.label)
-        day = clock.day_of(copy.at or copy.marked_at)
+        if copy.at:
+            done = f"was destroyed on {clock.day_of(copy.at)}"
+        else:
+            done = f"is being destroyed since {clock.day_of(copy.marked_at)}"
         raise Gone(
             "430.4-d",
-            f"HQ's copy of {copy.number} was destroyed on {day} under {copy.under}, "
-            "with reads in it whose time had passed",
+            f"HQ's copy of {copy.number} {done} under {copy.under}, with reads in it whose time had passed",
             holder,
         )
 

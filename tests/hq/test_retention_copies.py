@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import DatabaseError, transaction
 from django.test import Client
 
@@ -212,7 +212,7 @@ def test_a_file_that_is_no_package_is_told_until_somebody_removes_it(
 
 @pytest.mark.clause("430.4-d")
 def test_a_purge_cut_off_between_the_record_and_the_file_is_finished_and_certified(
-    office: kept.Office, clock: Any
+    office: kept.Office, clock: Any, client_for: Callable[..., Client]
 ) -> None:
     kept.read(days=400)
     package = booked(office)
@@ -227,6 +227,11 @@ def test_a_purge_cut_off_between_the_record_and_the_file_is_finished_and_certifi
         purge.run(proposal.pk, run_by="test", step=cut)
     assert here(package)
     assert any(one.text.startswith("steps of a purge cut off: 1") for one in alarms())
+    page = client_for(office.records_clerk).get(f"/evidence/{package.pk}/")
+    assert "Being destroyed since" in page.content.decode()
+    assert f"under destruction proposal {proposal.pk}" in page.content.decode()
+    gone = client_for(office.records_clerk).get(f"/evidence/{package.pk}/download/")
+    assert (gone.status_code, b"is being destroyed since 2026-07-04" in gone.content) == (410, True)
     assert purge.recover() == [f"file of {package}: finished"]
     assert not here(package)
     certificate = purge.run(proposal.pk, run_by="again")
@@ -294,3 +299,35 @@ def test_the_record_of_a_destroyed_file_is_never_deleted_nor_changed(office: kep
     for values in ({"sha256": "0" * 64}, {"at": None}, {"number": "P-1"}, {"reads": 0}):
         with pytest.raises(DatabaseError), transaction.atomic():
             DestroyedCopy.objects.update(**values)
+
+
+@pytest.mark.clause("430.4-d")
+def test_hq_starts_although_a_file_that_is_to_go_cannot_be_removed(
+    office: kept.Office, clock: Any, settings: Any, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    kept.read(days=400)
+    package = booked(office)
+    clock.advance(days=31)
+    proposal = office.signed()
+    path = Path(default_storage.path(package.file.name))
+
+    def replace(word: str) -> None:
+        if word == "copy marked":
+            path.unlink()
+            (path / "in the way").mkdir(parents=True)
+
+    with pytest.raises(OSError, match="not empty"):
+        purge.run(proposal.pk, run_by="test", step=replace)
+    settings.DEMO = True
+    started: list[bool] = []
+    monkeypatch.setattr("uvicorn.run", lambda *args, **options: started.append(True))
+    call_command("serve")
+    assert started == [True]
+    assert "a purge that was cut off is not finished: " in capsys.readouterr().err
+    with pytest.raises(CommandError, match="not empty"):
+        call_command("purge")
+    (path / "in the way").rmdir()
+    call_command("purge")
+    assert not path.exists()
+    assert Certificate.objects.get().reads == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
 import socket
 import sys
@@ -56,9 +55,14 @@ class Command(BaseCommand):
         except LogUnavailable as error:
             self.stderr.write(f"refused by 430.5(a): {error}")
             sys.exit(1)
-        with contextlib.suppress(purge.Busy):
+        try:
             for line in purge.recover():
                 self.stdout.write(line)
+        except purge.Busy:
+            pass
+        except OSError as error:
+            # An alarm tells it, too: HQ serves although a file cannot be moved or removed.
+            self.stderr.write(f"a purge that was cut off is not finished: {error}; platewarden-hq purge")
         try:
             _serve(options)
         except SystemExit as end:
