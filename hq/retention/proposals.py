@@ -31,6 +31,8 @@ STATEMENT = (
 def propose(person: Person, schedule: Schedule, authority: Authority) -> Proposal:
     """Propose to destroy what a schedule in force makes due now. Raises Refused."""
     check(person, "destruction.propose")
+    # Of two that are proposed at once the second waits here, and finds the first.
+    schedule = Schedule.objects.select_for_update(of=("self",)).get(pk=schedule.pk)
     if schedule.state != Schedule.State.IN_FORCE:
         raise Refused("430.4-c", f"{schedule} is not in force", "the Commander and the custodian of records")
     _check_authority(authority)

@@ -18,8 +18,9 @@ from hq.log import chain
 from hq.log.models import AccessRecord
 from hq.people import accounts
 from hq.people.models import Person
-from hq.retention.models import Hold
+from hq.retention.models import Hold, Proposal
 from hq.site import clock as hq_clock
+from tests.hq import kept
 from tests.hq.conftest import PASSWORD
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -82,6 +83,17 @@ def test_second_of_two_who_enter_the_same_is_told_on_the_form(people: People, cl
         states = sorted(answer.status_code for answer in answers)
         assert states in ([200, 302], [302, 422]), (path, states)
     assert chain.verify() is None
+
+
+@pytest.mark.clause("430.2.1(f)")
+def test_one_of_two_destructions_of_the_same_reads_is_proposed(people: People, client_for: Clients) -> None:
+    office = kept.Office(people)
+    kept.read(days=800)
+    fields = {"schedule": office.schedule().pk, "authority": office.authority().pk}
+    clients = [client_for(people("administrator")) for _ in range(2)]
+    answers = _together(*[partial(one.post, "/retention/destruction/propose/", fields) for one in clients])
+    assert sorted(answer.status_code for answer in answers) == [302, 403]
+    assert Proposal.objects.count() == 1
 
 
 @pytest.mark.clause("CJIS AC-2")
