@@ -166,11 +166,13 @@ def wipe(person: Person, unit: Unit, **fields: Any) -> Wipe:
 
 @transaction.atomic
 def witness(person: Person, pk: int) -> Wipe:
-    """Bear witness that a medium is wiped. Raises Refused for the one who recorded it."""
+    """Bear witness that a medium is wiped. Raises Refused for the one who recorded it, or after another."""
     check(person, "maintenance.record")
     held = Wipe.objects.select_for_update().get(pk=pk)
     if held.recorded_by_id == person.pk:
         raise Refused("CJIS MP", "it takes a second person: you recorded this wipe", "another technician")
+    if held.witnessed_at is not None and held.witnessed_by_id != person.pk:
+        raise Refused("CJIS MP", f"{held.witnessed_by} has witnessed this wipe already", "nobody")
     if held.witnessed_at is None:
         held.witnessed_by, held.witnessed_at = person, clock.now()
         held.save(update_fields=["witnessed_by", "witnessed_at"])
