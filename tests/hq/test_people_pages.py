@@ -116,6 +116,9 @@ def test_role_and_grant_are_proposed_and_approved_and_then_open_pages(
     )
     told = AccessRecord.objects.filter(action="grants.end", outcome="done").get()
     assert "case closed" in told.note
+    second = administrator.post(f"/people/grants/{grant.pk}/end/", {"reason": "left the unit"})
+    assert second.status_code == 403, "a reason that goes nowhere is not told to be kept"
+    assert "ended already by" in second.content.decode()
 
 
 @pytest.mark.clause("430.2-d")

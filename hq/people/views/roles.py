@@ -217,6 +217,9 @@ def _end(request: PageRequest, given: Appointment | Grant | LastDay, action: str
     check(request.person, action, obj=given)
     why = said("430.2-d", "the reason", request.POST.get("reason", ""))[:200]
     request.access.note = f"{given}: {why}"
+    if given.ended_at is not None and (given.ended_by, given.ended_why) != (request.person, why):
+        by = f" by {given.ended_by.full_name}" if given.ended_by else ""
+        raise Refused("430.2-d", f"this was ended already{by}: {given.ended_why}", "nobody")
     if given.ended_at is None:
         given.ended_by, given.ended_at, given.ended_why = request.person, clock.now(), why
         given.save(update_fields=["ended_by", "ended_at", "ended_why"])
