@@ -141,7 +141,12 @@ def send_due(feed: Feed, post: Post | None = None) -> dict[str, int]:
         feed.refresh_from_db()
         if not feed.on:
             break
-        outcome = _send(feed, message, post or post_json)
+        body = message_of(feed, message.record)
+        if body is None:
+            # Nobody's fault: what follows need not wait for it.
+            told["given_up"] += _withheld(feed, message)
+            continue
+        outcome = _send(feed, message, body, post or post_json)
         told[outcome] += 1
         if outcome != "sent":
             break
@@ -263,11 +268,18 @@ def alpr_alert(hit: Hit, read: Read, status: str) -> dict[str, Any]:
     }
 
 
-def _send(feed: Feed, message: FeedMessage, post: Post) -> str:
-    body = message_of(feed, message.record)
-    if body is None:
-        _end(message, FeedMessage.State.GIVEN_UP, "purged, withdrawn or on a restricted list")
-        return "given_up"
+def _withheld(feed: Feed, message: FeedMessage) -> bool:
+    """Whether a message of which nothing may be said is given up; not one whose read is still to come."""
+    hits = Hit.objects.filter(pk=message.record, withdrawn=False)
+    if feed.what == Feed.What.HITS:
+        read = hits.values_list("read", flat=True).first()
+        if read is not None and not Read.objects.filter(pk=read).exists():
+            return _wait(message, "its read has not come yet") == "given_up"
+    _end(message, FeedMessage.State.GIVEN_UP, "purged, withdrawn or on a restricted list")
+    return True
+
+
+def _send(feed: Feed, message: FeedMessage, body: dict[str, Any], post: Post) -> str:
     _log(feed, message, "done", f"attempt {message.attempts + 1}")
     try:
         post(feed.url, json.dumps(body).encode())
