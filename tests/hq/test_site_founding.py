@@ -284,18 +284,23 @@ def test_migrate_takes_nothing_back(name: str) -> None:
 
 
 @pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite has no users")
+@pytest.mark.django_db(transaction=True)
 def test_migrate_by_a_user_who_does_not_own_the_tables_says_who_does(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    name = connection.settings_dict["NAME"]
     with connection.cursor() as cursor:
         cursor.execute("SELECT current_user")
         (owner,) = cursor.fetchone() or ("",)
         cursor.execute("CREATE ROLE hq_test_app")
-        cursor.execute(f'GRANT CONNECT ON DATABASE "{name}" TO hq_test_app')
         cursor.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO hq_test_app")
-        cursor.execute("SET LOCAL ROLE hq_test_app")
-    assert cli.main(["migrate"]) == 3
+        cursor.execute("SET ROLE hq_test_app")
+    try:
+        assert cli.main(["migrate"]) == 3
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("RESET ROLE")
+            cursor.execute("DROP OWNED BY hq_test_app")
+            cursor.execute("DROP ROLE hq_test_app")
     (line,) = capsys.readouterr().err.splitlines()
     assert f"may not change the tables: run migrate as {owner}" in line
 
