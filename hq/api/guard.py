@@ -6,6 +6,7 @@ documents (RFC 9457) that name the clause and who can grant.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
@@ -17,6 +18,8 @@ from hq.api import tokens
 from hq.log import chain
 from hq.people.models import Person
 from hq.people.policy import Refused, Standing, check, check_purpose
+
+logger = logging.getLogger(__name__)
 
 HEADERS: Final = {
     "X-Purpose": "a purpose code of policy 430",
@@ -90,7 +93,14 @@ def _answer(request: HttpRequest, view: View, action: str, kwargs: dict[str, Any
             _record(request, action, error.person, None, "refused", str(error))
             return _told(_Problem(401, "Not let in", str(error), "430.5(a)"))
         call = Call(token.person, Standing(token.person), request.GET.dict())
-        problem = _tried(request, call, token, view, action, kwargs)
+        try:
+            problem = _tried(request, call, token, view, action, kwargs)
+        except chain.LogUnavailable:
+            raise
+        except Exception as error:
+            _record(request, action, call.person, call, "failed", type(error).__name__)
+            logger.exception("%s failed", request.path)
+            return _told(_Problem(500, "Failed", "HQ's own log says why: tell its administrator"))
         if isinstance(problem, _Problem):
             note = f"{problem.clause} {problem.why}".strip()
             outcome = "failed" if problem.status == 404 else "refused"

@@ -55,6 +55,7 @@ _PROBLEMS: Final = {
     "404": _problem("No such record within the person's reach. Recorded."),
     "405": _problem("Anything but GET."),
     "429": _problem("Too many calls in this hour; Retry-After says when the next begins."),
+    "500": _problem("HQ failed; its own log says why. Recorded."),
     "503": _problem("The access log cannot be written, so nothing is shown."),
 }
 

@@ -308,6 +308,21 @@ def test_nothing_is_answered_where_the_log_cannot_be_written(
         assert b"7ABC123" not in answer.content
 
 
+@pytest.mark.clause("430.2.1(d)")
+def test_call_on_which_hq_fails_is_recorded_and_told_as_the_others_are(
+    get: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise DatabaseError("a column of 7ABC123 is gone")
+
+    monkeypatch.setattr(review, "of", broken)
+    answer = get("hits?" + WINDOW)
+    assert (answer.status_code, answer.json()["title"]) == (500, "Failed")
+    assert b"7ABC123" not in answer.content
+    assert (last().outcome, last().note) == ("failed", "DatabaseError")
+    assert any(record.exc_info for record in caplog.records)
+
+
 @pytest.mark.clause("430.5(b)")
 def test_officers_program_has_the_officers_reach(
     people: People, secret_of: Callable[..., str], clock: Any
