@@ -39,6 +39,7 @@ def store_authority(person: Person, authority: Authority, document: File[bytes])
     return authority
 
 
+@transaction.atomic
 def propose(
     person: Person,
     *,
@@ -57,6 +58,8 @@ def propose(
     check(person, "retention.propose")
     basis, reason = said("430.2-d", "the basis", basis), said("430.2-d", "the reason", reason)
     _check_floor(category, days, authority)
+    # Of two that are proposed at once the second waits here: no constraint tells versions without a source.
+    list(Schedule.objects.select_for_update().order_by("pk"))
     last = Schedule.objects.filter(category=category, unit=unit).aggregate(last=Max("version"))["last"]
     schedule = Schedule(
         category=category,

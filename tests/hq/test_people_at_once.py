@@ -18,7 +18,7 @@ from hq.log import chain
 from hq.log.models import AccessRecord
 from hq.people import accounts
 from hq.people.models import Person
-from hq.retention.models import Hold, Proposal
+from hq.retention.models import Hold, Proposal, Schedule
 from hq.site import clock as hq_clock
 from tests.hq import kept
 from tests.hq.conftest import PASSWORD
@@ -83,6 +83,17 @@ def test_second_of_two_who_enter_the_same_is_told_on_the_form(people: People, cl
         states = sorted(answer.status_code for answer in answers)
         assert states in ([200, 302], [302, 422]), (path, states)
     assert chain.verify() is None
+
+
+@pytest.mark.clause("430.2-d")
+def test_two_schedules_proposed_at_once_are_two_versions(people: People, client_for: Clients) -> None:
+    kept.Office(people).schedule()
+    fields = {"category": "unit_records", "days": 900, "grace_days": 30, "basis": "GC 34090.6", "reason": "x"}
+    clients = [client_for(people("administrator")) for _ in range(2)]
+    answers = _together(*[partial(one.post, "/retention/schedules/new/", fields) for one in clients])
+    assert [answer.status_code for answer in answers] == [302, 302]
+    made = Schedule.objects.filter(category="unit_records")
+    assert sorted(made.values_list("version", flat=True)) == [1, 2]
 
 
 @pytest.mark.clause("430.2.1(f)")
