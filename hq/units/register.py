@@ -223,6 +223,10 @@ def _end(person: Person, unit_id: str, why: str, state: Unit.State) -> Device:
     check(person, "units.revoke")
     why = said("430.2-c", "the reason", why)
     device = _locked(unit_id)
+    if device.unit.state in (state, Unit.State.RETIRED):
+        # Its reason stands, and a retired unit goes on asking for the wipe of its media.
+        told = f"unit {unit_id} is {device.unit.get_state_display()} already: {device.ended_why}"
+        raise Refused("430.2-c", told, "nobody: what it sends goes into quarantine")
     device.ended_by, device.ended_at, device.ended_why = person, clock.now(), why[:200]
     device.save()
     _set(device.unit, state)

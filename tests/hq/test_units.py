@@ -289,6 +289,19 @@ def test_unit_with_records_that_never_came_is_retired_only_with_a_statement(
 
 
 @pytest.mark.clause("CJIS MP")
+@pytest.mark.clause("430.2-c")
+def test_who_ends_a_unit_that_is_ended_changes_neither_reason_nor_alarm(office: kept.Office) -> None:
+    """From a page that was opened before: revoked, it would ask for no wipe any more."""
+    enrolled(office)
+    register.retire(office.administrator, "pole-1", "replaced")
+    for again in (register.revoke, register.retire):
+        with pytest.raises(Refused, match="is retired already: replaced"):
+            again(office.commander, "pole-1", "stolen")
+    assert Device.objects.get(unit="pole-1").ended_why == "replaced"
+    assert any("no witnessed wipe" in line for line in alarms())
+
+
+@pytest.mark.clause("CJIS MP")
 def test_retired_unit_is_an_alarm_until_a_second_person_saw_the_wipe(
     office: kept.Office, people: People, clock: Clock
 ) -> None:
