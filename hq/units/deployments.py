@@ -44,22 +44,14 @@ def open_one(
     purpose: str | None = None,
     case: str = "",
 ) -> Deployment:
-    """Open a deployment.
+    """Open a deployment, also ahead of its day, while another one has the unit.
 
-    Raises Refused, ValidationError for a missing field, a unit not enrolled or one that another open
-    deployment has: its reads would belong to both incidents.
+    Raises Refused, ValidationError for a missing field or a unit not enrolled.
     """
     check(person, "deployments.open", purpose=purpose, case=case)
-    named = [unit.pk for unit in units]
-    # Of two that are opened at once for a unit the second waits here, and sees the first.
-    held = list(Unit.objects.select_for_update(no_key=True).filter(pk__in=named).order_by("pk"))
+    held = list(units)
     if not held:
         raise ValidationError({"units": "Name at least one unit."})
-    if taken := Deployment.objects.filter(units__in=held, stopped_at=None).first():
-        which = ", ".join(str(unit) for unit in held if unit in taken.units.all())
-        raise ValidationError(
-            {"units": f"Deployment {taken} is {taken.state} with {which}: stop or call off that one first."}
-        )
     if strange := [unit for unit in held if unit.state != Unit.State.ENROLLED]:
         raise ValidationError({"units": f"Not enrolled: {', '.join(map(str, strange))}."})
     if why := cases.number_fault(deployment.incident):
@@ -73,10 +65,23 @@ def open_one(
 
 @transaction.atomic
 def start(person: Person, pk: int) -> Deployment:
-    """The units stand and read. Raises Refused."""
+    """The units stand and read.
+
+    Raises Refused, also while another one runs with one of them: its reads would belong to both incidents.
+    """
     held = _locked(person, pk)
     if held.started_at is not None or held.stopped_at is not None:
         raise Refused("430.3(c)-1", f"deployment {held.code} is {held.state}", "nobody")
+    # Of two that are started at once with a unit the second waits here, and sees the first.
+    units = list(held.units.select_for_update(no_key=True).order_by("pk"))
+    running = Deployment.objects.filter(units__in=units, started_at__isnull=False, stopped_at=None)
+    if other := running.first():
+        which = ", ".join(str(unit) for unit in units if unit in other.units.all())
+        raise Refused(
+            "430.3(c)-1",
+            f"deployment {other} runs with {which}: stop that one first",
+            "a technician, who stops it",
+        )
     held.started_by, held.started_at = person, clock.now()
     held.save(update_fields=["started_by", "started_at"])
     return held
