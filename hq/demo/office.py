@@ -271,9 +271,10 @@ def delegating(made: Agency) -> None:
         document="Demo", validity_months=12, required_from=made.today + timedelta(days=30),
         roles=["records_clerk"],
     )  # fmt: skip
+    made.ids["course"] = Course.objects.get(code="clets").pk
     for clerk in made.who("clerk", "clerk2"):
         post(
-            trainer, "people:add_completion", person=clerk.pk, course=Course.objects.get(code="clets").pk,
+            trainer, "people:add_completion", person=clerk.pk, course=made.ids["course"],
             completed_on=made.today, trainer="Dana Whitlock", document="Sign-off sheet 26-4 (demo)",
         )  # fmt: skip
     custodian, leaver = made.who("custodian", "technician2")

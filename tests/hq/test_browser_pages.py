@@ -44,6 +44,7 @@ ROLES = {
 
 EXAMPLES: dict[str, str] = {
     "people:account": "person",
+    "people:retire_course": "course",
     "search:read": "read",
     "search:timeline": "read",
     "hits:correct": "misread",
@@ -109,6 +110,8 @@ def _walk(resolver: Any, prefix: str = "", space: str = "") -> Iterator[tuple[st
 
 
 FILES = {
+    "api:nothing",
+    "api:nothing_below",
     "api:openapi",
     "audits:export",
     "evidence:download",
