@@ -322,7 +322,7 @@ def test_hq_starts_although_a_file_that_is_to_go_cannot_be_removed(
     settings.DEMO = True
     started: list[bool] = []
     monkeypatch.setattr("uvicorn.run", lambda *args, **options: started.append(True))
-    call_command("serve")
+    call_command("serve", port=0)
     assert started == [True]
     assert "a purge that was cut off is not finished: " in capsys.readouterr().err
     with pytest.raises(CommandError, match="not empty"):

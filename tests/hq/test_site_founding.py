@@ -363,7 +363,7 @@ def test_address_that_is_in_use_may_be_free_when_the_service_starts_again(
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(SystemExit) as end:
         call_command("serve", port=taken.getsockname()[1])
     assert end.value.code == 1
-    assert ": Address already in use" in capsys.readouterr().err
+    assert capsys.readouterr().err.endswith(": Address already in use\n")
     assert not chain.AccessRecord.objects.filter(action="system.serve").exists()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
@@ -47,7 +48,9 @@ class Command(BaseCommand):
         try:
             _try_address(options["host"], options["port"])
         except OSError as error:
-            self.stderr.write(f"--host {options['host']} --port {options['port']}: {error.strerror}")
+            # Its own text names the address again.
+            why = os.strerror(error.errno) if error.errno and error.errno > 0 else error
+            self.stderr.write(f"--host {options['host']} --port {options['port']}: {why}")
             # It may be free the next time.
             sys.exit(1)
         try:
