@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import date, timedelta
+from typing import TYPE_CHECKING
 
 from axes.utils import reset
 from django.db import transaction
@@ -17,6 +18,9 @@ from hq.people import sealing
 from hq.people.models import Authenticator, Departure, LastDay, Person, Role
 from hq.people.policy import Misfilled, Refused, may
 from hq.site import clock
+
+if TYPE_CHECKING:
+    from axes.models import AccessAttempt
 
 CLAUSE = "430.2.1(a)"
 INACTIVE = timedelta(days=90)
@@ -128,6 +132,15 @@ def set_password(person: Person, password: str) -> None:
     person.set_password(password)
     person.password_once, person.password_at = False, clock.now()
     person.save(update_fields=["password", "password_once", "password_at"])
+
+
+def forget_typed(instance: AccessAttempt, **_: object) -> None:
+    """Keep the count of failed attempts without what was typed; axes saves whole forms, but for `password`.
+
+    The form that changes the own password holds the new one, which counts a moment later (CJIS IA-5), and the
+    address that a form was sent to may hold anything.
+    """
+    instance.get_data = instance.post_data = ""
 
 
 def release(person: Person) -> None:

@@ -28,9 +28,13 @@ class PeopleConfig(AppConfig):
     ]
 
     def ready(self) -> None:
-        from hq.people import cases
+        from axes.models import AccessAttempt
+        from django.db.models.signals import pre_save
+
+        from hq.people import accounts, cases
         from hq.people.models import Course
 
+        pre_save.connect(accounts.forget_typed, sender=AccessAttempt, dispatch_uid="hq.people.typed")
         cases.identify("course", cases.row_of(Course, "code"))
 
     def doctor(self) -> Iterator[Finding]:

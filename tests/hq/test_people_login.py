@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
@@ -12,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from axes.models import AccessAttempt
 from django.apps import apps
 from django.contrib.auth.password_validation import validate_password
 from django.contrib.sessions.backends.base import UpdateError
@@ -201,6 +203,23 @@ def test_own_password_is_changed_by_who_knows_it(people: People, client_for: Cal
     client.post("/people/password/", new | {"current": PASSWORD})
     person.refresh_from_db()
     assert person.check_password(new["new_password1"])
+
+
+@pytest.mark.clause("CJIS IA-5")
+def test_what_was_typed_in_a_failed_attempt_is_in_no_table(
+    people: People, client_for: Callable[..., Client]
+) -> None:
+    """The new password counts a moment later, when the one in force is typed right."""
+    person = people("officer")
+    client = client_for(person)
+    new = dict.fromkeys(("new_password1", "new_password2"), "staple-of-seven-batteries-9")
+    client.post("/people/password/", new | {"current": "horse-8-battery"})
+    _password(Client(), person, "horse-9-battery", next="/search/?note=7ABC123")
+    attempts = AccessAttempt.objects.all()
+    assert sum(one.failures_since_start for one in attempts) == 2
+    kept_of_them = json.dumps(list(attempts.values()), default=str)
+    for typed in (*new.values(), "horse-8-battery", "horse-9-battery", "7ABC123"):
+        assert typed not in kept_of_them
 
 
 @pytest.mark.clause("CJIS AU-2")
