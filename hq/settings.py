@@ -101,6 +101,8 @@ if _KIND == "sqlite3":
         "init_command": (
             "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
             "PRAGMA recursive_triggers=ON;"
+            # What is deleted or moved within the file is overwritten, whatever this SQLite was built with.
+            "PRAGMA secure_delete=ON;"
         ),
     }
 

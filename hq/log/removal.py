@@ -153,7 +153,6 @@ def run(pk: int, *, run_by: str) -> int:
     with purge.alone():
         with transaction.atomic():
             removal = _cosigned(pk)
-        purge.overwrite_deleted()
         try:
             for part in _batches(removal.ranges):
                 _remove(pk, part)

@@ -55,7 +55,6 @@ def run(proposal_pk: int, *, run_by: str, step: Callable[[str], None] = lambda w
     with alone():
         _recover()
         proposal = Proposal.objects.get(pk=proposal_pk)
-        overwrite_deleted()
         try:
             while ids := list(
                 selection.of_proposal(proposal).order_by("id").values_list("id", flat=True)[:BATCH]
@@ -74,7 +73,11 @@ def run(proposal_pk: int, *, run_by: str, step: Callable[[str], None] = lambda w
 def recover() -> list[str]:
     """Finish or undo what a purge that was cut off has left; says what it did. Raises Busy."""
     with alone():
-        return _recover()
+        try:
+            return _recover()
+        finally:
+            # The purge that was cut off did not come to it.
+            forget_log()
 
 
 def unfinished() -> int:
@@ -254,13 +257,6 @@ def alone() -> Iterator[None]:
                 cursor.execute("SELECT pg_advisory_unlock(%s)", [_LOCK_ID])
     finally:
         os.close(handle)
-
-
-def overwrite_deleted() -> None:
-    """From here on SQLite overwrites what it deletes."""
-    if connection.vendor == "sqlite":
-        with connection.cursor() as cursor:
-            cursor.execute("PRAGMA secure_delete=ON")
 
 
 def forget_log() -> None:

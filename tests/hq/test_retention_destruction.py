@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,10 @@ from hq.records.models import Hit, Picture, Read, Revision, Trigram
 from hq.retention import holds, proposals, purge, schedules, selection
 from hq.retention.alarms import alarms
 from hq.retention.aside import Aside
-from hq.retention.models import Authority, Certificate, Proposal
+from hq.retention.models import Authority, Batch, Certificate, Proposal
 from hq.retention.scope import Scope
 from hq.site import clock as hq_clock
+from hq.site import databases
 from tests.hq import kept
 from tests.hq.guarded import into_journal, raw_id, refused_by_database
 
@@ -333,3 +335,59 @@ def test_what_people_did_about_a_hit_goes_with_its_read(office: kept.Office) -> 
     assert not Read.objects.exists()
     assert not Correction.objects.exists()
     assert not Acknowledgement.objects.exists()
+
+
+@pytest.fixture
+def _sqlite_that_overwrites_nothing_by_itself() -> Iterator[None]:
+    """As most builds of SQLite; Debian's overwrites by default."""
+    if connection.vendor != "sqlite":
+        pytest.skip("how SQLite deletes")
+    options = connection.settings_dict["OPTIONS"]
+    held = options["init_command"]
+    options["init_command"] = "PRAGMA secure_delete=OFF;" + held
+    connection.close()
+    yield
+    options["init_command"] = held
+    connection.close()
+
+
+@pytest.mark.clause("430.4-d")
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("_sqlite_that_overwrites_nothing_by_itself")
+def test_no_plate_of_a_destroyed_read_is_left_in_the_file_of_any_sqlite(
+    office: kept.Office, clock: Any
+) -> None:
+    """Nor where rows moved within the file long before, as its pages filled or a plate was revised."""
+    clock.at = datetime.now(UTC)
+    draw = random.Random(1)
+    plates = ["".join(draw.choices("ABCDEFGHKLMNPRSTUVWXYZ", k=8)) for _ in range(600)]
+    with transaction.atomic():
+        # By turns old and young, so that no page of an index is freed.
+        for number, plate in enumerate(plates):
+            kept.read(plate, days=400 if number % 2 else 0, pictures=())
+    purge.run(office.signed().pk, run_by="test")
+    assert Read.objects.count() == 300
+    held = b"".join(path.read_bytes() for path in databases.files() if path.exists())
+    assert plates[0].encode() in held
+    assert [plate for plate in plates[1::2] if plate.encode() in held] == []
+
+
+@pytest.mark.clause("430.4-d")
+@pytest.mark.django_db(transaction=True)
+def test_purge_that_was_cut_off_leaves_no_plate_in_the_write_ahead_log_once_it_is_finished(
+    office: kept.Office,
+) -> None:
+    if connection.vendor != "sqlite":
+        pytest.skip("only SQLite's write-ahead log is HQ's to cut")
+    kept.read("7QZX881", days=400)
+    row = office.signed()
+
+    def cut_off(word: str) -> None:
+        if word == "dropped":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        purge.run(row.pk, run_by="test", step=cut_off)
+    assert purge.recover() == [f"batch {Batch.objects.get().pk}: finished"]
+    held = b"".join(path.read_bytes() for path in databases.files() if path.exists())
+    assert b"7QZX881" not in held

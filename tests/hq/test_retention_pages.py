@@ -22,7 +22,7 @@ from hq.people.models import Person
 from hq.people.policy import Refused
 from hq.records.models import Read
 from hq.releases.models import Override, Partner, ReleaseRequest
-from hq.retention import proposals, purge
+from hq.retention import proposals, purge, selection
 from hq.retention.models import Authority, Certificate, Hold, Proposal, Schedule
 from hq.retention.scope import Scope
 from hq.site import clock as hq_clock
@@ -354,9 +354,13 @@ def test_a_withdrawal_and_a_purge_at_a_time_do_not_both_count(
         purge.run(row.pk, run_by="test", step=step)
     assert (answers, Read.objects.count()) == ([403], 1)
     # Withdrawn once the purge has looked at it and before it marks a batch; it first undoes the one above.
-    monkeypatch.setattr(
-        purge, "overwrite_deleted", lambda: answers.append(client.post(address, {"why": "x"}).status_code)
-    )
+    select = selection.of_proposal
+
+    def selected(proposal: Proposal) -> Any:
+        answers.append(client.post(address, {"why": "x"}).status_code)
+        return select(proposal)
+
+    monkeypatch.setattr(selection, "of_proposal", selected)
     with pytest.raises(Refused, match="is withdrawn, not co-signed"):
         purge.run(row.pk, run_by="test")
     assert (answers, Read.objects.count()) == ([403, 302], 1)
