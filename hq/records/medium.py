@@ -11,8 +11,10 @@ a receipt, becomes a loss under its number, as the unit itself would say.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import itertools
+import os
 import shutil
 import sqlite3
 import tempfile
@@ -22,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from django.conf import settings
 from django.db import DatabaseError
 
 from hq.records.intake import Intake, Source, Taken
@@ -33,6 +36,8 @@ from mqtt.records import Envelope, Loss, PictureHeader
 
 FILE: Final = "platewarden.sqlite"
 BATCH: Final = 200
+COPIES: Final = ".import-"
+"""How the names of the folders in HQ's data folder begin in which copies lie."""
 
 _BESIDE: Final = ("", "-wal")
 
@@ -56,7 +61,10 @@ class Medium:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._copy = Path(tempfile.mkdtemp(prefix="platewarden-import-"))
+        try:
+            self._copy, self._lock = _place()
+        except OSError as error:
+            raise MediumError(f"{settings.DATA}: takes no copy: {error.strerror}") from error
         try:
             for suffix in _BESIDE:
                 file = folder / (FILE + suffix)
@@ -143,6 +151,34 @@ class Medium:
 
     def _remove(self) -> None:
         shutil.rmtree(self._copy, ignore_errors=True)
+        os.close(self._lock)
+
+
+def _place() -> tuple[Path, int]:
+    """A folder for a copy, and the handle of its lock; those that killed imports left are removed.
+
+    It lies in the data folder: plates belong on no disk but the one whose encryption is looked at. Raises
+    OSError.
+    """
+    data = Path(settings.DATA)
+    one_at_a_time = os.open(data, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
+        for left in data.glob(f"{COPIES}*"):
+            handle = os.open(left, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(left)
+            except BlockingIOError:
+                pass  # Another import works in it.
+            finally:
+                os.close(handle)
+        made = Path(tempfile.mkdtemp(prefix=COPIES, dir=data))
+        lock = os.open(made, os.O_RDONLY | os.O_DIRECTORY)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return made, lock
+    finally:
+        os.close(one_at_a_time)
 
 
 def import_medium(folder: Path, unit: str, brought_by: str, intake: Intake) -> tuple[str, Taken]:

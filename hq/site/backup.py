@@ -31,6 +31,7 @@ from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 
 from hq.log import chain
+from hq.records import medium
 from hq.retention import purge
 from hq.site import clock, databases
 
@@ -75,7 +76,7 @@ def make(out: IO[bytes], *, made_by: str) -> Made:
             writer.file(databases.name(), copied)
             writer.text(ABOUT, json.dumps(_about(*head), indent=2) + "\n")
             # After the database: a picture is on the disk before its row is committed.
-            for path, name in _files(folder, {scratch}):
+            for path, name in _files(folder, {scratch, *folder.glob(f"{medium.COPIES}*")}):
                 writer.file(DATA + name, path)
             beside = len(writer.sums) - 2
             writer.text(SUMS, "".join(f"{total}  {name}\n" for name, total in writer.sums.items()))

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sqlite3
+import subprocess
+import sys
+import tarfile
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
-from io import StringIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +22,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from firmware.store import Store
+from hq.records.medium import Medium
 from hq.records.models import (
     AccessReceived,
     Gap,
@@ -30,6 +35,7 @@ from hq.records.models import (
     Transfer,
     Unit,
 )
+from hq.site import backup
 from mqtt.records import PictureKind
 from tests.firmware.store_samples import SetClock, access, hit, jpeg, pair, read, receipt
 
@@ -95,6 +101,51 @@ def test_a_card_brings_what_the_unit_would_have_sent(card: Path, unit: Unit) -> 
     assert transfer.messages == Series.objects.get().contiguous == len(sent)
     after = {path: path.read_bytes() for path in card.rglob("*") if path.is_file()}
     assert after == before, "the medium was changed"
+
+
+@pytest.mark.clause("430.5-0")
+def test_copy_of_a_card_lies_in_hqs_folder_and_goes_after_a_kill_too(
+    card: Path, unit: Unit, tmp_path: Path, settings: Any
+) -> None:
+    """The system's folder for temporary files may lie on a disk in clear, and nobody empties it of ours."""
+    settings.DATA, elsewhere = tmp_path / "hq", tmp_path / "elsewhere"
+    settings.DATA.mkdir()
+    elsewhere.mkdir()
+    killed = (
+        "import django, os, pathlib, sys; django.setup(); from hq.records.medium import Medium;"
+        "held = Medium(pathlib.Path(sys.argv[1])); os.kill(os.getpid(), 9)"
+    )
+    told = {"PLATEWARDEN_HQ_DATA": str(settings.DATA), "TMPDIR": str(elsewhere)}
+    done = subprocess.run(
+        [sys.executable, "-c", killed, str(card)],
+        cwd=Path(__file__).resolve().parents[2],
+        env={**os.environ, **told, "DJANGO_SETTINGS_MODULE": "hq.settings"},
+        check=False,
+    )
+    assert done.returncode == -9
+    assert list(elsewhere.iterdir()) == []
+    (left,) = settings.DATA.glob("*/platewarden.sqlite")
+    with closing(Medium(card)):  # Another import, which goes on meanwhile.
+        assert not left.exists()
+        bring(card, "--unit", "trailer-2")
+        assert len(list(settings.DATA.glob("*/platewarden.sqlite"))) == 1
+    assert list(settings.DATA.glob("*/platewarden.sqlite")) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_copy_of_a_card_is_in_no_backup_that_is_made_meanwhile(
+    card: Path, tmp_path: Path, settings: Any
+) -> None:
+    """It goes once the import ends, which must not end the backup."""
+    settings.DATA = tmp_path / "hq"
+    settings.DATA.mkdir()
+    made = BytesIO()
+    with closing(Medium(card)):
+        backup.make(made, made_by="test")
+    made.seek(0)
+    with tarfile.open(fileobj=made) as archive:
+        assert "backup.json" in archive.getnames()
+        assert [name for name in archive.getnames() if "platewarden.sqlite" in name] == []
 
 
 def test_a_card_that_is_brought_again_brings_nothing_new_and_needs_no_name(card: Path, unit: Unit) -> None:
