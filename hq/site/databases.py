@@ -32,6 +32,15 @@ _PG = {
 }
 _NO_RIGHT = "42501"
 """PostgreSQL's code for it, insufficient_privilege."""
+_QUIET = {
+    "log_min_error_statement": ("panic",),
+    "log_error_verbosity": ("terse",),
+    "log_statement": ("none", "ddl"),
+    "log_min_duration_statement": ("-1",),
+    "log_min_duration_sample": ("-1",),
+    "log_transaction_sample_rate": ("0",),
+}
+"""PostgreSQL's settings, and the values with which its own log takes neither statements nor rows."""
 
 
 class DatabaseCopyError(Exception):
@@ -71,6 +80,17 @@ def owner() -> str:
         row = cursor.fetchone()
     assert row is not None
     return str(row[0])
+
+
+def talkative() -> list[str]:
+    """PostgreSQL's settings by which it writes statements or rows, and so plates, into its own log."""
+    if connection.vendor == "sqlite":
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT name, setting FROM pg_settings WHERE name = ANY(%s) ORDER BY name", [list(_QUIET)]
+        )
+        return [f"{name} = {value}" for name, value in cursor.fetchall() if value not in _QUIET[name]]
 
 
 def may_be_filled() -> bool:

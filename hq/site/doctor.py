@@ -20,7 +20,7 @@ from django.db.migrations.loader import MigrationLoader
 from hq import APPS
 from hq.log.models import AccessRecord, SignedHead
 from hq.people.models import Role, holders
-from hq.site import clock, disks, keys
+from hq.site import clock, databases, disks, keys
 from hq.site.models import Settings
 
 DEMO_MARK = "(demo)"
@@ -145,6 +145,9 @@ def _site() -> Iterator[Finding]:
         yield Finding(
             True, "430.5-0", f"everybody can look into {settings.DATA}", f"chmod 700 {settings.DATA}"
         )
+    if loud := databases.talkative():
+        what = f"PostgreSQL writes plates into its own log: {', '.join(loud)}"
+        yield Finding(False, "430.7-b", what, "its superuser sets what docs/hq-running.md names")
     for path in keys.exposed():
         yield Finding(True, "430.5-0", f"others can read {path}", f"chmod 600 {path}; make a new key")
 

@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 from django.core.checks import run_checks
+from django.db import connection
 from django.test import Client
 
 from hq import cli
+from hq.site import doctor
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNNING = (ROOT / "docs" / "hq-running.md").read_text()
@@ -117,3 +119,25 @@ def test_no_proxy_in_the_docs_writes_addresses_down() -> None:
     assert not re.search(r"^\s*http2 on;", nginx[1], re.MULTILINE)
     assert caddy is not None
     assert re.findall(r"^\s*log\b.*\n\s*(.*)", caddy[1], re.MULTILINE) == ["exclude http.log.error"]
+
+
+@pytest.mark.clause("430.7-b")
+@pytest.mark.django_db
+@pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite keeps no log")
+def test_doctor_warns_of_what_postgresql_writes_into_its_own_log() -> None:
+    """A statement that fails is written down there with its plates, until the docs' words are followed."""
+
+    def told() -> str:
+        return " ".join(found.what for found in doctor.findings() if found.rule == "430.7-b")
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SET LOCAL log_min_error_statement = 'error'; SET LOCAL log_error_verbosity = 'default'"
+        )
+        assert "log_error_verbosity = default, log_min_error_statement = error" in told()
+        words = re.findall(r"^ALTER DATABASE hq (SET log_.*;)$", RUNNING, re.MULTILINE)
+        for word in words:
+            cursor.execute(word.replace("SET", "SET LOCAL", 1))
+        assert told() == ""
+        cursor.execute("SET LOCAL log_min_duration_statement = 500")
+        assert "log_min_duration_statement = 500" in told()
