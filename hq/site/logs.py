@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 import logging
+import re
+from typing import Any, Final
+
+_VALUES: Final = re.compile(
+    r"^(?:DETAIL|CONTEXT|LINE \d+): .*?(?=\n\n(?:The above exception was|During handling of the above)|\Z)",
+    re.DOTALL | re.MULTILINE,
+)
+"""What PostgreSQL says behind its error: the row that it did not take, the value that was there already."""
 
 
 class OneLine(logging.Formatter):
@@ -16,6 +24,10 @@ class OneLine(logging.Formatter):
         """The line of a record without its traceback."""
         line = super().formatMessage(record)
         return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
+
+    def formatException(self, ei: Any) -> str:
+        """The traceback, in which no error of a database tells a row: there are plates in it (430.7-b)."""
+        return _VALUES.sub("(values left out)", super().formatException(ei))
 
 
 class Bare(logging.Filter):

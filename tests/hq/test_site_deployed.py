@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import re
 import secrets
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.checks import run_checks
-from django.db import connection
+from django.db import IntegrityError, connection
 from django.test import Client
 
 from hq import cli
-from hq.site import doctor
+from hq.site import doctor, logs
+from tests.hq import kept
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNNING = (ROOT / "docs" / "hq-running.md").read_text()
@@ -141,3 +144,38 @@ def test_doctor_warns_of_what_postgresql_writes_into_its_own_log() -> None:
         assert told() == ""
         cursor.execute("SET LOCAL log_min_duration_statement = 500")
         assert "log_min_duration_statement = 500" in told()
+
+
+@pytest.mark.clause("430.7-b")
+def test_traceback_in_the_log_tells_no_row_that_postgresql_did_not_take() -> None:
+    row = "DETAIL:  Failing row contains (gate-1, 7QZX881, a note\n\nof lines, 7QZX882)."
+    statement = "LINE 1: INSERT ... VALUES ('7QZX883'"
+    said = 'null value in column "confidence" violates not-null constraint'
+    try:
+        try:
+            raise ValueError(f"{said}\n{row}")
+        except ValueError as error:
+            raise IntegrityError(f"{said}\n{statement}") from error
+    except IntegrityError:
+        record = logging.LogRecord("django.request", 40, __file__, 1, "failed: /x", (), sys.exc_info())
+    told = logs.OneLine("%(message)s").format(record)
+    assert "7QZX88" not in told
+    assert told.count(said) == 2
+    assert "The above exception was the direct cause" in told
+
+
+@pytest.mark.clause("430.7-b")
+@pytest.mark.django_db
+@pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite's errors tell no row")
+def test_error_of_postgresql_is_logged_without_its_row(caplog: pytest.LogCaptureFixture) -> None:
+    plate = "7QZX881"
+    try:
+        kept.read(plate, pictures=(), confidence=None)
+    except IntegrityError as error:
+        assert plate in str(error)
+        logging.getLogger("django.request").exception("failed")
+    (record,) = caplog.records
+    record.exc_text = None
+    told = logs.OneLine("%(message)s").format(record)
+    assert "confidence" in told
+    assert plate not in told
