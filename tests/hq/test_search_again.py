@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from io import StringIO
 from typing import Any
 
 import pytest
+from django.contrib.sessions.models import Session
+from django.core.management import call_command
 from django.db import DatabaseError
 from django.test import Client
+from django.utils import timezone
 
 from hq.audits import reports
 from hq.log.models import AccessRecord
@@ -191,3 +196,18 @@ def test_a_session_keeps_the_last_twenty_only(client: Client) -> None:
     kept.read("7ABC123")
     found = [address(client.post("/search/results/", WHY | {"plate": "7ABC123"})) for _ in range(21)]
     assert [client.get(where).status_code for where in (found[0], found[1], found[-1])] == [302, 200, 200]
+
+
+@pytest.mark.clause("430.4-d")
+def test_what_was_searched_for_goes_though_nobody_logged_out(
+    client: Client, detective: Person, client_for: ClientFor, people: People
+) -> None:
+    """The browser was closed: no request ever comes for that session again."""
+    client.post("/search/results/", WHY | {"plate": "7ABC123"})
+    closed = client.session.session_key
+    still_open = client_for(people("Investigator")).session.session_key
+    held = Session.objects.get(pk=closed)
+    assert "7ABC123" in json.dumps(held.get_decoded())
+    Session.objects.filter(pk=closed).update(expire_date=timezone.now() - timedelta(minutes=1))
+    call_command("upkeep", stdout=StringIO())
+    assert [one.pk for one in Session.objects.all()] == [still_open]

@@ -1,4 +1,4 @@
-"""Daily care of the accounts and their secrets."""
+"""Daily care of the accounts, their sessions and their secrets."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ _LOST: Final = "{} authenticators cannot be opened: PLATEWARDEN_HQ_SECRET_KEY_OL
 
 
 class Command(RecordsCommand):
-    help = "Daily: accounts unused or past their last day are shut, secrets sealed anew, digests mailed."
+    help = "Daily: accounts unused or past their last day are shut, old sessions go, digests are mailed."
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.stdout.write(f"{accounts.expire_all()} accounts suspended or closed")
+        # Those that nobody logged out of would keep for good what was searched for in them.
+        call_command("clearsessions")
         done, lost = accounts.seal_all_anew() if _has_key() else (0, 0)
         if done:
             self.stdout.write(f"{done} authenticators sealed under the present PLATEWARDEN_HQ_SECRET_KEY")
