@@ -209,9 +209,8 @@ def _columns(file: str, header: list[str], mapping: Mapping[str, str]) -> dict[s
         if field not in FIELDS:
             raise HotListFormatError(f"{file}: there is no field {field!r}; fields are {', '.join(FIELDS)}")
         if column.strip().casefold() not in header:
-            raise HotListFormatError(
-                f"{file}: there is no column {column!r}; the file has {', '.join(header)}"
-            )
+            named = ", ".join(_shown(name) for name in header)
+            raise HotListFormatError(f"{file}: there is no column {column!r}; the file has {named}")
         columns[field] = header.index(column.strip().casefold())
     for field in FIELDS:
         if field in header:
@@ -340,6 +339,11 @@ def _entry_or_bad(
         return BadLine(file, line, str(error))
 
 
+def _shown(cell: str) -> str:
+    """A cell for a message, which logs take; where columns slipped or have no names, it is a plate."""
+    return "***" if any(char.isdigit() for char in cell) else cell[:40]
+
+
 def _entry(cells: Mapping[str, str], defaults: Defaults) -> HotListEntry:
     raw = cells["plate"]
     partial = "?" in raw or "*" in raw
@@ -349,7 +353,7 @@ def _entry(cells: Mapping[str, str], defaults: Defaults) -> HotListEntry:
         raise ValueError("the state is no code of two letters")
     name = cells.get("class", "").strip().casefold().replace(" ", "_")
     if name and name not in _CLASS_NAMES:
-        raise ValueError(f"unknown class {name[:40]!r}; classes are {', '.join(AlarmClass)}")
+        raise ValueError(f"unknown class {_shown(name)!r}; classes are {', '.join(AlarmClass)}")
     alarm_class = AlarmClass(name) if name else defaults.alarm_class
     if alarm_class is None:
         raise ValueError("no class, and none was given for the whole file")

@@ -80,6 +80,20 @@ def test_csv_that_cannot_be_mapped_says_what_is_missing(
         list(parse_csv("list.csv", [header, "ABC123,CA"], mapping, DEFAULTS))
 
 
+@pytest.mark.clause("430.7-b")
+def test_complaint_about_a_line_or_a_first_line_tells_no_plate() -> None:
+    """It goes into logs. Columns slip where a comma is not quoted; a file may have lost its first line."""
+    slipped = ["plate,state,class", "7QZX881,CA,8QZX882", "7QZX883,CA,stolen_car"]
+    bad = [str(line) for line in parse_csv("a.csv", slipped, {}, DEFAULTS)]
+    assert "qzx" not in "".join(bad).casefold()
+    assert "unknown class 'stolen_car'" in bad[1]
+    without = ["7QZX881,CA,stolen_vehicle"]
+    with pytest.raises(HotListFormatError, match="there is no column 'tag'; the file has") as refused:
+        list(parse_csv("a.csv", without, {"plate": "tag"}, DEFAULTS))
+    assert "7qzx" not in str(refused.value)
+    assert "stolen_vehicle" in str(refused.value)
+
+
 def test_csv_with_a_mark_and_old_encodings_reads_the_same() -> None:
     text = "plate,reason\nABC123,Peña\n"
     for encoding in ("utf-8", "utf-8-sig", "latin-1"):
