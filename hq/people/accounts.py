@@ -143,6 +143,13 @@ def forget_typed(instance: AccessAttempt, **_: object) -> None:
     instance.get_data = instance.post_data = ""
 
 
+def forget_all_typed() -> None:
+    """The same of attempts that an earlier version kept."""
+    from axes.models import AccessAttempt
+
+    AccessAttempt.objects.exclude(get_data="", post_data="").update(get_data="", post_data="")
+
+
 def release(person: Person) -> None:
     """Lift the lock of five failed attempts (AC-7)."""
     reset(username=person.username)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -19,6 +20,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.backends.db import SessionStore
 from django.core.exceptions import ValidationError
+from django.core.management import call_command
 from django.db import DatabaseError
 from django.http import HttpResponse
 from django.test import Client
@@ -220,6 +222,9 @@ def test_what_was_typed_in_a_failed_attempt_is_in_no_table(
     kept_of_them = json.dumps(list(attempts.values()), default=str)
     for typed in (*new.values(), "horse-8-battery", "horse-9-battery", "7ABC123"):
         assert typed not in kept_of_them
+    attempts.update(post_data="new_password1=kept-by-an-earlier-version")
+    call_command("upkeep", stdout=io.StringIO())
+    assert {one.post_data for one in attempts.all()} == {""}
 
 
 @pytest.mark.clause("CJIS AU-2")

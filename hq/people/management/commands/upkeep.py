@@ -19,6 +19,7 @@ class Command(RecordsCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.stdout.write(f"{accounts.expire_all()} accounts suspended or closed")
+        accounts.forget_all_typed()
         # Those that nobody logged out of would keep for good what was searched for in them.
         call_command("clearsessions")
         done, lost = accounts.seal_all_anew() if _has_key() else (0, 0)
