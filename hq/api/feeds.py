@@ -6,22 +6,18 @@ leaves; what cannot be logged is not sent. No picture is ever in it, and nothing
 
 from __future__ import annotations
 
-import fcntl
 import http.client
 import ipaddress
 import json
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 
@@ -53,21 +49,6 @@ Post = Callable[[str, bytes], None]
 
 class SendError(Exception):
     """A message did not arrive; the text says why and holds no plate."""
-
-
-class Busy(Exception):
-    """Another run sends what is due, and each message goes once."""
-
-
-@contextmanager
-def alone() -> Iterator[None]:
-    """One run at a time on this machine. Raises Busy."""
-    with (Path(settings.DATA) / "feeds.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise Busy("another run of feeds is under way") from error
-        yield
 
 
 def check_recipient(feed: Feed) -> None:

@@ -6,11 +6,10 @@ two it goes out with the next run, perhaps twice, never not at all.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import smtplib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parseaddr
@@ -29,6 +28,7 @@ from hq.mail.models import Mail, NoDigest
 from hq.people.models import Person
 from hq.retention.alarms import Alarm
 from hq.site import clock
+from hq.site.locks import alone
 
 GIVE_UP: Final = timedelta(days=7)
 FIRST_WAIT: Final = timedelta(minutes=5)
@@ -38,10 +38,6 @@ STATES = Mail.State
 _CLOSING: Final = 421
 _FAILURES: Final = (smtplib.SMTPException, OSError, ValueError)
 """Also what a mail cannot be made of, such as a broken address: it must hold up no other."""
-
-
-class Busy(Exception):
-    """Another run is under way."""
 
 
 class NobodyTold(Exception):
@@ -71,7 +67,7 @@ def run(*, digest: bool) -> Report:
     digests later. While the access log or the whole database is down only that is told; raises NobodyTold if
     it cannot be, and OSError where HQ's folder takes no lock.
     """
-    with _alone(wait=digest):
+    with alone("mail", wait=digest):
         report = Report()
         if not alarms.log_works():
             try:
@@ -348,13 +344,3 @@ def _message_id() -> str:
 
 def _said(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".replace("\n", " ")[:300]
-
-
-@contextmanager
-def _alone(*, wait: bool = False) -> Iterator[None]:
-    with (Path(settings.DATA) / "mail.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise Busy("another run of mail is under way") from error
-        yield

@@ -21,6 +21,7 @@ from hq.api.models import Feed, FeedMessage
 from hq.log.models import AccessRecord
 from hq.people.models import Person
 from hq.people.policy import Refused
+from hq.site import locks
 from hq.site.models import Settings
 from tests.hq import hits_kept, kept
 
@@ -292,7 +293,7 @@ def test_run_beside_another_sends_nothing_a_second_time(
     feed_to(recipient.url)
     clock.advance(minutes=5)
     kept.read("7ABC123")
-    with feeds.alone(), pytest.raises(CommandError, match="another run of feeds is under way"):
+    with locks.alone("feeds"), pytest.raises(CommandError, match="another run of feeds is under way"):
         call_command("send_feeds")
     assert recipient.got == []
     assert not AccessRecord.objects.filter(kind="feed").exists()

@@ -17,10 +17,10 @@ from uuid import UUID
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from django.urls import URLPattern, URLResolver, get_resolver
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from hq.people.policy import RIGHTS
+from tests.hq import addresses
 from tests.hq.served import Served, browsing, serving
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -100,15 +100,6 @@ WRONG = (
 """Forms whose messages about what is missing are looked at too."""
 
 
-def _walk(resolver: Any, prefix: str = "", space: str = "") -> Iterator[tuple[str, str, Any]]:
-    for entry in resolver.url_patterns:
-        route = prefix + str(entry.pattern)
-        if isinstance(entry, URLResolver):
-            yield from _walk(entry, route, entry.namespace or space)
-        elif isinstance(entry, URLPattern):
-            yield f"{space}:{entry.name}", "/" + route, entry.callback
-
-
 FILES = {
     "api:nothing",
     "api:nothing_below",
@@ -133,9 +124,9 @@ FILES = {
 """Addresses that answer GET with something else than a page."""
 
 PAGES = [
-    (name, route, view)
-    for name, route, view in _walk(get_resolver())
-    if name not in FILES and not hasattr(view, "token_action")
+    (one.name, f"/{one.route}", one.view)
+    for one in addresses.ALL
+    if one.name not in FILES and not one.token_action
 ]
 
 
@@ -170,7 +161,7 @@ def who_sees(view: Any) -> str:
     return next(person for role, person in ROLES.items() if role in marks)
 
 
-def addresses(hq: Served, name: str, route: str) -> list[str]:
+def places(hq: Served, name: str, route: str) -> list[str]:
     """The page's address, with each example of its id."""
     if "<" not in route:
         return [route]
@@ -185,7 +176,7 @@ def test_page_can_be_read_by_everybody_on_everything(
     contexts: dict[str, BrowserContext], hq: Served, name: str, route: str, view: Any
 ) -> None:
     context = contexts[who_sees(view)]
-    for number, address in enumerate(addresses(hq, name, route)):
+    for number, address in enumerate(places(hq, name, route)):
         if name not in ASKED and context.request.head(hq.url + address, max_redirects=0).status == 405:
             return  # the target of a form, no page
         assert "<" not in route or name in EXAMPLES, f"{name} needs an example of its id in EXAMPLES"

@@ -27,7 +27,7 @@ from hq.mail.alarms import Standing
 from hq.mail.models import Mail, NoDigest, Raised
 from hq.people.models import Appointment, Completion, Course, Grant, Person
 from hq.retention.alarms import Alarm
-from hq.site import doctor
+from hq.site import doctor, locks
 from hq.site.clock import today
 from tests.hq import kept
 from tests.hq.smtp_sink import Sink, serving
@@ -656,7 +656,7 @@ def test_doctor_names_whom_no_alarm_reaches(people: People, sink: Sink) -> None:
 def test_two_runs_at_once_do_not_mail_twice(people: People, sink: Sink, raised: list[Standing]) -> None:
     people("administrator", email="admin@police.example")
     raised.append(_unit_alarm())
-    with outbox._alone():
+    with locks.alone("mail"):
         assert "under way" in _mail()
     assert sink.mails == []
 

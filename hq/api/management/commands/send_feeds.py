@@ -13,6 +13,7 @@ from hq.api import feeds
 from hq.api.models import Feed
 from hq.log.chain import LogUnavailable
 from hq.people.policy import Refused
+from hq.site import locks
 from hq.site.commands import RecordsCommand
 
 
@@ -35,9 +36,9 @@ class Command(RecordsCommand):
             signal.signal(signal.SIGTERM, end)
         while True:
             try:
-                with feeds.alone():
+                with locks.alone("feeds"):
                     self._round()
-            except feeds.Busy as busy:
+            except locks.Busy as busy:
                 if options["every"] <= 0:
                     raise CommandError(str(busy)) from None
             if options["every"] <= 0 or stop.wait(options["every"]):

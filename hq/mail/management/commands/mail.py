@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from hq.mail import outbox
+from hq.site import locks
 from hq.site.commands import RecordsCommand
 
 
@@ -22,7 +23,7 @@ class Command(RecordsCommand):
             raise CommandError("PLATEWARDEN_HQ_SMTP_HOST is not set: no mail can be sent", returncode=3)
         try:
             done = outbox.run(digest=options["digest"])
-        except outbox.Busy as busy:
+        except locks.Busy as busy:
             self.stdout.write(str(busy))
             return
         except (outbox.NobodyTold, OSError) as error:
